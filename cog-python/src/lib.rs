@@ -1,0 +1,1 @@
+//! From cog.yaml to a graph.
