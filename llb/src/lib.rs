@@ -1,1 +1,3 @@
 //! LLB graphs.
+
+pub mod value;
