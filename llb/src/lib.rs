@@ -1,13 +1,21 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "client")]
+pub mod client;
 mod constraints;
 mod definition;
 mod error;
 pub mod exec;
 pub mod file;
 mod graph;
+mod inspect;
 mod metadata;
 mod op;
+#[cfg(feature = "client")]
+pub mod progress;
+pub mod proto;
+#[cfg(feature = "client")]
+pub mod session;
 mod source;
 mod sourcemap;
 mod state;
