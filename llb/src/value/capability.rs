@@ -3,13 +3,17 @@
 //! An op's metadata lists the capabilities it needs, and a daemon that lacks one refuses the build by its name. The
 //! names are those of BuildKit's `solver/pb/caps.go` (August 2026), with its misspelling.
 //!
+//! Each capability is a constant, its name, and a variant of [`Capability`], for sets of them.
+//!
 //! **Invariant.** [`Capability`] is ordered as its names are, byte by byte, which is the order they are written in; so
 //! a [`CapabilitySet`] is one number and comes out sorted.
 
 use std::fmt;
 
 macro_rules! capabilities {
-    ($($(#[$documentation:meta])* $variant:ident = $name:literal,)*) => {
+    ($($(#[$documentation:meta])* $variant:ident $constant:ident = $name:literal,)*) => {
+        $($(#[$documentation])* pub const $constant: &str = $name;)*
+
         /// A named ability of a daemon that an op may need.
         ///
         /// Some are known to daemons but never put on an op by BuildKit's Go client, so they are not by this one: the
@@ -37,161 +41,161 @@ macro_rules! capabilities {
 
 capabilities! {
     /// Ops may have worker constraints.
-    Constraints = "constraints",
+    Constraints CONSTRAINTS = "constraints",
     /// A diff.
-    DiffOp = "diffop",
+    DiffOp DIFF_OP = "diffop",
     /// A cgroup file system in the container. Never put on an op.
-    ExecCgroup = "exec.cgroup",
+    ExecCgroup EXEC_CGROUP = "exec.cgroup",
     /// An exec.
-    ExecMetaBase = "exec.meta.base",
+    ExecMetaBase EXEC_META_BASE = "exec.meta.base",
     /// CDI devices.
-    ExecMetaCdi = "exec.meta.cdi",
+    ExecMetaCdi EXEC_META_CDI = "exec.meta.cdi",
     /// A cgroup parent. Never put on an op.
-    ExecMetaCgroupParent = "exec.meta.cgroup.parent",
+    ExecMetaCgroupParent EXEC_META_CGROUP_PARENT = "exec.meta.cgroup.parent",
     /// Limits of memory or processors.
-    ExecMetaLinuxResources = "exec.meta.linux.resources",
+    ExecMetaLinuxResources EXEC_META_LINUX_RESOURCES = "exec.meta.linux.resources",
     /// A network other than the sandbox's.
-    ExecMetaNetwork = "exec.meta.network",
+    ExecMetaNetwork EXEC_META_NETWORK = "exec.meta.network",
     /// A network proxy of the daemon. Never put on an op.
-    ExecMetaNetworkProxy = "exec.meta.network.proxy",
+    ExecMetaNetworkProxy EXEC_META_NETWORK_PROXY = "exec.meta.network.proxy",
     /// A proxy.
-    ExecMetaProxyEnv = "exec.meta.proxyenv",
+    ExecMetaProxy EXEC_META_PROXY = "exec.meta.proxyenv",
     /// Mount points removed with their parents. Never put on an op.
-    ExecMetaRemoveMountStubsRecursive = "exec.meta.removemountstubs.recursive",
+    ExecMetaRemoveMountStubsRecursive EXEC_META_REMOVE_MOUNT_STUBS_RECURSIVE = "exec.meta.removemountstubs.recursive",
     /// An insecure exec.
-    ExecMetaSecurity = "exec.meta.security",
+    ExecMetaSecurity EXEC_META_SECURITY = "exec.meta.security",
     /// Devices of an exec. Never put on an op.
-    ExecMetaSecurityDevicesV1 = "exec.meta.security.devices.v1",
+    ExecMetaSecurityDevicesV1 EXEC_META_SECURITY_DEVICES_V1 = "exec.meta.security.devices.v1",
     /// A daemon that sets `PATH` where an exec does not.
-    ExecMetaSetsDefaultPath = "exec.meta.setsdefaultpath",
+    ExecMetaSetsDefaultPath EXEC_META_SETS_DEFAULT_PATH = "exec.meta.setsdefaultpath",
     /// Ulimits.
-    ExecMetaUlimit = "exec.meta.ulimit",
+    ExecMetaUlimit EXEC_META_ULIMIT = "exec.meta.ulimit",
     /// A mount of another output.
-    ExecMountBind = "exec.mount.bind",
+    ExecMountBind EXEC_MOUNT_BIND = "exec.mount.bind",
     /// A writable mount without output. Never put on an op.
-    ExecMountBindReadWriteNoOutput = "exec.mount.bind.readwrite-nooutput",
+    ExecMountBindReadWriteNoOutput EXEC_MOUNT_BIND_READ_WRITE_NO_OUTPUT = "exec.mount.bind.readwrite-nooutput",
     /// A cache mount.
-    ExecMountCache = "exec.mount.cache",
+    ExecMountCache EXEC_MOUNT_CACHE = "exec.mount.cache",
     /// A rule for caching a mount by content.
-    ExecMountContentCache = "exec.mount.cache.content",
+    ExecMountContentCache EXEC_MOUNT_CONTENT_CACHE = "exec.mount.cache.content",
     /// A sharing mode of a cache mount.
-    ExecMountCacheSharing = "exec.mount.cache.sharing",
+    ExecMountCacheSharing EXEC_MOUNT_CACHE_SHARING = "exec.mount.cache.sharing",
     /// A secret.
-    ExecMountSecret = "exec.mount.secret",
+    ExecMountSecret EXEC_MOUNT_SECRET = "exec.mount.secret",
     /// A mount of a path inside its source.
-    ExecMountSelector = "exec.mount.selector",
+    ExecMountSelector EXEC_MOUNT_SELECTOR = "exec.mount.selector",
     /// An SSH agent socket.
-    ExecMountSsh = "exec.mount.ssh",
+    ExecMountSsh EXEC_MOUNT_SSH = "exec.mount.ssh",
     /// A mount in memory.
-    ExecMountTmpfs = "exec.mount.tmpfs",
+    ExecMountTmpfs EXEC_MOUNT_TMPFS = "exec.mount.tmpfs",
     /// A mount in memory with a size.
-    ExecMountTmpfsSize = "exec.mount.tmpfs.size",
+    ExecMountTmpfsSize EXEC_MOUNT_TMPFS_SIZE = "exec.mount.tmpfs.size",
     /// A secret as environment variable.
-    ExecSecretEnv = "exec.secretenv",
+    ExecSecretEnv EXEC_SECRET_ENV = "exec.secretenv",
     /// Accepted exit codes.
-    ExecValidExitCode = "exec.validexitcode",
+    ExecValidExitCode EXEC_VALID_EXIT_CODE = "exec.validexitcode",
     /// A file op.
-    FileBase = "file.base",
+    FileBase FILE_BASE = "file.base",
     /// A copy that replaces what is there. Never put on an op.
-    FileCopyAlwaysReplaceExistingDestPaths = "file.copy.alwaysreplaceexistingdestpaths",
+    FileCopyAlwaysReplaceExistingDestPaths FILE_COPY_ALWAYS_REPLACE_EXISTING_DEST_PATHS = "file.copy.alwaysreplaceexistingdestpaths",
     /// A copy with patterns. Never put on an op.
-    FileCopyIncludeExcludePatterns = "file.copy.includeexcludepatterns",
+    FileCopyIncludeExcludePatterns FILE_COPY_INCLUDE_EXCLUDE_PATTERNS = "file.copy.includeexcludepatterns",
     /// A copy with a symbolic mode. Never put on an op.
-    FileCopyModeString = "file.copy.modestring",
+    FileCopyModeString FILE_COPY_MODE_STRING = "file.copy.modestring",
     /// A copy with required paths. Never put on an op.
-    FileCopyRequiredPaths = "file.copy.requiredpaths",
+    FileCopyRequiredPaths FILE_COPY_REQUIRED_PATHS = "file.copy.requiredpaths",
     /// A removal that does not follow links. Never put on an op.
-    FileRmNoFollowSymlink = "file.rm.nofollowsymlink",
+    FileRmNoFollowSymlink FILE_RM_NO_FOLLOW_SYMLINK = "file.rm.nofollowsymlink",
     /// A removal by wildcard. Never put on an op.
-    FileRmWildcard = "file.rm.wildcard",
+    FileRmWildcard FILE_RM_WILDCARD = "file.rm.wildcard",
     /// A symbolic link. Never put on an op.
-    FileSymlinkCreate = "file.symlink.create",
+    FileSymlinkCreate FILE_SYMLINK_CREATE = "file.symlink.create",
     /// A merge.
-    MergeOp = "mergeop",
+    MergeOp MERGE_OP = "mergeop",
     /// Some op has a description.
-    MetaDescription = "meta.description",
+    MetaDescription META_DESCRIPTION = "meta.description",
     /// Some op says whether its cache is exported.
-    MetaExportCache = "meta.exportcache",
+    MetaExportCache META_EXPORT_CACHE = "meta.exportcache",
     /// Some op ignores the cache.
-    MetaIgnoreCache = "meta.ignorecache",
+    MetaIgnoreCache META_IGNORE_CACHE = "meta.ignorecache",
     /// A passthrough.
-    PassthroughOp = "passthroughop",
+    PassthroughOp PASSTHROUGH_OP = "passthroughop",
     /// Ops may have a platform.
-    Platform = "platform",
+    Platform PLATFORM = "platform",
     /// A download with an owner; the name is misspelt in BuildKit.
-    SourceHttpUidGid = "soruce.http.uidgid",
+    SourceHttpUidGid SOURCE_HTTP_UID_GID = "soruce.http.uidgid",
     /// A nested build.
-    SourceBuildOpLlbFileName = "source.buildop.llbfilename",
+    BuildOpLlbFileName BUILD_OP_LLB_FILE_NAME = "source.buildop.llbfilename",
     /// A Git repository.
-    SourceGit = "source.git",
+    SourceGit SOURCE_GIT = "source.git",
     /// A Git bundle as the source.
-    SourceGitBundle = "source.git.bundle",
+    SourceGitBundle SOURCE_GIT_BUNDLE = "source.git.bundle",
     /// A Git bundle as the result.
-    SourceGitCheckoutBundle = "source.git.checkoutbundle",
+    SourceGitCheckoutBundle SOURCE_GIT_CHECKOUT_BUNDLE = "source.git.checkoutbundle",
     /// An expected commit.
-    SourceGitChecksum = "source.git.checksum",
+    SourceGitChecksum SOURCE_GIT_CHECKSUM = "source.git.checksum",
     /// A fetch by commit.
-    SourceGitFetchByCommit = "source.git.fetchbycommit",
+    SourceGitFetchByCommit SOURCE_GIT_FETCH_BY_COMMIT = "source.git.fetchbycommit",
     /// A Git repository with its full URL.
-    SourceGitFullUrl = "source.git.fullurl",
+    SourceGitFullUrl SOURCE_GIT_FULL_URL = "source.git.fullurl",
     /// Named secrets for Git over HTTP.
-    SourceGitHttpAuth = "source.git.httpauth",
+    SourceGitHttpAuth SOURCE_GIT_HTTP_AUTH = "source.git.httpauth",
     /// A checkout that keeps `.git`.
-    SourceGitKeepGitDir = "source.git.keepgitdir",
+    SourceGitKeepGitDir SOURCE_GIT_KEEP_GIT_DIR = "source.git.keepgitdir",
     /// Known hosts for Git over SSH.
-    SourceGitKnownSshHosts = "source.git.knownsshhosts",
+    SourceGitKnownSshHosts SOURCE_GIT_KNOWN_SSH_HOSTS = "source.git.knownsshhosts",
     /// An agent socket for Git over SSH.
-    SourceGitMountSshSock = "source.git.mountsshsock",
+    SourceGitMountSshSock SOURCE_GIT_MOUNT_SSH_SOCK = "source.git.mountsshsock",
     /// A rule for the times of checked out files.
-    SourceGitMtime = "source.git.mtime",
+    SourceGitMtime SOURCE_GIT_MTIME = "source.git.mtime",
     /// A checked signature of a commit or tag. Never put on an op.
-    SourceGitSignatureVerify = "source.git.signatureverify",
+    SourceGitSignatureVerify SOURCE_GIT_SIGNATURE_VERIFY = "source.git.signatureverify",
     /// A checkout without submodules.
-    SourceGitSkipSubmodules = "source.git.skipsubmodules",
+    SourceGitSkipSubmodules SOURCE_GIT_SKIP_SUBMODULES = "source.git.skipsubmodules",
     /// A subdirectory of a repository. Never put on an op.
-    SourceGitSubdir = "source.git.subdir",
+    SourceGitSubdir SOURCE_GIT_SUBDIR = "source.git.subdir",
     /// A download.
-    SourceHttp = "source.http",
+    SourceHttp SOURCE_HTTP = "source.http",
     /// A download with a secret header.
-    SourceHttpAuth = "source.http.auth",
+    SourceHttpAuth SOURCE_HTTP_AUTH = "source.http.auth",
     /// A download with an expected digest.
-    SourceHttpChecksum = "source.http.checksum",
+    SourceHttpChecksum SOURCE_HTTP_CHECKSUM = "source.http.checksum",
     /// A download with request headers.
-    SourceHttpHeader = "source.http.header",
+    SourceHttpHeader SOURCE_HTTP_HEADER = "source.http.header",
     /// A download with file permissions.
-    SourceHttpPerm = "source.http.perm",
+    SourceHttpPerm SOURCE_HTTP_PERM = "source.http.perm",
     /// A download with a checked signature.
-    SourceHttpSignatureVerify = "source.http.signatureverify",
+    SourceHttpSignatureVerify SOURCE_HTTP_SIGNATURE_VERIFY = "source.http.signatureverify",
     /// An image.
-    SourceImage = "source.image",
+    SourceImage SOURCE_IMAGE = "source.image",
     /// An image with an expected digest.
-    SourceImageChecksum = "source.image.checksum",
+    SourceImageChecksum SOURCE_IMAGE_CHECKSUM = "source.image.checksum",
     /// Only the first layers of an image.
-    SourceImageLayerLimit = "source.image.layerlimit",
+    SourceImageLayerLimit SOURCE_IMAGE_LAYER_LIMIT = "source.image.layerlimit",
     /// An image that is always looked up again.
-    SourceImageResolveMode = "source.image.resolvemode",
+    SourceImageResolveMode SOURCE_IMAGE_RESOLVE_MODE = "source.image.resolvemode",
     /// A single blob of a registry or an OCI layout.
-    SourceImageBlob = "source.imageblob",
+    SourceImageBlob SOURCE_IMAGE_BLOB = "source.imageblob",
     /// A directory of the client.
-    SourceLocal = "source.local",
+    SourceLocal SOURCE_LOCAL = "source.local",
     /// A local source that must be compared in a given way.
-    SourceLocalDiffer = "source.local.differ",
+    SourceLocalDiffer SOURCE_LOCAL_DIFFER = "source.local.differ",
     /// A local source with exclude patterns.
-    SourceLocalExcludePatterns = "source.local.excludepatterns",
+    SourceLocalExcludePatterns SOURCE_LOCAL_EXCLUDE_PATTERNS = "source.local.excludepatterns",
     /// A local source with followed paths.
-    SourceLocalFollowPaths = "source.local.followpaths",
+    SourceLocalFollowPaths SOURCE_LOCAL_FOLLOW_PATHS = "source.local.followpaths",
     /// A local source with include patterns.
-    SourceLocalIncludePatterns = "source.local.includepatterns",
+    SourceLocalIncludePatterns SOURCE_LOCAL_INCLUDE_PATTERNS = "source.local.includepatterns",
     /// A local source of metadata only.
-    SourceLocalMetadataTransfer = "source.local.metadatatransfer",
+    SourceLocalMetadataTransfer SOURCE_LOCAL_METADATA_TRANSFER = "source.local.metadatatransfer",
     /// A local source of a given session.
-    SourceLocalSessionId = "source.local.sessionid",
+    SourceLocalSessionId SOURCE_LOCAL_SESSION_ID = "source.local.sessionid",
     /// A local source with a hint for reuse.
-    SourceLocalSharedKeyHint = "source.local.sharedkeyhint",
+    SourceLocalSharedKeyHint SOURCE_LOCAL_SHARED_KEY_HINT = "source.local.sharedkeyhint",
     /// A local source with a unique id.
-    SourceLocalUnique = "source.local.unique",
+    SourceLocalUnique SOURCE_LOCAL_UNIQUE = "source.local.unique",
     /// An image of an OCI layout.
-    SourceOciLayout = "source.ocilayout",
+    SourceOciLayout SOURCE_OCI_LAYOUT = "source.ocilayout",
 }
 
 impl Capability {
@@ -255,11 +259,7 @@ impl CapabilitySet {
     /// The same set with one more capability if `condition` holds.
     #[must_use = "this returns a new set"]
     pub const fn with_if(self, condition: bool, capability: Capability) -> Self {
-        if condition {
-            self.with(capability)
-        } else {
-            self
-        }
+        if condition { self.with(capability) } else { self }
     }
 
     /// Adds a capability.
@@ -344,27 +344,13 @@ mod tests {
 
     #[test]
     fn sets_come_out_sorted_and_whole() {
-        let set: CapabilitySet = [
-            Capability::SourceImage,
-            Capability::MergeOp,
-            Capability::Constraints,
-        ]
-        .into_iter()
-        .collect();
-        assert_eq!(
-            format!("{set:?}"),
-            r#"{"constraints", "mergeop", "source.image"}"#
-        );
+        let set: CapabilitySet = [Capability::SourceImage, Capability::MergeOp, Capability::Constraints]
+            .into_iter()
+            .collect();
+        assert_eq!(format!("{set:?}"), r#"{"constraints", "mergeop", "source.image"}"#);
         assert_eq!(set.len(), 3);
-        assert!(
-            CapabilitySet::all()
-                .iter()
-                .eq(Capability::ALL.iter().copied())
-        );
-        assert_eq!(
-            CapabilitySet::all().difference(set).len(),
-            Capability::ALL.len() - 3
-        );
+        assert!(CapabilitySet::all().iter().eq(Capability::ALL.iter().copied()));
+        assert_eq!(CapabilitySet::all().difference(set).len(), Capability::ALL.len() - 3);
         assert!(CapabilitySet::new().iter().next().is_none());
     }
 }

@@ -36,11 +36,7 @@ mod tests {
             ("FE80::A", "fe80::a"),
         ];
         for (address, expected) in cases {
-            assert_eq!(
-                address_text(address.parse().unwrap()),
-                expected,
-                "{address}"
-            );
+            assert_eq!(address_text(address.parse().unwrap()), expected, "{address}");
         }
     }
 }
