@@ -3,17 +3,13 @@
 //! An op's metadata lists the capabilities it needs, and a daemon that lacks one refuses the build by its name. The
 //! names are those of BuildKit's `solver/pb/caps.go` (August 2026), with its misspelling.
 //!
-//! Each capability is a constant, its name, and a variant of [`Capability`], for sets of them.
-//!
 //! **Invariant.** [`Capability`] is ordered as its names are, byte by byte, which is the order they are written in; so
 //! a [`CapabilitySet`] is one number and comes out sorted.
 
 use std::fmt;
 
 macro_rules! capabilities {
-    ($($(#[$documentation:meta])* $variant:ident $constant:ident = $name:literal,)*) => {
-        $($(#[$documentation])* pub const $constant: &str = $name;)*
-
+    ($($(#[$documentation:meta])* $variant:ident = $name:literal,)*) => {
         /// A named ability of a daemon that an op may need.
         ///
         /// Some are known to daemons but never put on an op by BuildKit's Go client, so they are not by this one: the
@@ -41,161 +37,161 @@ macro_rules! capabilities {
 
 capabilities! {
     /// Ops may have worker constraints.
-    Constraints CONSTRAINTS = "constraints",
+    Constraints = "constraints",
     /// A diff.
-    DiffOp DIFF_OP = "diffop",
+    DiffOp = "diffop",
     /// A cgroup file system in the container. Never put on an op.
-    ExecCgroup EXEC_CGROUP = "exec.cgroup",
+    ExecCgroup = "exec.cgroup",
     /// An exec.
-    ExecMetaBase EXEC_META_BASE = "exec.meta.base",
+    ExecMetaBase = "exec.meta.base",
     /// CDI devices.
-    ExecMetaCdi EXEC_META_CDI = "exec.meta.cdi",
+    ExecMetaCdi = "exec.meta.cdi",
     /// A cgroup parent. Never put on an op.
-    ExecMetaCgroupParent EXEC_META_CGROUP_PARENT = "exec.meta.cgroup.parent",
+    ExecMetaCgroupParent = "exec.meta.cgroup.parent",
     /// Limits of memory or processors.
-    ExecMetaLinuxResources EXEC_META_LINUX_RESOURCES = "exec.meta.linux.resources",
+    ExecMetaLinuxResources = "exec.meta.linux.resources",
     /// A network other than the sandbox's.
-    ExecMetaNetwork EXEC_META_NETWORK = "exec.meta.network",
+    ExecMetaNetwork = "exec.meta.network",
     /// A network proxy of the daemon. Never put on an op.
-    ExecMetaNetworkProxy EXEC_META_NETWORK_PROXY = "exec.meta.network.proxy",
+    ExecMetaNetworkProxy = "exec.meta.network.proxy",
     /// A proxy.
-    ExecMetaProxy EXEC_META_PROXY = "exec.meta.proxyenv",
+    ExecMetaProxyEnv = "exec.meta.proxyenv",
     /// Mount points removed with their parents. Never put on an op.
-    ExecMetaRemoveMountStubsRecursive EXEC_META_REMOVE_MOUNT_STUBS_RECURSIVE = "exec.meta.removemountstubs.recursive",
+    ExecMetaRemoveMountStubsRecursive = "exec.meta.removemountstubs.recursive",
     /// An insecure exec.
-    ExecMetaSecurity EXEC_META_SECURITY = "exec.meta.security",
+    ExecMetaSecurity = "exec.meta.security",
     /// Devices of an exec. Never put on an op.
-    ExecMetaSecurityDevicesV1 EXEC_META_SECURITY_DEVICES_V1 = "exec.meta.security.devices.v1",
+    ExecMetaSecurityDevicesV1 = "exec.meta.security.devices.v1",
     /// A daemon that sets `PATH` where an exec does not.
-    ExecMetaSetsDefaultPath EXEC_META_SETS_DEFAULT_PATH = "exec.meta.setsdefaultpath",
+    ExecMetaSetsDefaultPath = "exec.meta.setsdefaultpath",
     /// Ulimits.
-    ExecMetaUlimit EXEC_META_ULIMIT = "exec.meta.ulimit",
+    ExecMetaUlimit = "exec.meta.ulimit",
     /// A mount of another output.
-    ExecMountBind EXEC_MOUNT_BIND = "exec.mount.bind",
+    ExecMountBind = "exec.mount.bind",
     /// A writable mount without output. Never put on an op.
-    ExecMountBindReadWriteNoOutput EXEC_MOUNT_BIND_READ_WRITE_NO_OUTPUT = "exec.mount.bind.readwrite-nooutput",
+    ExecMountBindReadWriteNoOutput = "exec.mount.bind.readwrite-nooutput",
     /// A cache mount.
-    ExecMountCache EXEC_MOUNT_CACHE = "exec.mount.cache",
+    ExecMountCache = "exec.mount.cache",
     /// A rule for caching a mount by content.
-    ExecMountContentCache EXEC_MOUNT_CONTENT_CACHE = "exec.mount.cache.content",
+    ExecMountContentCache = "exec.mount.cache.content",
     /// A sharing mode of a cache mount.
-    ExecMountCacheSharing EXEC_MOUNT_CACHE_SHARING = "exec.mount.cache.sharing",
+    ExecMountCacheSharing = "exec.mount.cache.sharing",
     /// A secret.
-    ExecMountSecret EXEC_MOUNT_SECRET = "exec.mount.secret",
+    ExecMountSecret = "exec.mount.secret",
     /// A mount of a path inside its source.
-    ExecMountSelector EXEC_MOUNT_SELECTOR = "exec.mount.selector",
+    ExecMountSelector = "exec.mount.selector",
     /// An SSH agent socket.
-    ExecMountSsh EXEC_MOUNT_SSH = "exec.mount.ssh",
+    ExecMountSsh = "exec.mount.ssh",
     /// A mount in memory.
-    ExecMountTmpfs EXEC_MOUNT_TMPFS = "exec.mount.tmpfs",
+    ExecMountTmpfs = "exec.mount.tmpfs",
     /// A mount in memory with a size.
-    ExecMountTmpfsSize EXEC_MOUNT_TMPFS_SIZE = "exec.mount.tmpfs.size",
+    ExecMountTmpfsSize = "exec.mount.tmpfs.size",
     /// A secret as environment variable.
-    ExecSecretEnv EXEC_SECRET_ENV = "exec.secretenv",
+    ExecSecretEnv = "exec.secretenv",
     /// Accepted exit codes.
-    ExecValidExitCode EXEC_VALID_EXIT_CODE = "exec.validexitcode",
+    ExecValidExitCode = "exec.validexitcode",
     /// A file op.
-    FileBase FILE_BASE = "file.base",
+    FileBase = "file.base",
     /// A copy that replaces what is there. Never put on an op.
-    FileCopyAlwaysReplaceExistingDestPaths FILE_COPY_ALWAYS_REPLACE_EXISTING_DEST_PATHS = "file.copy.alwaysreplaceexistingdestpaths",
+    FileCopyAlwaysReplaceExistingDestPaths = "file.copy.alwaysreplaceexistingdestpaths",
     /// A copy with patterns. Never put on an op.
-    FileCopyIncludeExcludePatterns FILE_COPY_INCLUDE_EXCLUDE_PATTERNS = "file.copy.includeexcludepatterns",
+    FileCopyIncludeExcludePatterns = "file.copy.includeexcludepatterns",
     /// A copy with a symbolic mode. Never put on an op.
-    FileCopyModeString FILE_COPY_MODE_STRING = "file.copy.modestring",
+    FileCopyModeString = "file.copy.modestring",
     /// A copy with required paths. Never put on an op.
-    FileCopyRequiredPaths FILE_COPY_REQUIRED_PATHS = "file.copy.requiredpaths",
+    FileCopyRequiredPaths = "file.copy.requiredpaths",
     /// A removal that does not follow links. Never put on an op.
-    FileRmNoFollowSymlink FILE_RM_NO_FOLLOW_SYMLINK = "file.rm.nofollowsymlink",
+    FileRmNoFollowSymlink = "file.rm.nofollowsymlink",
     /// A removal by wildcard. Never put on an op.
-    FileRmWildcard FILE_RM_WILDCARD = "file.rm.wildcard",
+    FileRmWildcard = "file.rm.wildcard",
     /// A symbolic link. Never put on an op.
-    FileSymlinkCreate FILE_SYMLINK_CREATE = "file.symlink.create",
+    FileSymlinkCreate = "file.symlink.create",
     /// A merge.
-    MergeOp MERGE_OP = "mergeop",
+    MergeOp = "mergeop",
     /// Some op has a description.
-    MetaDescription META_DESCRIPTION = "meta.description",
+    MetaDescription = "meta.description",
     /// Some op says whether its cache is exported.
-    MetaExportCache META_EXPORT_CACHE = "meta.exportcache",
+    MetaExportCache = "meta.exportcache",
     /// Some op ignores the cache.
-    MetaIgnoreCache META_IGNORE_CACHE = "meta.ignorecache",
+    MetaIgnoreCache = "meta.ignorecache",
     /// A passthrough.
-    PassthroughOp PASSTHROUGH_OP = "passthroughop",
+    PassthroughOp = "passthroughop",
     /// Ops may have a platform.
-    Platform PLATFORM = "platform",
+    Platform = "platform",
     /// A download with an owner; the name is misspelt in BuildKit.
-    SourceHttpUidGid SOURCE_HTTP_UID_GID = "soruce.http.uidgid",
+    SourceHttpUidGid = "soruce.http.uidgid",
     /// A nested build.
-    BuildOpLlbFileName BUILD_OP_LLB_FILE_NAME = "source.buildop.llbfilename",
+    SourceBuildOpLlbFileName = "source.buildop.llbfilename",
     /// A Git repository.
-    SourceGit SOURCE_GIT = "source.git",
+    SourceGit = "source.git",
     /// A Git bundle as the source.
-    SourceGitBundle SOURCE_GIT_BUNDLE = "source.git.bundle",
+    SourceGitBundle = "source.git.bundle",
     /// A Git bundle as the result.
-    SourceGitCheckoutBundle SOURCE_GIT_CHECKOUT_BUNDLE = "source.git.checkoutbundle",
+    SourceGitCheckoutBundle = "source.git.checkoutbundle",
     /// An expected commit.
-    SourceGitChecksum SOURCE_GIT_CHECKSUM = "source.git.checksum",
+    SourceGitChecksum = "source.git.checksum",
     /// A fetch by commit.
-    SourceGitFetchByCommit SOURCE_GIT_FETCH_BY_COMMIT = "source.git.fetchbycommit",
+    SourceGitFetchByCommit = "source.git.fetchbycommit",
     /// A Git repository with its full URL.
-    SourceGitFullUrl SOURCE_GIT_FULL_URL = "source.git.fullurl",
+    SourceGitFullUrl = "source.git.fullurl",
     /// Named secrets for Git over HTTP.
-    SourceGitHttpAuth SOURCE_GIT_HTTP_AUTH = "source.git.httpauth",
+    SourceGitHttpAuth = "source.git.httpauth",
     /// A checkout that keeps `.git`.
-    SourceGitKeepGitDir SOURCE_GIT_KEEP_GIT_DIR = "source.git.keepgitdir",
+    SourceGitKeepGitDir = "source.git.keepgitdir",
     /// Known hosts for Git over SSH.
-    SourceGitKnownSshHosts SOURCE_GIT_KNOWN_SSH_HOSTS = "source.git.knownsshhosts",
+    SourceGitKnownSshHosts = "source.git.knownsshhosts",
     /// An agent socket for Git over SSH.
-    SourceGitMountSshSock SOURCE_GIT_MOUNT_SSH_SOCK = "source.git.mountsshsock",
+    SourceGitMountSshSock = "source.git.mountsshsock",
     /// A rule for the times of checked out files.
-    SourceGitMtime SOURCE_GIT_MTIME = "source.git.mtime",
+    SourceGitMtime = "source.git.mtime",
     /// A checked signature of a commit or tag. Never put on an op.
-    SourceGitSignatureVerify SOURCE_GIT_SIGNATURE_VERIFY = "source.git.signatureverify",
+    SourceGitSignatureVerify = "source.git.signatureverify",
     /// A checkout without submodules.
-    SourceGitSkipSubmodules SOURCE_GIT_SKIP_SUBMODULES = "source.git.skipsubmodules",
+    SourceGitSkipSubmodules = "source.git.skipsubmodules",
     /// A subdirectory of a repository. Never put on an op.
-    SourceGitSubdir SOURCE_GIT_SUBDIR = "source.git.subdir",
+    SourceGitSubdir = "source.git.subdir",
     /// A download.
-    SourceHttp SOURCE_HTTP = "source.http",
+    SourceHttp = "source.http",
     /// A download with a secret header.
-    SourceHttpAuth SOURCE_HTTP_AUTH = "source.http.auth",
+    SourceHttpAuth = "source.http.auth",
     /// A download with an expected digest.
-    SourceHttpChecksum SOURCE_HTTP_CHECKSUM = "source.http.checksum",
+    SourceHttpChecksum = "source.http.checksum",
     /// A download with request headers.
-    SourceHttpHeader SOURCE_HTTP_HEADER = "source.http.header",
+    SourceHttpHeader = "source.http.header",
     /// A download with file permissions.
-    SourceHttpPerm SOURCE_HTTP_PERM = "source.http.perm",
+    SourceHttpPerm = "source.http.perm",
     /// A download with a checked signature.
-    SourceHttpSignatureVerify SOURCE_HTTP_SIGNATURE_VERIFY = "source.http.signatureverify",
+    SourceHttpSignatureVerify = "source.http.signatureverify",
     /// An image.
-    SourceImage SOURCE_IMAGE = "source.image",
+    SourceImage = "source.image",
     /// An image with an expected digest.
-    SourceImageChecksum SOURCE_IMAGE_CHECKSUM = "source.image.checksum",
+    SourceImageChecksum = "source.image.checksum",
     /// Only the first layers of an image.
-    SourceImageLayerLimit SOURCE_IMAGE_LAYER_LIMIT = "source.image.layerlimit",
+    SourceImageLayerLimit = "source.image.layerlimit",
     /// An image that is always looked up again.
-    SourceImageResolveMode SOURCE_IMAGE_RESOLVE_MODE = "source.image.resolvemode",
+    SourceImageResolveMode = "source.image.resolvemode",
     /// A single blob of a registry or an OCI layout.
-    SourceImageBlob SOURCE_IMAGE_BLOB = "source.imageblob",
+    SourceImageBlob = "source.imageblob",
     /// A directory of the client.
-    SourceLocal SOURCE_LOCAL = "source.local",
+    SourceLocal = "source.local",
     /// A local source that must be compared in a given way.
-    SourceLocalDiffer SOURCE_LOCAL_DIFFER = "source.local.differ",
+    SourceLocalDiffer = "source.local.differ",
     /// A local source with exclude patterns.
-    SourceLocalExcludePatterns SOURCE_LOCAL_EXCLUDE_PATTERNS = "source.local.excludepatterns",
+    SourceLocalExcludePatterns = "source.local.excludepatterns",
     /// A local source with followed paths.
-    SourceLocalFollowPaths SOURCE_LOCAL_FOLLOW_PATHS = "source.local.followpaths",
+    SourceLocalFollowPaths = "source.local.followpaths",
     /// A local source with include patterns.
-    SourceLocalIncludePatterns SOURCE_LOCAL_INCLUDE_PATTERNS = "source.local.includepatterns",
+    SourceLocalIncludePatterns = "source.local.includepatterns",
     /// A local source of metadata only.
-    SourceLocalMetadataTransfer SOURCE_LOCAL_METADATA_TRANSFER = "source.local.metadatatransfer",
+    SourceLocalMetadataTransfer = "source.local.metadatatransfer",
     /// A local source of a given session.
-    SourceLocalSessionId SOURCE_LOCAL_SESSION_ID = "source.local.sessionid",
+    SourceLocalSessionId = "source.local.sessionid",
     /// A local source with a hint for reuse.
-    SourceLocalSharedKeyHint SOURCE_LOCAL_SHARED_KEY_HINT = "source.local.sharedkeyhint",
+    SourceLocalSharedKeyHint = "source.local.sharedkeyhint",
     /// A local source with a unique id.
-    SourceLocalUnique SOURCE_LOCAL_UNIQUE = "source.local.unique",
+    SourceLocalUnique = "source.local.unique",
     /// An image of an OCI layout.
-    SourceOciLayout SOURCE_OCI_LAYOUT = "source.ocilayout",
+    SourceOciLayout = "source.ocilayout",
 }
 
 impl Capability {
@@ -259,7 +255,11 @@ impl CapabilitySet {
     /// The same set with one more capability if `condition` holds.
     #[must_use = "this returns a new set"]
     pub const fn with_if(self, condition: bool, capability: Capability) -> Self {
-        if condition { self.with(capability) } else { self }
+        if condition {
+            self.with(capability)
+        } else {
+            self
+        }
     }
 
     /// Adds a capability.
@@ -344,13 +344,27 @@ mod tests {
 
     #[test]
     fn sets_come_out_sorted_and_whole() {
-        let set: CapabilitySet = [Capability::SourceImage, Capability::MergeOp, Capability::Constraints]
-            .into_iter()
-            .collect();
-        assert_eq!(format!("{set:?}"), r#"{"constraints", "mergeop", "source.image"}"#);
+        let set: CapabilitySet = [
+            Capability::SourceImage,
+            Capability::MergeOp,
+            Capability::Constraints,
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(
+            format!("{set:?}"),
+            r#"{"constraints", "mergeop", "source.image"}"#
+        );
         assert_eq!(set.len(), 3);
-        assert!(CapabilitySet::all().iter().eq(Capability::ALL.iter().copied()));
-        assert_eq!(CapabilitySet::all().difference(set).len(), Capability::ALL.len() - 3);
+        assert!(
+            CapabilitySet::all()
+                .iter()
+                .eq(Capability::ALL.iter().copied())
+        );
+        assert_eq!(
+            CapabilitySet::all().difference(set).len(),
+            Capability::ALL.len() - 3
+        );
         assert!(CapabilitySet::new().iter().next().is_none());
     }
 }

@@ -112,7 +112,11 @@ impl GitUrl {
         let Some(location) = &self.location else {
             return format!("git://{}", self.remote);
         };
-        let mut identifier = format!("git://{}{}", location.host, path::join(&["/", &location.path]));
+        let mut identifier = format!(
+            "git://{}{}",
+            location.host,
+            path::join(&["/", &location.path])
+        );
         if !reference.is_empty() || !subdir.is_empty() {
             identifier.push('#');
             identifier.push_str(reference);
@@ -136,8 +140,11 @@ impl GitUrl {
             None => Ok(Self::unread(text)),
             Some(url) => {
                 let remote = url.to_text();
-                let utf8 =
-                    |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| GitUrlError { remote: remote.clone() });
+                let utf8 = |bytes: Vec<u8>| {
+                    String::from_utf8(bytes).map_err(|_| GitUrlError {
+                        remote: remote.clone(),
+                    })
+                };
                 let (host, path) = (utf8(url.host)?, utf8(url.path)?);
                 Ok(Self {
                     location: Some(Location {
@@ -330,7 +337,10 @@ fn parse_host(text: &str) -> Option<Vec<u8>> {
         }
         let (address, zone) = address.split_at(address.find("%25").unwrap_or(address.len()));
         let address = unescape(address.as_bytes(), Part::Host)?;
-        std::str::from_utf8(&address).ok()?.parse::<Ipv6Addr>().ok()?;
+        std::str::from_utf8(&address)
+            .ok()?
+            .parse::<Ipv6Addr>()
+            .ok()?;
         let zone = unescape(zone.as_bytes(), Part::Zone)?;
         if zone == b"%" {
             return None;
@@ -368,7 +378,10 @@ fn unescape(text: &[u8], part: Part) -> Option<Vec<u8>> {
     while let [byte, tail @ ..] = rest {
         rest = tail;
         if *byte != b'%' {
-            if matches!(part, Part::Host | Part::Zone) && byte.is_ascii() && must_escape(*byte, part) {
+            if matches!(part, Part::Host | Part::Zone)
+                && byte.is_ascii()
+                && must_escape(*byte, part)
+            {
                 return None;
             }
             decoded.push(*byte);
@@ -441,9 +454,17 @@ mod tests {
     #[test]
     fn urls_are_printed_as_net_url_does() {
         let cases = [
-            ("https://h/a b.git", "git://h/a b.git#r", "https://h/a%20b.git"),
+            (
+                "https://h/a b.git",
+                "git://h/a b.git#r",
+                "https://h/a%20b.git",
+            ),
             ("https://h/ä.git", "git://h/ä.git#r", "https://h/%C3%A4.git"),
-            ("https://h/%41%7e.git", "git://h/A~.git#r", "https://h/%41%7e.git"),
+            (
+                "https://h/%41%7e.git",
+                "git://h/A~.git#r",
+                "https://h/%41%7e.git",
+            ),
             (
                 "https://h/a;b,c:d@e=f&g+h!$'()*",
                 "git://h/a;b,c:d@e=f&g+h!$'()*#r",
@@ -462,13 +483,21 @@ mod tests {
             ("https://h/x#", "git://h/x#r", "https://h/x"),
             ("https://u@h/x", "git://h/x#r", "https://u@h/x"),
             ("https://u:@h/x", "git://h/x#r", "https://u:@h/x"),
-            ("https://u%7e:%2f%3a@h/x", "git://h/x#r", "https://u~:%2F%3A@h/x"),
+            (
+                "https://u%7e:%2f%3a@h/x",
+                "git://h/x#r",
+                "https://u~:%2F%3A@h/x",
+            ),
             (
                 "https://user:pa%20ss@git.example.com/a/b.git",
                 "git://git.example.com/a/b.git#r",
                 "https://user:pa%20ss@git.example.com/a/b.git",
             ),
-            ("https://[::1]:3000/x", "git://[::1]:3000/x#r", "https://[::1]:3000/x"),
+            (
+                "https://[::1]:3000/x",
+                "git://[::1]:3000/x#r",
+                "https://[::1]:3000/x",
+            ),
             (
                 "https://[fe80::1%25en0]/x",
                 "git://[fe80::1%en0]/x#r",
@@ -505,7 +534,11 @@ mod tests {
             ),
         ];
         for (text, identifier, remote) in cases {
-            assert_eq!(read(text, "r"), (identifier.to_owned(), remote.to_owned()), "{text}");
+            assert_eq!(
+                read(text, "r"),
+                (identifier.to_owned(), remote.to_owned()),
+                "{text}"
+            );
         }
     }
 
@@ -528,7 +561,11 @@ mod tests {
             "ftp://example.com/a.git",
         ];
         for text in cases {
-            assert_eq!(read(text, "r"), (format!("git://{text}"), text.to_owned()), "{text}");
+            assert_eq!(
+                read(text, "r"),
+                (format!("git://{text}"), text.to_owned()),
+                "{text}"
+            );
         }
         assert_eq!(
             read("user.name@host:path/repo.git", "main").0,
@@ -550,7 +587,11 @@ mod tests {
             ("git@h:a b%20", "git://h/a b%20#r", "git@h:a b%20"),
         ];
         for (text, identifier, remote) in cases {
-            assert_eq!(read(text, "r"), (identifier.to_owned(), remote.to_owned()), "{text}");
+            assert_eq!(
+                read(text, "r"),
+                (identifier.to_owned(), remote.to_owned()),
+                "{text}"
+            );
             assert!(GitUrl::parse(text).unwrap().is_ssh(), "{text}");
         }
         assert!(GitUrl::parse("ssh://h/x").unwrap().is_ssh());
@@ -569,14 +610,23 @@ mod tests {
             ("main:../x:y", "main", "x:y"),
         ];
         for (fragment, reference, subdir) in cases {
-            assert_eq!(split_fragment(fragment), (reference, subdir.into()), "{fragment}");
+            assert_eq!(
+                split_fragment(fragment),
+                (reference, subdir.into()),
+                "{fragment}"
+            );
         }
     }
 
     #[test]
     fn escapes_beyond_utf8_are_refused_without_showing_the_password() {
-        let message = GitUrl::parse("https://u:hunter2@h/%ff").unwrap_err().to_string();
-        assert!(message.contains("string field contains invalid UTF-8"), "{message}");
+        let message = GitUrl::parse("https://u:hunter2@h/%ff")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("string field contains invalid UTF-8"),
+            "{message}"
+        );
         assert!(!message.contains("hunter2"), "{message}");
     }
 }

@@ -36,7 +36,11 @@ mod tests {
             ("FE80::A", "fe80::a"),
         ];
         for (address, expected) in cases {
-            assert_eq!(address_text(address.parse().unwrap()), expected, "{address}");
+            assert_eq!(
+                address_text(address.parse().unwrap()),
+                expected,
+                "{address}"
+            );
         }
     }
 }

@@ -40,7 +40,8 @@ fn push_string(text: &mut String, value: &str) {
             '\r' => text.push_str("\\r"),
             '\t' => text.push_str("\\t"),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                write!(text, "\\u{:04x}", u32::from(character)).expect("writing to a string cannot fail");
+                write!(text, "\\u{:04x}", u32::from(character))
+                    .expect("writing to a string cannot fail");
             }
             character => text.push(character),
         }

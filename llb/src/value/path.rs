@@ -37,7 +37,9 @@ pub fn clean(path: &str) -> Cow<'_, str> {
         match element {
             "" | "." => {}
             ".." if cleaned.len() > floor => {
-                let cut = cleaned[floor..].rfind('/').map_or(floor, |slash| floor + slash);
+                let cut = cleaned[floor..]
+                    .rfind('/')
+                    .map_or(floor, |slash| floor + slash);
                 cleaned.truncate(cut);
             }
             ".." if rooted => {}
@@ -276,7 +278,10 @@ mod tests {
     fn clean_by_stack(path: &str) -> String {
         let rooted = path.starts_with('/');
         let mut stack: Vec<&str> = Vec::new();
-        for element in path.split('/').filter(|element| !matches!(*element, "" | ".")) {
+        for element in path
+            .split('/')
+            .filter(|element| !matches!(*element, "" | "."))
+        {
             match (element, stack.last()) {
                 ("..", Some(&last)) if last != ".." => _ = stack.pop(),
                 ("..", _) if rooted => {}
@@ -332,7 +337,11 @@ mod tests {
             ("/x", "w", "/x/w"),
         ];
         for (previous, path, expected) in cases {
-            assert_eq!(resolve_dir(previous, path), expected, "{previous:?} {path:?}");
+            assert_eq!(
+                resolve_dir(previous, path),
+                expected,
+                "{previous:?} {path:?}"
+            );
         }
     }
 
@@ -373,7 +382,10 @@ mod tests {
         for (path, expected) in cases {
             assert_eq!(copy_destination("/w", path), expected, "{path:?}");
         }
-        assert!(matches!(copy_destination("/w", "/d/"), Cow::Borrowed("/d/")));
+        assert!(matches!(
+            copy_destination("/w", "/d/"),
+            Cow::Borrowed("/d/")
+        ));
     }
 
     #[test]

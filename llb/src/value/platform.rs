@@ -8,7 +8,7 @@ use std::str::FromStr;
 ///
 /// BuildKit puts a platform that is given to an op or to a marshal into the op **as it is written**, so
 /// `linux/x86_64` and `linux/amd64` give different digests; only the platform a state carries along is normalized.
-/// [`Platform::parse`] normalizes, the predefined ones are normalized, a struct literal is not.
+/// [`Platform::parse`] normalizes, the constants are normalized, a struct literal is not.
 ///
 /// The empty platform is a value of its own: it is written into an op as an empty message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,59 +28,27 @@ pub struct Platform {
 /// # The platforms BuildKit's client predefines
 impl Platform {
     /// `linux/amd64`.
-    pub const fn linux_amd64() -> Self {
-        Self::constant("linux", "amd64", "")
-    }
-
+    pub const LINUX_AMD64: Self = Self::constant("linux", "amd64", "");
     /// `linux/arm/v7`.
-    pub const fn linux_armhf() -> Self {
-        Self::constant("linux", "arm", "v7")
-    }
-
-    /// `linux/arm/v7`; the same as [`Platform::linux_armhf`].
-    pub const fn linux_arm() -> Self {
-        Self::linux_armhf()
-    }
-
+    pub const LINUX_ARMHF: Self = Self::constant("linux", "arm", "v7");
+    /// `linux/arm/v7`; the same as [`Platform::LINUX_ARMHF`].
+    pub const LINUX_ARM: Self = Self::LINUX_ARMHF;
     /// `linux/arm/v6`.
-    pub const fn linux_armel() -> Self {
-        Self::constant("linux", "arm", "v6")
-    }
-
+    pub const LINUX_ARMEL: Self = Self::constant("linux", "arm", "v6");
     /// `linux/arm64`.
-    pub const fn linux_arm64() -> Self {
-        Self::constant("linux", "arm64", "")
-    }
-
+    pub const LINUX_ARM64: Self = Self::constant("linux", "arm64", "");
     /// `linux/s390x`.
-    pub const fn linux_s390x() -> Self {
-        Self::constant("linux", "s390x", "")
-    }
-
+    pub const LINUX_S390X: Self = Self::constant("linux", "s390x", "");
     /// `linux/ppc64`.
-    pub const fn linux_ppc64() -> Self {
-        Self::constant("linux", "ppc64", "")
-    }
-
+    pub const LINUX_PPC64: Self = Self::constant("linux", "ppc64", "");
     /// `linux/ppc64le`.
-    pub const fn linux_ppc64le() -> Self {
-        Self::constant("linux", "ppc64le", "")
-    }
-
+    pub const LINUX_PPC64LE: Self = Self::constant("linux", "ppc64le", "");
     /// `linux/riscv64`.
-    pub const fn linux_riscv64() -> Self {
-        Self::constant("linux", "riscv64", "")
-    }
-
+    pub const LINUX_RISCV64: Self = Self::constant("linux", "riscv64", "");
     /// `darwin/amd64`.
-    pub const fn darwin() -> Self {
-        Self::constant("darwin", "amd64", "")
-    }
-
+    pub const DARWIN: Self = Self::constant("darwin", "amd64", "");
     /// `windows/amd64`.
-    pub const fn windows() -> Self {
-        Self::constant("windows", "amd64", "")
-    }
+    pub const WINDOWS: Self = Self::constant("windows", "amd64", "");
 
     const fn constant(os: &'static str, architecture: &'static str, variant: &'static str) -> Self {
         Self {
@@ -100,9 +68,12 @@ impl Platform {
     /// ```
     /// use llb::value::Platform;
     ///
-    /// assert_eq!(Platform::new("linux", "arm64"), Platform::linux_arm64());
+    /// assert_eq!(Platform::new("linux", "arm64"), Platform::LINUX_ARM64);
     /// ```
-    pub fn new(os: impl Into<Cow<'static, str>>, architecture: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(
+        os: impl Into<Cow<'static, str>>,
+        architecture: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             os: os.into(),
             architecture: architecture.into(),
@@ -126,13 +97,14 @@ impl Platform {
     /// ```
     /// use llb::value::Platform;
     ///
-    /// assert_eq!(Platform::parse("linux/aarch64/v8")?, Platform::linux_arm64());
+    /// assert_eq!(Platform::parse("linux/aarch64/v8")?, Platform::LINUX_ARM64);
     /// assert!(Platform::parse("arm64").is_err());
     /// # Ok::<(), llb::value::platform::PlatformError>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self, PlatformError> {
         let mut parts = text.split('/');
-        let (Some(os), Some(architecture), variant, None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(os), Some(architecture), variant, None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(PlatformError { text: text.into() });
         };
@@ -163,8 +135,8 @@ impl Platform {
     /// ```
     /// use llb::value::Platform;
     ///
-    /// assert_eq!(Platform::new("Linux", "x86_64").with_variant("v1").normalized(), Platform::linux_amd64());
-    /// assert_eq!(Platform::new("", "arm").normalized(), Platform::linux_arm());
+    /// assert_eq!(Platform::new("Linux", "x86_64").with_variant("v1").normalized(), Platform::LINUX_AMD64);
+    /// assert_eq!(Platform::new("", "arm").normalized(), Platform::LINUX_ARM);
     /// ```
     #[must_use = "this returns a new platform"]
     pub fn normalized(self) -> Self {
@@ -182,7 +154,8 @@ impl Platform {
             os if os == "macos" => Cow::Borrowed("darwin"),
             os => os,
         };
-        let (architecture, variant) = normalize_architecture(lower(self.architecture), lower(self.variant));
+        let (architecture, variant) =
+            normalize_architecture(lower(self.architecture), lower(self.variant));
         let mut os_features = self.os_features;
         os_features.sort_unstable();
         os_features.dedup();
@@ -311,7 +284,11 @@ mod tests {
         for (given, expected) in cases {
             let normal = raw(given).normalized();
             assert_eq!(normal, raw(expected), "{given}");
-            assert_eq!(normal.clone().normalized(), normal, "{given} is not a fixed point");
+            assert_eq!(
+                normal.clone().normalized(),
+                normal,
+                "{given} is not a fixed point"
+            );
         }
     }
 
@@ -320,7 +297,7 @@ mod tests {
         let platform = Platform {
             os_version: "10.0".into(),
             os_features: vec!["z".into(), "a".into(), "z".into()],
-            ..Platform::windows()
+            ..Platform::WINDOWS
         };
         let normal = platform.normalized();
         assert_eq!(normal.os_features, ["a", "z"]);
@@ -331,29 +308,42 @@ mod tests {
     fn the_default_system_is_an_argument() {
         assert_eq!(
             Platform::new("", "amd64").normalized_for("windows"),
-            Platform::windows()
+            Platform::WINDOWS
         );
     }
 
     #[test]
     fn text_round_trips() {
-        for text in ["linux/amd64", "linux/arm/v7", "windows/amd64", "linux/riscv64"] {
+        for text in [
+            "linux/amd64",
+            "linux/arm/v7",
+            "windows/amd64",
+            "linux/riscv64",
+        ] {
             assert_eq!(Platform::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Platform::default().to_string(), "unknown");
-        for text in ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/amd 64", "linux/arm/"] {
+        for text in [
+            "",
+            "linux",
+            "linux/",
+            "/amd64",
+            "a/b/c/d",
+            "linux/amd 64",
+            "linux/arm/",
+        ] {
             let error = Platform::parse(text).unwrap_err().to_string();
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }
     }
 
     #[test]
-    fn predefined_platforms_are_normal() {
+    fn constants_are_normal() {
         for platform in [
-            Platform::linux_amd64(),
-            Platform::linux_arm(),
-            Platform::linux_armel(),
-            Platform::linux_s390x(),
+            Platform::LINUX_AMD64,
+            Platform::LINUX_ARM,
+            Platform::LINUX_ARMEL,
+            Platform::LINUX_S390X,
         ] {
             assert_eq!(platform.clone().normalized(), platform);
         }

@@ -99,13 +99,18 @@ impl ImageRef {
             Some(end) if given[..end] != *"index.docker.io" => &given[..end],
             _ => DEFAULT_DOMAIN,
         };
-        let prefix = if layout.is_library { DEFAULT_PREFIX } else { "" };
+        let prefix = if layout.is_library {
+            DEFAULT_PREFIX
+        } else {
+            ""
+        };
         let path = &given[layout.path_start..layout.path_end];
         let suffix = &given[layout.path_end..];
         let is_default_tag = suffix.is_empty();
 
-        let mut text =
-            String::with_capacity(domain.len() + 1 + prefix.len() + path.len() + suffix.len().max(DEFAULT_TAG.len()));
+        let mut text = String::with_capacity(
+            domain.len() + 1 + prefix.len() + path.len() + suffix.len().max(DEFAULT_TAG.len()),
+        );
         text.push_str(domain);
         text.push('/');
         text.push_str(prefix);
@@ -140,7 +145,11 @@ impl ImageRef {
     /// # Ok::<(), llb::value::reference::ReferenceError>(())
     /// ```
     pub fn without_default_tag(&self) -> &str {
-        if self.is_default_tag { self.name() } else { &self.text }
+        if self.is_default_tag {
+            self.name()
+        } else {
+            &self.text
+        }
     }
 
     /// Domain and path, without tag and digest.
@@ -235,7 +244,11 @@ impl fmt::Display for ReferenceError {
                 formatter,
                 "invalid repository name ({text}), cannot specify 64-byte hexadecimal strings (hint: write name@sha256:{text})"
             ),
-            Fault::UpperCase { start, end, is_library } => {
+            Fault::UpperCase {
+                start,
+                end,
+                is_library,
+            } => {
                 let prefix = if is_library { DEFAULT_PREFIX } else { "" };
                 let path = &text[start..end];
                 write!(
@@ -253,7 +266,12 @@ impl fmt::Display for ReferenceError {
                 "repository name must not be more than {LONGEST_PATH} characters, in {text:?}"
             ),
             Fault::Digest(fault) => {
-                write!(formatter, "{} in {text:?} ({})", fault.message(), fault.expectation())
+                write!(
+                    formatter,
+                    "{} in {text:?} ({})",
+                    fault.message(),
+                    fault.expectation()
+                )
             }
             Fault::BlobTag => write!(
                 formatter,
@@ -287,9 +305,9 @@ pub const fn is_valid_reference(text: &str) -> bool {
 pub const fn require_reference(text: &str) {
     match scan(text.as_bytes()) {
         Ok(_) => {}
-        Err(Fault::HexIdentifier) => {
-            panic!("an image reference of 64 hexadecimal digits is not allowed: write name@sha256:...")
-        }
+        Err(Fault::HexIdentifier) => panic!(
+            "an image reference of 64 hexadecimal digits is not allowed: write name@sha256:..."
+        ),
         Err(Fault::UpperCase { .. }) => {
             panic!("the repository of an image reference must be in lower case")
         }
@@ -342,7 +360,11 @@ struct Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     HexIdentifier,
-    UpperCase { start: usize, end: usize, is_library: bool },
+    UpperCase {
+        start: usize,
+        end: usize,
+        is_library: bool,
+    },
     Format,
     TooLong,
     Digest(digest::Fault),
@@ -417,7 +439,10 @@ const fn scan(text: &[u8]) -> Result<Layout, Fault> {
 
 /// Whether the text before the first slash is meant as a domain.
 const fn is_domain_like(text: &[u8], end: usize) -> bool {
-    equals(text, end, "localhost") || find(text, 0, b'.') < end || find(text, 0, b':') < end || any_upper(text, 0, end)
+    equals(text, end, "localhost")
+        || find(text, 0, b'.') < end
+        || find(text, 0, b':') < end
+        || any_upper(text, 0, end)
 }
 
 const fn is_domain(text: &[u8], end: usize) -> bool {
@@ -586,21 +611,39 @@ mod tests {
     fn normal_forms_are_those_of_docker() {
         let a64 = hex("a", 64);
         let cases = [
-            ("alpine".to_owned(), "docker.io/library/alpine:latest".to_owned()),
+            (
+                "alpine".to_owned(),
+                "docker.io/library/alpine:latest".to_owned(),
+            ),
             ("alpine:3.20".into(), "docker.io/library/alpine:3.20".into()),
-            ("docker.io/alpine".into(), "docker.io/library/alpine:latest".into()),
+            (
+                "docker.io/alpine".into(),
+                "docker.io/library/alpine:latest".into(),
+            ),
             (
                 "index.docker.io/alpine".into(),
                 "docker.io/library/alpine:latest".into(),
             ),
-            ("index.docker.io/team/app".into(), "docker.io/team/app:latest".into()),
+            (
+                "index.docker.io/team/app".into(),
+                "docker.io/team/app:latest".into(),
+            ),
             ("team/app".into(), "docker.io/team/app:latest".into()),
             ("ghcr.io/app".into(), "ghcr.io/app:latest".into()),
-            ("registry:5000/team/app".into(), "registry:5000/team/app:latest".into()),
-            ("registry:5000".into(), "docker.io/library/registry:5000".into()),
+            (
+                "registry:5000/team/app".into(),
+                "registry:5000/team/app:latest".into(),
+            ),
+            (
+                "registry:5000".into(),
+                "docker.io/library/registry:5000".into(),
+            ),
             ("localhost/app".into(), "localhost/app:latest".into()),
             ("MyReg/app:TAG".into(), "MyReg/app:TAG".into()),
-            ("[2001:db8::1]:5000/app".into(), "[2001:db8::1]:5000/app:latest".into()),
+            (
+                "[2001:db8::1]:5000/app".into(),
+                "[2001:db8::1]:5000/app:latest".into(),
+            ),
             ("[::1]/app".into(), "[::1]/app:latest".into()),
             (
                 format!("alpine@sha256:{a64}"),
@@ -619,7 +662,10 @@ mod tests {
                 "docker.io/a__b/c-----d/e.f_g:latest".into(),
             ),
             ("a_b.c/app".into(), "a_b.c/app:latest".into()),
-            (hex("ab", 31), format!("docker.io/library/{}:latest", hex("ab", 31))),
+            (
+                hex("ab", 31),
+                format!("docker.io/library/{}:latest", hex("ab", 31)),
+            ),
             (
                 format!("example.com/{}", hex("a", 255)),
                 format!("example.com/{}:latest", hex("a", 255)),
@@ -632,7 +678,11 @@ mod tests {
         for (text, expected) in cases {
             let reference = ImageRef::parse(&text).unwrap();
             assert_eq!(reference.as_str(), expected, "{text}");
-            assert_eq!(ImageRef::parse(&expected).unwrap().as_str(), expected, "{text}");
+            assert_eq!(
+                ImageRef::parse(&expected).unwrap().as_str(),
+                expected,
+                "{text}"
+            );
             assert!(is_valid_reference(&text), "{text}");
         }
     }
@@ -661,7 +711,10 @@ mod tests {
                 format!("alpine@sha256:{}", hex("a", 40)),
                 "invalid checksum digest length",
             ),
-            (format!("alpine@md5:{}", hex("a", 32)), "unsupported digest algorithm"),
+            (
+                format!("alpine@md5:{}", hex("a", 32)),
+                "unsupported digest algorithm",
+            ),
             (
                 format!("alpine@sha256:{}", hex("A", 64)),
                 "invalid checksum digest format",
@@ -670,7 +723,10 @@ mod tests {
                 format!("example.com/{}", hex("a", 256)),
                 "repository name must not be more than 255 characters",
             ),
-            (hex("a", 248), "repository name must not be more than 255 characters"),
+            (
+                hex("a", 248),
+                "repository name must not be more than 255 characters",
+            ),
             ("/app".into(), format),
             ("app/".into(), format),
             ("a//b".into(), format),
@@ -722,7 +778,10 @@ mod tests {
 
         let pinned = ImageRef::parse(&format!("app@{digest}")).unwrap();
         assert_eq!((pinned.tag(), pinned.digest()), (None, Some(&*digest)));
-        assert_eq!(pinned.clone().with_digest(&Digest::from_sha256(&[0; 32])), pinned);
+        assert_eq!(
+            pinned.clone().with_digest(&Digest::from_sha256(&[0; 32])),
+            pinned
+        );
     }
 
     #[test]
@@ -733,9 +792,12 @@ mod tests {
         let message = |text: &str| ImageRef::parse_blob(text).unwrap_err().to_string();
         assert!(message("repo").contains("checksum required in blob reference"));
         assert!(
-            message(&format!("repo:tag@{digest}")).contains("tagged image reference not allowed for blob reference")
+            message(&format!("repo:tag@{digest}"))
+                .contains("tagged image reference not allowed for blob reference")
         );
-        assert!(message("repo:tag").contains("tagged image reference not allowed for blob reference"));
+        assert!(
+            message("repo:tag").contains("tagged image reference not allowed for blob reference")
+        );
     }
 
     /// The grammar again, by splitting and without a scanner.
@@ -772,7 +834,9 @@ mod tests {
         };
         let (domain, rest) = match text.split_once('/') {
             Some((first, rest))
-                if first == "localhost" || first.contains(['.', ':']) || first.to_lowercase() != first =>
+                if first == "localhost"
+                    || first.contains(['.', ':'])
+                    || first.to_lowercase() != first =>
             {
                 (Some(first), rest)
             }
@@ -785,9 +849,13 @@ mod tests {
         let is_tag = |tag: &str| {
             !tag.is_empty()
                 && !tag.starts_with(['.', '-'])
-                && tag.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+                && tag
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
         };
-        is_path(path) && tag.is_none_or(is_tag) && domain.is_none_or(|domain| is_domain(domain) || is_component(domain))
+        is_path(path)
+            && tag.is_none_or(is_tag)
+            && domain.is_none_or(|domain| is_domain(domain) || is_component(domain))
     }
 
     #[test]
@@ -805,7 +873,11 @@ mod tests {
             start = end;
         }
         for text in texts {
-            assert_eq!(is_valid_reference(&text), is_reference_by_splitting(&text), "{text:?}");
+            assert_eq!(
+                is_valid_reference(&text),
+                is_reference_by_splitting(&text),
+                "{text:?}"
+            );
             if let Ok(reference) = ImageRef::parse(&text) {
                 assert_eq!(
                     ImageRef::parse(reference.as_str()).as_ref(),

@@ -211,8 +211,14 @@ mod tests {
                 r#"a\ b \"c\" "d\n\"\\\$e" 'f\n' \# \\"#,
                 &["a b", "\"c\"", "dn\"\\$e", "f\\n", "#", "\\"],
             ),
-            ("a#b c # comment 'x\nd \"#e\" '#f'#g", &["a#b", "c", "d", "#e", "#f#g"]),
-            (" a\tb\r\nc\u{b}d\u{c}e\u{a0}f ", &["a", "b", "c\u{b}d\u{c}e\u{a0}f"]),
+            (
+                "a#b c # comment 'x\nd \"#e\" '#f'#g",
+                &["a#b", "c", "d", "#e", "#f#g"],
+            ),
+            (
+                " a\tb\r\nc\u{b}d\u{c}e\u{a0}f ",
+                &["a", "b", "c\u{b}d\u{c}e\u{a0}f"],
+            ),
             ("a '' \"\" b''", &["a", "", "", "b"]),
             ("echo one 'two three", &["echo", "one"]),
             ("echo one two\\", &["echo", "one"]),
@@ -245,7 +251,8 @@ mod tests {
     #[test]
     fn quoted_text_is_read_back_as_one_word() {
         let texts = [
-            "", " ", "a", "it's", "'", "''", "a\\", "\"$x\"", "#", "a\nb", "~", "*", "é", "a=b;c", "-n", "\\'",
+            "", " ", "a", "it's", "'", "''", "a\\", "\"$x\"", "#", "a\nb", "~", "*", "é", "a=b;c",
+            "-n", "\\'",
         ];
         for text in texts {
             assert_eq!(split(&quote(text)).unwrap(), [text], "{text:?}");

@@ -116,7 +116,11 @@ mod tests {
             (":", Id(0), Some(Id(0))),
             ("", Id(0), None),
             ("a:b:c", name("a"), Some(name("b:c"))),
-            ("2147483647:2147483648", Id(2_147_483_647), Some(name("2147483648"))),
+            (
+                "2147483647:2147483648",
+                Id(2_147_483_647),
+                Some(name("2147483648")),
+            ),
             ("bob:staff", name("bob"), Some(name("staff"))),
             ("root", Id(0), None),
             ("bob", name("bob"), None),
