@@ -1,0 +1,5 @@
+//! Definitions as states.
+
+use crate::support::vectors;
+
+vectors! {}
