@@ -19,15 +19,10 @@ const UNCOVERED: &[(&str, &str)] = &[
     ("async-in-merge", DEFERRED),
     ("async-replaces-output", DEFERRED),
     ("async-scratch-top", DEFERRED),
-    ("defop-err-empty", DEFINITION),
-    ("defop-err-no-metadata", DEFINITION),
-    ("defop-extend", DEFINITION),
-    ("defop-marshal-metadata-not-applied", DEFINITION),
-    ("defop-order", DEFINITION),
-    ("defop-output-index", DEFINITION),
-    ("defop-roundtrip", DEFINITION),
-    ("defop-scratch-output", DEFINITION),
-    ("defop-sourcemap", DEFINITION),
+    (
+        "defop-err-empty",
+        "the state of an empty definition is scratch",
+    ),
     (
         "meta-marshal-description-leaks",
         "in Go a description of one op leaks into those marshalled after it",
@@ -52,7 +47,6 @@ const UNCOVERED: &[(&str, &str)] = &[
 const QUIRK: &str = "a second marshal depends on the first one in Go; here each depends on its graph and options alone";
 const DEFERRED: &str =
     "states are made before they are marshalled; a program that must look first does so itself";
-const DEFINITION: &str = "a definition cannot be built on yet";
 const TYPES: &str = "the types have no value for this mistake";
 const LOW_LEVEL: &str =
     "merges and diffs are always made with their capability, and drop scratch as `llb.Merge` does";

@@ -19,6 +19,7 @@ mod metadata;
 mod mount;
 mod passthrough;
 mod platform;
+mod roundtrip;
 mod sourcemap;
 mod state;
 mod support;
