@@ -4,6 +4,7 @@
 //! says what each is about. The programs here are the same ones in the words of this crate, by area. A test compares
 //! op bytes, digests, their order, metadata, source maps and the whole definition.
 
+#![expect(clippy::disallowed_methods, reason = "the vectors are files")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod build;

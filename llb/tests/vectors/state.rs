@@ -2,9 +2,10 @@
 
 use llb::prelude::*;
 use llb::value::Platform;
-use llb::{Environment, Network};
+use llb::{Environment, Network, Security};
 use serde_json::{Value, json};
 
+use crate::support::load::Vector;
 use crate::support::vectors;
 
 fn dir(state: &State) -> Value {
@@ -106,4 +107,50 @@ vectors! {
         let old = Image::new("a").platform(Platform::LINUX_ARM64).state().env("A", "1").dir("/x");
         scratch().with_output_of(&old).run(shlex("x"))
     };
+}
+
+/// The vector `values-other` without the free key/value pairs and the arguments, which states do not have here.
+#[test]
+fn accessors_give_what_those_of_the_go_client_give() {
+    let vector = Vector::load("values-other");
+    let expected = vector.values().unwrap();
+    let state = Image::new("a")
+        .platform(Platform::LINUX_ARMHF)
+        .state()
+        .hostname("h")
+        .network(Network::None)
+        .security(Security::Insecure);
+    let overridden =
+        a().run(shlex("x").platform(Platform::new("linux", "aarch64").with_variant("v8")));
+    let upper = |value: &dyn std::fmt::Debug| format!("{value:?}").to_uppercase();
+    let network = |state: &State| match state.current_network() {
+        // The protocol calls the sandbox network unset.
+        None | Some(Network::Sandbox) => "UNSET".to_owned(),
+        Some(network) => upper(&network),
+    };
+    for (name, value) in [
+        ("hostname", json!(state.current_hostname())),
+        ("network", json!(network(&state))),
+        ("security", json!(upper(&state.current_security()))),
+        (
+            "platform",
+            json!(state.current_platform().unwrap().to_string()),
+        ),
+        (
+            "default-hostname",
+            json!(a().current_hostname().unwrap_or_default()),
+        ),
+        ("default-network", json!(network(&a()))),
+        ("default-security", json!(upper(&a().current_security()))),
+        (
+            "default-platform-is-nil",
+            json!(a().current_platform().is_none()),
+        ),
+        (
+            "platform-after-run-override",
+            json!(overridden.current_platform().unwrap().to_string()),
+        ),
+    ] {
+        assert_eq!(value, expected[name], "{name}");
+    }
 }
