@@ -2,6 +2,8 @@
 //!
 //! Every task is a module with a clap command; this file only dispatches.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod testbed;
@@ -20,8 +22,19 @@ enum Task {
     Testbed(testbed::Command),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
+#[expect(clippy::print_stderr, reason = "stderr is where a task reports to")]
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
         Task::Testbed(command) => testbed::run(&command),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
     }
 }

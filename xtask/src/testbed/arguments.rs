@@ -1,6 +1,7 @@
 //! The command line of the testbed.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -47,7 +48,7 @@ enum Action {
 }
 
 /// Runs one testbed command; messages go to stderr, only `status` writes to stdout.
-pub(crate) fn run(command: &Command) -> Result<()> {
+pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     let root = match &command.root {
         Some(root) => root.clone(),
         None => Layout::default_root()?,
@@ -62,16 +63,21 @@ pub(crate) fn run(command: &Command) -> Result<()> {
                 mirror: mirror.clone(),
                 engine_suite: engine_suite.clone(),
             };
-            up::up(&options).map(|_| ())
+            up::up(&options)?;
+            Ok(ExitCode::SUCCESS)
         }
-        Action::Down { purge } => down::down(&Layout::new(&root)?, *purge, &Report::start()),
+        Action::Down { purge } => {
+            down::down(&Layout::new(&root)?, *purge, &Report::start())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Action::Status { json } => {
             let status = status::Status::of(&Layout::new(&root)?)?;
             status.print(*json)?;
-            if !status.up {
-                std::process::exit(1);
-            }
-            Ok(())
+            Ok(if status.up {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
         }
     }
 }

@@ -293,6 +293,12 @@ impl Workshop<'_> {
                 .arg("merged")
                 .current_dir(work),
         )?;
+        // The loader reads /proc to find what lies relative to a program.
+        shell::output(
+            shell::command(self.layout, "mount")
+                .args(["-t", "proc", "proc", "merged/proc"])
+                .current_dir(work),
+        )?;
         let merged = work.join("merged");
         let build = self.fill(release, work, &installed, &python);
         unmount_below(&merged)?;
