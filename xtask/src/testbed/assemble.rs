@@ -29,7 +29,7 @@ use super::tools::Tools;
 use super::{python, uv};
 
 /// Counts changes to how images are made, so that images of older recipes are made anew.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// Packages that Docker Hub's Python images have beyond the slim Debian image and Python.
 const PYTHON_IMAGE_PACKAGES: [&str; 3] = ["ca-certificates", "netbase", "tzdata"];

@@ -42,7 +42,7 @@ struct Patch {
 }
 
 /// Where packages go, and that they may.
-const PATCHES: [Patch; 3] = [
+const PATCHES: [Patch; 2] = [
     Patch {
         // A package since Python 3.13, a module before.
         file: "sysconfig",
@@ -50,17 +50,6 @@ const PATCHES: [Patch; 3] = [
             "prefix_scheme = 'posix_local'",
             "prefix_scheme = 'posix_prefix'",
         )],
-    },
-    Patch {
-        file: "site",
-        edits: &[
-            ("\"local/lib\"", "\"lib\""),
-            ("\"dist-packages\"", "\"site-packages\""),
-            (
-                "    return sitepackages\n",
-                "    return [path for path in dict.fromkeys(sitepackages) if '/python3/' not in path]\n",
-            ),
-        ],
     },
     Patch {
         file: "ensurepip",
@@ -76,6 +65,44 @@ const PATCHES: [Patch; 3] = [
         ],
     },
 ];
+
+/// Runs whenever Python starts. The module `site` is compiled into the interpreter, so its file
+/// cannot be patched; but it imports this module, as Debian's own Python uses it to.
+const SITECUSTOMIZE: &str = r#""""Puts packages where upstream's Python has them.
+
+The site module inside of this interpreter knows Debian's places only.
+"""
+
+import os
+import site
+import sys
+
+
+def getsitepackages(prefixes=None):
+    """Return the folders of installed packages, one for each prefix."""
+    version = "python%d.%d" % sys.version_info[:2]
+    prefixes = site.PREFIXES if prefixes is None else prefixes
+    folders = [os.path.join(prefix, "lib", version, "site-packages") for prefix in prefixes if prefix]
+    return list(dict.fromkeys(folders))
+
+
+def run_next():
+    """Run the sitecustomize that this one hides, if there is one."""
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
+    own = os.path.dirname(__file__)
+    spec = PathFinder.find_spec("sitecustomize", [path for path in sys.path if path != own])
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(module_from_spec(spec))
+
+
+site.getsitepackages = getsitepackages
+for folder in getsitepackages():
+    if folder not in sys.path and os.path.isdir(folder):
+        site.addsitedir(folder)
+run_next()
+"#;
 
 /// Packages to unpack for the Python of `release`.
 pub(crate) fn packages(release: &Release) -> Vec<String> {
@@ -132,6 +159,7 @@ pub(crate) fn install(
     for patch in &PATCHES {
         apply(&library, patch)?;
     }
+    fs::write(library.join("sitecustomize.py"), SITECUSTOMIZE)?;
     relocate_config(&library, "/usr", "/usr/local")?;
     bundle_libraries(layout, tools, release, &[unpacked, root], prefix)
 }
@@ -412,10 +440,10 @@ mod tests {
     #[test]
     fn a_standard_library_without_the_expected_line_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("site.py"), "nothing of Debian's").unwrap();
-        let error = apply(folder.path(), &PATCHES[1]).unwrap_err().to_string();
+        fs::write(folder.path().join("sysconfig.py"), "nothing of Debian's").unwrap();
+        let error = apply(folder.path(), &PATCHES[0]).unwrap_err().to_string();
         assert!(
-            error.contains("local/lib") && error.contains("site.py"),
+            error.contains("posix_local") && error.contains("sysconfig.py"),
             "{error}"
         );
     }
