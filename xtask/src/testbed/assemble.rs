@@ -13,10 +13,11 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::apt::{Apt, packages_in, unpack};
+use super::daemon::discard;
 use super::image::{self, Image};
 use super::layer::{self, Layer};
 use super::layout::Layout;
-use super::mounts::{remove_tree, unmount_below};
+use super::mounts::unmount_below;
 use super::process;
 use super::registry::Registry;
 use super::report::Report;
@@ -146,7 +147,7 @@ impl Workshop<'_> {
         if missing.is_empty() && images.has_uv_python(self.layout, self.registry) {
             return Ok(images);
         }
-        remove_tree(&self.layout.work())?;
+        discard(self.layout, &self.layout.work())?;
         fs::create_dir_all(self.layout.work())?;
         let made = std::thread::scope(|scope| {
             let running: Vec<_> = missing
@@ -182,7 +183,7 @@ impl Workshop<'_> {
             uv::publish(&self, &images.python_builds())
         })?);
         images.save(self.layout)?;
-        remove_tree(&self.layout.work())?;
+        discard(self.layout, &self.layout.work())?;
         Ok(images)
     }
 
@@ -272,7 +273,6 @@ impl Workshop<'_> {
         let root = work.join("rootfs");
         let status = root.join("var/lib/dpkg/status");
         let apt = Apt::new(self.layout, self.mirror, release.suite, &status)?;
-        apt.update()?;
         let installed = work.join("debs-installed");
         apt.download_closure(&PYTHON_IMAGE_PACKAGES, &installed)?;
         let unpacked = work.join("debs-unpacked");

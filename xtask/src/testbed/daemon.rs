@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::http::{self, Body, Endpoint};
 use super::layout::Layout;
+use super::mounts::unmount_below;
 use super::process::Identity;
 use super::shell;
 use super::tools::Tools;
@@ -47,13 +48,10 @@ impl Daemon {
     ) -> Result<Daemon> {
         let log = layout.log(name);
         let file = shell::create_log(&log)?;
-        let mut command = shell::command(layout, "bash");
+        let mut command = detached(layout, name);
         tools.set_environment(&mut command);
         command
-            .args(["-c", CLOSE_INHERITED, name])
             .arg(tools.program(program))
-            .current_dir("/")
-            .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file);
         configure(&mut command);
@@ -116,6 +114,42 @@ impl Daemon {
             );
         }
     }
+}
+
+/// Takes a folder away at once and deletes it in the background: tens of thousands of small files
+/// take long, and nobody needs to wait for that.
+pub(crate) fn discard(layout: &Layout, folder: &Path) -> Result<()> {
+    if std::fs::symlink_metadata(folder).is_err() {
+        return Ok(());
+    }
+    unmount_below(folder)?;
+    let trash = layout.trash();
+    std::fs::create_dir_all(&trash)?;
+    let mut name = 0;
+    while trash.join(name.to_string()).exists() {
+        name += 1;
+    }
+    std::fs::rename(folder, trash.join(name.to_string()))
+        .with_context(|| format!("cannot move {} away", folder.display()))?;
+    detached(layout, "trash")
+        .args(["nice", "rm", "--recursive", "--force", "--one-file-system"])
+        .arg(&trash)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot delete in the background")?;
+    Ok(())
+}
+
+/// A command, to be completed with a program and its arguments, in a session of its own and with
+/// none of our file descriptors.
+fn detached(layout: &Layout, name: &str) -> Command {
+    let mut command = shell::command(layout, "bash");
+    command
+        .args(["-c", CLOSE_INHERITED, name])
+        .current_dir("/")
+        .stdin(Stdio::null());
+    command
 }
 
 /// Whether `GET target` is answered with 200 now.

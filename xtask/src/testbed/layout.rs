@@ -120,6 +120,11 @@ impl Layout {
         self.root.join("work")
     }
 
+    /// Folders on their way out; a background process deletes them.
+    pub(crate) fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
     /// What a daemon stores.
     pub(crate) fn data(&self, daemon: &str) -> PathBuf {
         self.root.join("data").join(daemon)

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::apt::Apt;
 use super::layout::Layout;
 use super::mounts::unmount_below;
 use super::shell;
@@ -75,7 +76,11 @@ pub(crate) fn make(
     root: &Path,
 ) -> Result<()> {
     let cache = layout.package_cache(release.suite);
-    fs::create_dir_all(&cache)?;
+    // debootstrap downloads one package after the other; apt fetches them in one go and checks
+    // them. What this guess at the set misses, debootstrap fetches.
+    let apt = Apt::new(layout, mirror, release.suite, Path::new("/dev/null"))?;
+    apt.update()?;
+    apt.download_closure(&["apt", "?essential", "?priority(required)"], &cache)?;
     shell::run_logged(
         tools
             .debootstrap(layout)

@@ -18,6 +18,13 @@ const QUOTED_LINES: usize = 15;
 pub(crate) fn command(layout: &Layout, program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     process::mark(&mut command, layout);
+    // What cargo adds for our own program means nothing to Debian's.
+    command.env_remove("LD_LIBRARY_PATH");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO") {
+            command.env_remove(name);
+        }
+    }
     command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
     command
 }

@@ -219,12 +219,10 @@ impl Tools {
     pub(crate) fn set_environment(&self, command: &mut Command) {
         command.env("PATH", self.search_path());
         let libraries = self.libraries();
-        if !libraries.is_empty() {
-            let inherited = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-            let all = libraries.into_iter().chain(env::split_paths(&inherited));
-            if let Ok(all) = env::join_paths(all) {
-                command.env("LD_LIBRARY_PATH", all);
-            }
+        if !libraries.is_empty()
+            && let Ok(all) = env::join_paths(libraries)
+        {
+            command.env("LD_LIBRARY_PATH", all);
         }
     }
 
