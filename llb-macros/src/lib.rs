@@ -9,6 +9,8 @@
 
 mod errors;
 mod layer;
+mod shell;
+mod tokens;
 
 use proc_macro::TokenStream;
 
@@ -16,4 +18,10 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn layer(options: TokenStream, function: TokenStream) -> TokenStream {
     layer::expand(options.into(), &function.into()).into()
+}
+
+/// A command line with values in it; documented at `llb::sh`.
+#[proc_macro]
+pub fn sh(input: TokenStream) -> TokenStream {
+    shell::expand(input.into()).into()
 }
