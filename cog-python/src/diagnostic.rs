@@ -61,7 +61,10 @@ pub struct Source {
 impl Source {
     /// A text under the name users know it by, such as a path relative to the project.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
     }
 
     /// The name users know the text by.
@@ -92,7 +95,10 @@ impl Source {
         Diagnostic {
             severity,
             message,
-            place: Some(Place { file: self.name.clone(), span }),
+            place: Some(Place {
+                file: self.name.clone(),
+                span,
+            }),
             excerpt: self.line(span.line).map(without_secrets),
             hint: None,
         }
@@ -193,7 +199,11 @@ impl fmt::Display for Diagnostic {
         if let Some(Place { file, span }) = &self.place {
             let number = span.line.to_string();
             gutter = number.len();
-            write!(formatter, "\n{:gutter$}--> {file}:{}:{}", "", span.line, span.column)?;
+            write!(
+                formatter,
+                "\n{:gutter$}--> {file}:{}:{}",
+                "", span.line, span.column
+            )?;
             if let Some(excerpt) = &self.excerpt {
                 let shown = excerpt.replace('\t', " ");
                 let shown = shown.trim_end();
@@ -241,7 +251,9 @@ impl Report {
 
     /// Whether a finding forbids to go on.
     pub fn has_errors(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+        self.findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error)
     }
 
     /// The findings, sorted by severity, then by place: what stops the build comes last, where
@@ -249,7 +261,10 @@ impl Report {
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut findings: Vec<_> = self.findings.iter().collect();
         findings.sort_by(|left, right| {
-            right.severity.cmp(&left.severity).then_with(|| left.place.cmp(&right.place))
+            right
+                .severity
+                .cmp(&left.severity)
+                .then_with(|| left.place.cmp(&right.place))
         });
         findings
     }
@@ -282,7 +297,14 @@ mod tests {
     fn a_finding_shows_its_line_and_underlines_the_place() {
         let source = Source::new("cog.yaml", "build:\n  python_verison: 3.12\n");
         let finding = source
-            .error(Span { line: 2, column: 3, length: 14 }, "unknown key `python_verison`")
+            .error(
+                Span {
+                    line: 2,
+                    column: 3,
+                    length: 14,
+                },
+                "unknown key `python_verison`",
+            )
             .hint("did you mean `python_version`?");
         insta::assert_snapshot!(finding, @r"
         error: unknown key `python_verison`
@@ -297,15 +319,33 @@ mod tests {
     #[test]
     fn a_place_past_the_end_of_the_line_is_shown_at_the_end() {
         let source = Source::new("cog.yaml", "ü\n");
-        let finding = source.error(Span { line: 1, column: 99, length: 7 }, "wrong");
+        let finding = source.error(
+            Span {
+                line: 1,
+                column: 99,
+                length: 7,
+            },
+            "wrong",
+        );
         assert!(finding.to_string().ends_with("1 | ü\n  |  ^"), "{finding}");
     }
 
     #[test]
     fn values_of_secret_names_are_never_shown() {
-        for line in ["enviroment: [HF_TOKEN=hunter2]", "  - API_KEY: hunter2", "x: {\"PASSWORD\": hunter2}"] {
+        for line in [
+            "enviroment: [HF_TOKEN=hunter2]",
+            "  - API_KEY: hunter2",
+            "x: {\"PASSWORD\": hunter2}",
+        ] {
             let source = Source::new("cog.yaml", line);
-            let finding = source.error(Span { line: 1, column: 1, length: 3 }, "wrong");
+            let finding = source.error(
+                Span {
+                    line: 1,
+                    column: 1,
+                    length: 3,
+                },
+                "wrong",
+            );
             assert!(!finding.to_string().contains("hunter2"), "{finding}");
         }
     }
@@ -313,7 +353,16 @@ mod tests {
     #[test]
     fn masking_hides_what_follows_the_mark() {
         let source = Source::new("cog.yaml", "- TOKEN=hunter2\n");
-        let finding = source.error(Span { line: 1, column: 3, length: 5 }, "wrong").masked_after('=');
+        let finding = source
+            .error(
+                Span {
+                    line: 1,
+                    column: 3,
+                    length: 5,
+                },
+                "wrong",
+            )
+            .masked_after('=');
         assert!(!finding.to_string().contains("hunter2"));
         assert!(finding.to_string().contains("- TOKEN=***"));
     }

@@ -45,6 +45,10 @@ impl ProjectFiles for BTreeMap<String, String> {
     }
 
     fn check_file(&self, path: &str) -> Result<(), FileProblem> {
-        if self.contains_key(path) { Ok(()) } else { Err(FileProblem::Missing) }
+        if self.contains_key(path) {
+            Ok(())
+        } else {
+            Err(FileProblem::Missing)
+        }
     }
 }

@@ -32,6 +32,7 @@
 //! # Ok::<(), cog_python::plan::PlanError>(())
 //! ```
 
+mod base64;
 pub mod ca;
 pub mod config;
 pub mod diagnostic;

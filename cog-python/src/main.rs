@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `cog-python`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cog_python::cli::main()
+}

@@ -132,15 +132,19 @@ pub fn resolve(config: &Config, options: &Options) -> Resolution {
     let (image, reason) = match (&options.tag, &config.image) {
         (Some(tag), _) => (tag.clone(), "the command line names it"),
         (None, Some(image)) => (image.value.clone(), "`image` in cog.yaml names it"),
-        (None, None) => {
-            (ImageName::for_folder(&options.folder), "the project folder is called so")
-        }
+        (None, None) => (
+            ImageName::for_folder(&options.folder),
+            "the project folder is called so",
+        ),
     };
     decide("image name", image.as_str(), reason);
 
     let (platform, reason) = match &options.platform {
         Some(platform) => (platform.clone(), "the command line names it"),
-        None => (Platform("linux/amd64".into()), "it is Cog's platform when none is named"),
+        None => (
+            Platform("linux/amd64".into()),
+            "it is Cog's platform when none is named",
+        ),
     };
     decide("platform", platform.as_str(), reason);
 
@@ -151,9 +155,10 @@ pub fn resolve(config: &Config, options: &Options) -> Resolution {
             format!("python:{version}-slim"),
             format!("it is the smallest official image that has Python {version}"),
         ),
-        (None, PythonProvider::Uv) => {
-            (PLAIN_BASE.to_owned(), "uv brings Python, so a plain Debian is enough".to_owned())
-        }
+        (None, PythonProvider::Uv) => (
+            PLAIN_BASE.to_owned(),
+            "uv brings Python, so a plain Debian is enough".to_owned(),
+        ),
     };
     decide("base image", &base, &reason);
 
@@ -181,10 +186,21 @@ pub fn resolve(config: &Config, options: &Options) -> Resolution {
     };
     decide("cog", &sdk.to_string(), reason);
 
-    let mut system_packages: Vec<SystemPackage> =
-        config.build.system_packages.iter().map(|package| package.value.clone()).collect();
-    if !system_packages.iter().any(|package| package.name() == INIT_PACKAGE) {
-        system_packages.push(INIT_PACKAGE.parse().expect("the name of tini is a package name"));
+    let mut system_packages: Vec<SystemPackage> = config
+        .build
+        .system_packages
+        .iter()
+        .map(|package| package.value.clone())
+        .collect();
+    if !system_packages
+        .iter()
+        .any(|package| package.name() == INIT_PACKAGE)
+    {
+        system_packages.push(
+            INIT_PACKAGE
+                .parse()
+                .expect("the name of tini is a package name"),
+        );
     }
     system_packages.sort();
     system_packages.dedup();
@@ -224,8 +240,14 @@ fn placement(
     if options.pip_after_apt {
         return (true, AFTER, "the command line asks for it".into());
     }
-    if let Some(tool) = packages.iter().find(|package| is_build_tool(package.name())) {
-        let reason = format!("system package `{}` may be needed to build one of them", tool.name());
+    if let Some(tool) = packages
+        .iter()
+        .find(|package| is_build_tool(package.name()))
+    {
+        let reason = format!(
+            "system package `{}` may be needed to build one of them",
+            tool.name()
+        );
         return (true, AFTER, reason);
     }
     if config.build.requirements.needs_tools {
@@ -235,13 +257,23 @@ fn placement(
     let reason = "no system package is a compiler, a header or a download tool; \
                   a change of one side then leaves the other cached"
         .into();
-    (false, "installed independently of the system packages", reason)
+    (
+        false,
+        "installed independently of the system packages",
+        reason,
+    )
 }
 
 fn is_build_tool(name: &str) -> bool {
     BUILD_TOOLS.names.iter().any(|tool| tool == name)
-        || BUILD_TOOLS.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()))
-        || BUILD_TOOLS.suffixes.iter().any(|suffix| name.ends_with(suffix.as_str()))
+        || BUILD_TOOLS
+            .prefixes
+            .iter()
+            .any(|prefix| name.starts_with(prefix.as_str()))
+        || BUILD_TOOLS
+            .suffixes
+            .iter()
+            .any(|suffix| name.ends_with(suffix.as_str()))
 }
 
 #[cfg(test)]
@@ -250,7 +282,13 @@ mod tests {
 
     #[test]
     fn compilers_and_headers_are_build_tools() {
-        for name in ["build-essential", "gcc-12", "libpq-dev", "git", "python3-dev"] {
+        for name in [
+            "build-essential",
+            "gcc-12",
+            "libpq-dev",
+            "git",
+            "python3-dev",
+        ] {
             assert!(is_build_tool(name), "{name}");
         }
         for name in ["tini", "ffmpeg", "libgl1", "fortune-mod", "gccgo"] {
@@ -260,7 +298,10 @@ mod tests {
 
     #[test]
     fn platforms_are_normalized() {
-        assert_eq!("linux/aarch64".parse::<Platform>().unwrap().as_str(), "linux/arm64");
+        assert_eq!(
+            "linux/aarch64".parse::<Platform>().unwrap().as_str(),
+            "linux/arm64"
+        );
         assert!("windows/amd64".parse::<Platform>().is_err());
     }
 

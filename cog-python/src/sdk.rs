@@ -26,7 +26,11 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 
 /// Highest Python release line that the default SDK declares to support.
 pub(crate) fn python_declared_up_to() -> crate::config::PythonVersion {
-    TABLE.python.declared_up_to.parse().expect("the table of the crate is valid")
+    TABLE
+        .python
+        .declared_up_to
+        .parse()
+        .expect("the table of the crate is valid")
 }
 
 /// A version of the `cog` package: one release, or the newest pre-release there is.
@@ -74,7 +78,7 @@ pub enum SdkVersionError {
         example: String,
     },
     /// Too old for the images this program makes.
-    #[error("the oldest supported version is {minimum}")]
+    #[error("must be at least {minimum}")]
     TooOld {
         /// The oldest supported version.
         minimum: String,
@@ -88,12 +92,14 @@ impl FromStr for SdkVersion {
         if text == "prerelease" {
             return Ok(Self::Prerelease);
         }
-        let version = Version::from_str(text)
-            .map_err(|_| SdkVersionError::Form { example: TABLE.default.clone() })?;
-        let minimum =
-            Version::from_str(&TABLE.minimum).expect("the table of the crate is valid");
+        let version = Version::from_str(text).map_err(|_| SdkVersionError::Form {
+            example: TABLE.default.clone(),
+        })?;
+        let minimum = Version::from_str(&TABLE.minimum).expect("the table of the crate is valid");
         if version < minimum {
-            return Err(SdkVersionError::TooOld { minimum: TABLE.minimum.clone() });
+            return Err(SdkVersionError::TooOld {
+                minimum: TABLE.minimum.clone(),
+            });
         }
         Ok(Self::Release(version.to_string()))
     }
@@ -135,7 +141,7 @@ mod tests {
     fn old_and_broken_versions_are_refused() {
         assert_eq!(
             "0.15.0".parse::<SdkVersion>().unwrap_err().to_string(),
-            "the oldest supported version is 0.16.0"
+            "must be at least 0.16.0"
         );
         assert_eq!(
             "latest".parse::<SdkVersion>().unwrap_err().to_string(),

@@ -20,7 +20,10 @@ pub(crate) fn nearest<'a>(
 /// Edit distance where swapping two neighbours counts as one edit; case and `-`/`_` do not count.
 fn distance(left: &str, right: &str) -> usize {
     let fold = |text: &str| -> Vec<char> {
-        text.to_lowercase().chars().map(|c| if c == '-' { '_' } else { c }).collect()
+        text.to_lowercase()
+            .chars()
+            .map(|c| if c == '-' { '_' } else { c })
+            .collect()
     };
     let (left, right) = (fold(left), fold(right));
     let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
@@ -33,7 +36,9 @@ fn distance(left: &str, right: &str) -> usize {
     for i in 1..=left.len() {
         for j in 1..=right.len() {
             let same = usize::from(left[i - 1] != right[j - 1]);
-            let mut best = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + same);
+            let mut best = (rows[i - 1][j] + 1)
+                .min(rows[i][j - 1] + 1)
+                .min(rows[i - 1][j - 1] + same);
             if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
                 best = best.min(rows[i - 2][j - 2] + 1);
             }

@@ -100,7 +100,11 @@ pub(crate) fn parse(
     source: &Source,
     report: &mut crate::diagnostic::Report,
 ) -> Result<Option<Node>, Diagnostic> {
-    let start = Span { line: 1, column: 1, length: 1 };
+    let start = Span {
+        line: 1,
+        column: 1,
+        length: 1,
+    };
     if source.text().len() > SIZE_LIMIT {
         return Err(source
             .error(
@@ -152,10 +156,19 @@ impl<'a> Composer<'a> {
                 let mark = *error.marker();
                 let span = place(mark, mark);
                 // What the line is for is not known here, so it may be an environment variable.
-                let finding = self.source.error(span, format!("invalid YAML: {}", error.info()));
+                let finding = self
+                    .source
+                    .error(span, format!("invalid YAML: {}", error.info()));
                 Err(finding.masked_after('='))
             }
-            None => Ok((Event::StreamEnd, Span { line: 1, column: 1, length: 1 })),
+            None => Ok((
+                Event::StreamEnd,
+                Span {
+                    line: 1,
+                    column: 1,
+                    length: 1,
+                },
+            )),
         }
     }
 
@@ -179,20 +192,33 @@ impl<'a> Composer<'a> {
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
-                (Value::Scalar { text: text.into_owned(), plain }, anchor)
+                (
+                    Value::Scalar {
+                        text: text.into_owned(),
+                        plain,
+                    },
+                    anchor,
+                )
             }
             Event::SequenceStart(_, anchor, _) => (self.list(depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.mapping(depth)?, anchor),
             Event::Alias(id) => {
                 // An alias inside its own anchor refers to a node that is not complete.
                 let Some(node) = self.anchors.get(&id).cloned() else {
-                    return Err(self.source.error(span, "the alias refers to a node it is part of"));
+                    return Err(self
+                        .source
+                        .error(span, "the alias refers to a node it is part of"));
                 };
                 self.count(node.size(), span)?;
-                return Ok(Node { value: node.value, span });
+                return Ok(Node {
+                    value: node.value,
+                    span,
+                });
             }
             other => {
-                return Err(self.source.error(span, format!("unexpected YAML event {other:?}")));
+                return Err(self
+                    .source
+                    .error(span, format!("unexpected YAML event {other:?}")));
             }
         };
         let node = Node { value, span };
@@ -260,8 +286,16 @@ impl<'a> Composer<'a> {
 
 /// granit-parser counts lines from 1 and columns from 0.
 fn place(start: granit_parser::Marker, end: granit_parser::Marker) -> Span {
-    let length = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { 1 };
-    Span { line: start.line().max(1), column: start.col() + 1, length: length.max(1) }
+    let length = if start.line() == end.line() {
+        end.col().saturating_sub(start.col())
+    } else {
+        1
+    };
+    Span {
+        line: start.line().max(1),
+        column: start.col() + 1,
+        length: length.max(1),
+    }
 }
 
 #[cfg(test)]
@@ -276,7 +310,9 @@ mod tests {
     }
 
     fn entry<'a>(node: &'a Node, name: &str) -> &'a Node {
-        let Value::Mapping(entries) = &node.value else { panic!("not a mapping: {node:?}") };
+        let Value::Mapping(entries) = &node.value else {
+            panic!("not a mapping: {node:?}")
+        };
         &entries.iter().find(|(key, _)| key.value == name).unwrap().1
     }
 
@@ -285,8 +321,21 @@ mod tests {
         let (node, _) = read("build:\n  python_version: 3.10\n");
         let node = node.unwrap().unwrap();
         let version = entry(entry(&node, "build"), "python_version");
-        assert_eq!(version.value, Value::Scalar { text: "3.10".into(), plain: true });
-        assert_eq!(version.span, Span { line: 2, column: 19, length: 4 });
+        assert_eq!(
+            version.value,
+            Value::Scalar {
+                text: "3.10".into(),
+                plain: true
+            }
+        );
+        assert_eq!(
+            version.span,
+            Span {
+                line: 2,
+                column: 19,
+                length: 4
+            }
+        );
         assert_eq!(version.kind(), Kind::Number);
     }
 
@@ -315,7 +364,10 @@ mod tests {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..9 {
             let previous = format!("*a{}", level - 1);
-            text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![previous; 10].join(", ")));
+            text.push_str(&format!(
+                "a{level}: &a{level} [{}]\n",
+                vec![previous; 10].join(", ")
+            ));
         }
         let (node, _) = read(&text);
         assert!(node.unwrap_err().contains("more than 20000 values"));
@@ -332,7 +384,10 @@ mod tests {
     #[test]
     fn an_alias_inside_its_own_anchor_is_refused() {
         let (node, _) = read("a: &a [*a]\n");
-        assert!(node.unwrap_err().contains("the alias refers to a node it is part of"));
+        assert!(
+            node.unwrap_err()
+                .contains("the alias refers to a node it is part of")
+        );
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! Where a bundle comes from.
 
-use super::pem::decode_base64;
 use super::{Bundle, CaError, Certificates, SECRET_LIMIT};
+use crate::base64;
 
 /// Variables that name the whole bundle of the host, in order of trust.
-const WHOLE: [&str; 5] =
-    ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO"];
+const WHOLE: [&str; 5] = [
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+];
 
 /// Variable that names certificates in addition to those a program knows.
 const ADDITIONAL: &str = "NODE_EXTRA_CA_CERTS";
@@ -84,22 +89,30 @@ pub fn find(host: &dyn Host, given: Option<&str>, only: bool) -> Result<Found, C
     let parts = match own {
         Some(own) if only => vec![own],
         Some(own) => {
-            let whole =
-                named(host, &WHOLE, &mut passed_over).or_else(|| system_bundle(host));
+            let whole = named(host, &WHOLE, &mut passed_over).or_else(|| system_bundle(host));
             whole.into_iter().chain([own]).collect()
         }
         None => match named(host, &WHOLE, &mut passed_over) {
             Some(whole) => vec![whole],
             None => match named(host, &[ADDITIONAL], &mut passed_over) {
-                Some(additional) => {
-                    system_bundle(host).into_iter().chain([additional]).collect()
+                Some(additional) => system_bundle(host)
+                    .into_iter()
+                    .chain([additional])
+                    .collect(),
+                None => {
+                    return Ok(Found {
+                        bundle: None,
+                        passed_over,
+                    });
                 }
-                None => return Ok(Found { bundle: None, passed_over }),
             },
         },
     };
-    let origin =
-        parts.iter().map(|(origin, _)| origin.as_str()).collect::<Vec<_>>().join(" and ");
+    let origin = parts
+        .iter()
+        .map(|(origin, _)| origin.as_str())
+        .collect::<Vec<_>>()
+        .join(" and ");
     let mut certificates = Certificates::default();
     for (_, part) in parts {
         certificates.extend(part);
@@ -107,9 +120,20 @@ pub fn find(host: &dyn Host, given: Option<&str>, only: bool) -> Result<Found, C
     let pem = certificates.to_pem();
     let count = certificates.len();
     if pem.len() > SECRET_LIMIT {
-        return Err(CaError::TooLarge { origin, certificates: count, bytes: pem.len() });
+        return Err(CaError::TooLarge {
+            origin,
+            certificates: count,
+            bytes: pem.len(),
+        });
     }
-    Ok(Found { bundle: Some(Bundle { pem, certificates: count, origin }), passed_over })
+    Ok(Found {
+        bundle: Some(Bundle {
+            pem,
+            certificates: count,
+            origin,
+        }),
+        passed_over,
+    })
 }
 
 /// The first of some variables that names usable certificates.
@@ -143,21 +167,27 @@ fn read_file(host: &dyn Host, origin: &str, path: &str) -> Result<Certificates, 
         path: path.to_owned(),
         reason: error.to_string(),
     })?;
-    Certificates::parse(&text)
-        .map_err(|problem| CaError::Pem { origin: format!("{origin} ({path})"), problem })
+    Certificates::parse(&text).map_err(|problem| CaError::Pem {
+        origin: format!("{origin} ({path})"),
+        problem,
+    })
 }
 
 fn given_certificates(host: &dyn Host, origin: &str, value: &str) -> Result<Certificates, CaError> {
     let parse = |text: &str| {
-        Certificates::parse(text)
-            .map_err(|problem| CaError::Pem { origin: origin.to_owned(), problem })
+        Certificates::parse(text).map_err(|problem| CaError::Pem {
+            origin: origin.to_owned(),
+            problem,
+        })
     };
     if value.trim_start().starts_with("-----BEGIN ") {
         return parse(value);
     }
     if let Some(mut names) = host.list(value) {
         names.retain(|name| {
-            [".crt", ".pem"].iter().any(|suffix| name.to_ascii_lowercase().ends_with(suffix))
+            [".crt", ".pem"]
+                .iter()
+                .any(|suffix| name.to_ascii_lowercase().ends_with(suffix))
         });
         names.sort();
         let mut certificates = Certificates::default();
@@ -166,18 +196,21 @@ fn given_certificates(host: &dyn Host, origin: &str, value: &str) -> Result<Cert
         }
         if certificates.is_empty() {
             let origin = format!("{origin} ({value})");
-            return Err(CaError::Pem { origin, problem: super::PemError::Empty });
+            return Err(CaError::Pem {
+                origin,
+                problem: super::PemError::Empty,
+            });
         }
         return Ok(certificates);
     }
     match host.read(value) {
         Ok(_) => read_file(host, origin, value),
-        Err(error) => match decode_base64(value).and_then(|bytes| String::from_utf8(bytes).ok()) {
+        Err(error) => match base64::decode(value).and_then(|bytes| String::from_utf8(bytes).ok()) {
             Some(text) if text.contains("-----BEGIN ") => parse(&text),
             // Long values are no paths; they may be anything, so they are not repeated.
-            _ if value.len() > 255 || value.contains('\n') => {
-                Err(CaError::Unusable { origin: origin.to_owned() })
-            }
+            _ if value.len() > 255 || value.contains('\n') => Err(CaError::Unusable {
+                origin: origin.to_owned(),
+            }),
             _ => Err(CaError::Read {
                 origin: origin.to_owned(),
                 path: value.to_owned(),
@@ -205,7 +238,10 @@ mod tests {
             self.variables.get(name).cloned()
         }
         fn read(&self, path: &str) -> io::Result<String> {
-            self.files.get(path).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+            self.files
+                .get(path)
+                .cloned()
+                .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
         }
         fn list(&self, path: &str) -> Option<Vec<String>> {
             let prefix = format!("{path}/");
@@ -226,8 +262,14 @@ mod tests {
 
     fn host(variables: &[(&'static str, &str)], files: &[(&str, String)]) -> Fake {
         Fake {
-            variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
-            files: files.iter().map(|(path, text)| ((*path).to_owned(), text.clone())).collect(),
+            variables: variables
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+            files: files
+                .iter()
+                .map(|(path, text)| ((*path).to_owned(), text.clone()))
+                .collect(),
         }
     }
 
@@ -237,7 +279,10 @@ mod tests {
 
     #[test]
     fn nothing_named_is_no_bundle() {
-        let system = host(&[], &[("/etc/ssl/certs/ca-certificates.crt", certificate(0))]);
+        let system = host(
+            &[],
+            &[("/etc/ssl/certs/ca-certificates.crt", certificate(0))],
+        );
         assert_eq!(find(&system, None, false), Ok(Found::default()));
     }
 
@@ -249,22 +294,35 @@ mod tests {
         );
         let found = find(&host, None, false).unwrap();
         assert_eq!(found.bundle.unwrap().pem(), certificate(1));
-        assert_eq!(found.passed_over, ["SSL_CERT_FILE: cannot read `/gone`: entity not found"]);
+        assert_eq!(
+            found.passed_over,
+            ["SSL_CERT_FILE: cannot read `/gone`: entity not found"]
+        );
     }
 
     #[test]
     fn additional_certificates_of_node_are_added_to_the_systems() {
         let host = host(
             &[("NODE_EXTRA_CA_CERTS", "/extra")],
-            &[("/extra", certificate(1)), ("/etc/ssl/cert.pem", certificate(0))],
+            &[
+                ("/extra", certificate(1)),
+                ("/etc/ssl/cert.pem", certificate(0)),
+            ],
         );
-        assert_eq!(found(&host, None, false).pem(), [certificate(0), certificate(1)].concat());
+        assert_eq!(
+            found(&host, None, false).pem(),
+            [certificate(0), certificate(1)].concat()
+        );
     }
 
     #[test]
     fn the_first_variable_of_the_host_wins() {
         let host = host(
-            &[("CURL_CA_BUNDLE", "/b"), ("SSL_CERT_FILE", "/a"), ("PIP_CERT", "")],
+            &[
+                ("CURL_CA_BUNDLE", "/b"),
+                ("SSL_CERT_FILE", "/a"),
+                ("PIP_CERT", ""),
+            ],
             &[("/a", certificate(0)), ("/b", certificate(1))],
         );
         let bundle = found(&host, None, false);
@@ -276,11 +334,18 @@ mod tests {
     fn a_certificate_of_ones_own_is_added_to_the_hosts() {
         let host = host(
             &[("COG_CA_CERT", "/own")],
-            &[("/own/b.pem", certificate(1)), ("/own/a.crt", certificate(2)), ("/own/readme", "x".into()),
-              ("/etc/ssl/cert.pem", certificate(0))],
+            &[
+                ("/own/b.pem", certificate(1)),
+                ("/own/a.crt", certificate(2)),
+                ("/own/readme", "x".into()),
+                ("/etc/ssl/cert.pem", certificate(0)),
+            ],
         );
         let bundle = found(&host, None, false);
-        assert_eq!(bundle.pem(), [certificate(0), certificate(2), certificate(1)].concat());
+        assert_eq!(
+            bundle.pem(),
+            [certificate(0), certificate(2), certificate(1)].concat()
+        );
         assert_eq!(bundle.origin(), "/etc/ssl/cert.pem and COG_CA_CERT");
         assert_eq!(found(&host, Some("/own/b.pem"), true).pem(), certificate(1));
     }
@@ -289,8 +354,12 @@ mod tests {
     fn pem_and_base64_are_taken_as_values() {
         let host = host(&[], &[]);
         let bundle = found(&host, Some(&certificate(1)), false);
-        assert_eq!((bundle.pem(), bundle.certificates()), (certificate(1).as_str(), 1));
-        let base64 = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BTUNBUUU9Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
+        assert_eq!(
+            (bundle.pem(), bundle.certificates()),
+            (certificate(1).as_str(), 1)
+        );
+        let base64 =
+            "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BTUNBUUU9Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
         assert_eq!(found(&host, Some(base64), false).pem(), certificate(1));
     }
 
@@ -308,15 +377,21 @@ mod tests {
             .map(|n| {
                 // Distinct sequences: 0x30 0x06 and six bytes of the number, in base64 digits.
                 let digits: Vec<char> =
-                    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".chars().collect();
-                let tail: String =
-                    (0..8).map(|place| digits[((u64::from(n) >> (6 * place)) & 63) as usize]).collect();
+                    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+                        .chars()
+                        .collect();
+                let tail: String = (0..8)
+                    .map(|place| digits[((u64::from(n) >> (6 * place)) & 63) as usize])
+                    .collect();
                 format!("-----BEGIN CERTIFICATE-----\nMAYA{tail}\n-----END CERTIFICATE-----\n")
             })
             .collect();
         let host = host(&[("SSL_CERT_FILE", "/big")], &[("/big", text)]);
         let error = find(&host, None, false).unwrap_err().to_string();
-        assert!(error.contains("30000 certificates have 2010000 bytes"), "{error}");
+        assert!(
+            error.contains("30000 certificates have 2010000 bytes"),
+            "{error}"
+        );
         assert!(error.contains("--ca-only"), "{error}");
     }
 
@@ -325,7 +400,14 @@ mod tests {
         let host = host(&[], &[]);
         let bundle = found(&host, Some(&certificate(1)), false);
         let secrets = bundle.secrets();
-        assert_eq!(secrets[1], ("ca-bundle.path", b"/run/secrets/ca-bundle.crt".as_slice()));
-        assert!(super::super::VARIABLES.iter().all(|(_, id)| secrets.iter().any(|(name, _)| name == id)));
+        assert_eq!(
+            secrets[1],
+            ("ca-bundle.path", b"/run/secrets/ca-bundle.crt".as_slice())
+        );
+        assert!(
+            super::super::VARIABLES
+                .iter()
+                .all(|(_, id)| secrets.iter().any(|(name, _)| name == id))
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use indexmap::IndexSet;
 
+use crate::base64;
+
 /// Certificates of a PEM text, without repeats and without the text around them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificates {
@@ -46,14 +48,20 @@ impl Certificates {
         let mut open: Option<(usize, bool, String)> = None;
         for (index, line) in text.lines().enumerate() {
             let (number, line) = (index + 1, line.trim());
-            if let Some(label) = line.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix("-----")) {
+            if let Some(label) = line
+                .strip_prefix(BEGIN)
+                .and_then(|rest| rest.strip_suffix("-----"))
+            {
                 if let Some((line, ..)) = open {
                     return Err(PemError::Unfinished { line });
                 }
                 if label.ends_with("PRIVATE KEY") {
                     return Err(PemError::PrivateKey { line: number });
                 }
-                let wanted = matches!(label, "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE");
+                let wanted = matches!(
+                    label,
+                    "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE"
+                );
                 open = Some((number, wanted, String::new()));
             } else if line.starts_with(END) {
                 if let Some((line, true, body)) = open.take() {
@@ -69,7 +77,11 @@ impl Certificates {
         if let Some((line, ..)) = open {
             return Err(PemError::Unfinished { line });
         }
-        if certificates.bodies.is_empty() { Err(PemError::Empty) } else { Ok(certificates) }
+        if certificates.bodies.is_empty() {
+            Err(PemError::Empty)
+        } else {
+            Ok(certificates)
+        }
     }
 
     /// Adds the certificates of another text.
@@ -108,8 +120,12 @@ impl Certificates {
 
 /// Whether base64 text is one DER sequence, from its first to its last byte.
 fn is_certificate(body: &str) -> bool {
-    let Some(bytes) = decode_base64(body) else { return false };
-    let [0x30, length, rest @ ..] = bytes.as_slice() else { return false };
+    let Some(bytes) = base64::decode(body) else {
+        return false;
+    };
+    let [0x30, length, rest @ ..] = bytes.as_slice() else {
+        return false;
+    };
     if *length < 0x80 {
         return usize::from(*length) <= rest.len();
     }
@@ -118,40 +134,11 @@ fn is_certificate(body: &str) -> bool {
         return false;
     }
     let (digits, content) = rest.split_at(digits);
-    let length = digits.iter().fold(0_usize, |sum, digit| (sum << 8) | usize::from(*digit));
+    let length = digits
+        .iter()
+        .fold(0_usize, |sum, digit| (sum << 8) | usize::from(*digit));
     // A trusted certificate has auxiliary data behind the certificate.
     length > 0 && length <= content.len()
-}
-
-/// Decodes base64 with padding; `None` when the text is not that. Blanks are skipped.
-pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    if digits.is_empty() || digits.len() % 4 != 0 {
-        return None;
-    }
-    let padding = digits.iter().rev().take_while(|digit| **digit == b'=').count();
-    if padding > 2 {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3);
-    for group in digits[..digits.len() - padding].chunks(4) {
-        let mut value = 0_u32;
-        for digit in group {
-            let six = match digit {
-                b'A'..=b'Z' => digit - b'A',
-                b'a'..=b'z' => digit - b'a' + 26,
-                b'0'..=b'9' => digit - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return None,
-            };
-            value = (value << 6) | u32::from(six);
-        }
-        let missing = 4 - group.len();
-        value <<= 6 * missing;
-        bytes.extend_from_slice(&value.to_be_bytes()[1..4 - missing]);
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -174,7 +161,10 @@ mod tests {
         for (text, error) in [
             ("", PemError::Empty),
             ("not a bundle", PemError::Empty),
-            ("-----BEGIN CERTIFICATE-----\nMAMCAQE=\n", PemError::Unfinished { line: 1 }),
+            (
+                "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n",
+                PemError::Unfinished { line: 1 },
+            ),
             (
                 "\n-----BEGIN CERTIFICATE-----\nMAMC\n-----END CERTIFICATE-----\n",
                 PemError::Damaged { line: 2 },
@@ -183,19 +173,12 @@ mod tests {
                 "-----BEGIN CERTIFICATE-----\nM\u{e4}MCAQE=\n-----END CERTIFICATE-----\n",
                 PemError::Damaged { line: 1 },
             ),
-            ("-----BEGIN RSA PRIVATE KEY-----\n", PemError::PrivateKey { line: 1 }),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\n",
+                PemError::PrivateKey { line: 1 },
+            ),
         ] {
             assert_eq!(Certificates::parse(text), Err(error), "{text}");
-        }
-    }
-
-    #[test]
-    fn base64_is_decoded() {
-        assert_eq!(decode_base64("aGVsbG8=").unwrap(), b"hello");
-        assert_eq!(decode_base64("aGVs\nbG8h").unwrap(), b"hello!");
-        assert_eq!(decode_base64("aA==").unwrap(), b"h");
-        for text in ["", "a", "aGVsbG8", "a===", "aG=s", "aGV*"] {
-            assert_eq!(decode_base64(text), None, "{text}");
         }
     }
 }

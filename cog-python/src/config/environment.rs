@@ -13,12 +13,26 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Beginnings of names that the image or the platform sets itself.
-const RESERVED_PREFIXES: &[&str] =
-    &["CUDA_", "KUBERNETES_", "NVIDIA_", "NV_", "PGET_", "R8_", "REPLICATE_"];
+const RESERVED_PREFIXES: &[&str] = &[
+    "CUDA_",
+    "KUBERNETES_",
+    "NVIDIA_",
+    "NV_",
+    "PGET_",
+    "R8_",
+    "REPLICATE_",
+];
 
 /// Ends of names that usually hold a secret.
-const SECRET_SUFFIXES: &[&str] =
-    &["API_KEY", "CREDENTIALS", "PASSWD", "PASSWORD", "PRIVATE_KEY", "SECRET", "TOKEN"];
+const SECRET_SUFFIXES: &[&str] = &[
+    "API_KEY",
+    "CREDENTIALS",
+    "PASSWD",
+    "PASSWORD",
+    "PRIVATE_KEY",
+    "SECRET",
+    "TOKEN",
+];
 
 /// Splits `NAME=value`; `None` when there is no `=` or the name is not one of the shell.
 pub(super) fn split(entry: &str) -> Option<(&str, &str)> {
@@ -29,20 +43,26 @@ pub(super) fn split(entry: &str) -> Option<(&str, &str)> {
 /// Whether the text is a variable name: letters, digits and `_`, not starting with a digit.
 fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Whether the name belongs to the image or the platform.
 pub(super) fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    RESERVED.contains(&name)
+        || RESERVED_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether the name sounds like a secret, which an image must not hold.
 pub(crate) fn sounds_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     SECRET_SUFFIXES.iter().any(|suffix| {
-        name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+        name.strip_suffix(suffix)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
     })
 }
 

@@ -32,7 +32,11 @@ impl ImageName {
         // Separators may neither end a name nor follow each other three times or more.
         let words: Vec<_> = name.split('-').filter(|word| !word.is_empty()).collect();
         let name = words.join("-");
-        Self(if name == "cog" { "cog-model".to_owned() } else { name })
+        Self(if name == "cog" {
+            "cog-model".to_owned()
+        } else {
+            name
+        })
     }
 }
 
@@ -52,7 +56,7 @@ pub enum ImageNameError {
     #[error("must not hold a digest: the digest is known after the build")]
     Digest,
     /// Uppercase letters in the repository.
-    #[error("the repository must be lowercase")]
+    #[error("must have a lowercase repository")]
     Uppercase,
     /// Anything else.
     #[error("must have the form `[host[:port]/]name[:tag]`")]
@@ -93,7 +97,9 @@ impl FromStr for ImageName {
 fn is_tag(tag: &str) -> bool {
     tag.len() <= 128
         && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        && tag.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        && tag
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
 /// A first component is a host when it has a dot or a port, or is `localhost`.
@@ -108,7 +114,9 @@ fn is_host(text: &str) -> bool {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
     });
     port_ok && labels_ok && (host == "localhost" || host.contains('.') || port.is_some())
 }
@@ -122,9 +130,10 @@ fn is_component(text: &str) -> bool {
     {
         return false;
     }
-    text.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).all(|separator| {
-        matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-')
-    })
+    text.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        .all(|separator| {
+            matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-')
+        })
 }
 
 impl From<ImageName> for String {
@@ -148,7 +157,12 @@ mod tests {
     #[test]
     fn names_of_registries_are_accepted() {
         for text in [
-            "hello", "hello:1.0", "a/b", "r8.im/user/model", "localhost:5000/x:y", "127.0.0.1:5000/x",
+            "hello",
+            "hello:1.0",
+            "a/b",
+            "r8.im/user/model",
+            "localhost:5000/x:y",
+            "127.0.0.1:5000/x",
             "registry.example.com/a/b__c/d--e:Tag_1.x",
         ] {
             assert!(text.parse::<ImageName>().is_ok(), "{text}");
@@ -184,7 +198,10 @@ mod tests {
             ("Ünï_çode", "cog-node"),
             ("", "cog-model"),
             ("---", "cog-model"),
-            ("abcdefghijklmnopqrstuvwxyz0123", "cog-abcdefghijklmnopqrstuvwxyz"),
+            (
+                "abcdefghijklmnopqrstuvwxyz0123",
+                "cog-abcdefghijklmnopqrstuvwxyz",
+            ),
         ] {
             assert_eq!(ImageName::for_folder(folder).as_str(), name);
             assert!(name.parse::<ImageName>().is_ok());

@@ -23,10 +23,16 @@ pub(super) const ROOT: Mapping = Mapping {
     name: "cog.yaml",
     supported: &["build", "environment", "image", "predict", "run"],
     not_yet: &[
-        ("concurrency", "remove it to build an image that serves one prediction at a time"),
+        (
+            "concurrency",
+            "remove it to build an image that serves one prediction at a time",
+        ),
         ("model", "name the image with `image` instead"),
         ("train", "remove it to build an image that only predicts"),
-        ("weights", "download the weights in `setup()` or keep them in the project folder"),
+        (
+            "weights",
+            "download the weights in `setup()` or keep them in the project folder",
+        ),
     ],
     removed: &[("tests", "tests run outside of cog.yaml; remove the key")],
 };
@@ -57,13 +63,20 @@ pub(super) const BUILD: Mapping = Mapping {
             "python_find_links",
             "write `--find-links URL` lines into the file of `python_requirements`",
         ),
-        ("fast", "builds need no such switch any more; remove the key"),
+        (
+            "fast",
+            "builds need no such switch any more; remove the key",
+        ),
     ],
 };
 
 /// One entry of `build.run`.
-pub(super) const RUN: Mapping =
-    Mapping { name: "build.run", supported: &["command", "mounts"], not_yet: &[], removed: &[] };
+pub(super) const RUN: Mapping = Mapping {
+    name: "build.run",
+    supported: &["command", "mounts"],
+    not_yet: &[],
+    removed: &[],
+};
 
 /// One entry of `mounts` of a `build.run` entry.
 pub(super) const MOUNT: Mapping = Mapping {
@@ -81,7 +94,10 @@ impl Mapping {
             return Ok(());
         }
         let lookup = |table: &[(&'static str, &'static str)]| {
-            table.iter().find(|(key, _)| *key == name).map(|(_, text)| *text)
+            table
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, text)| *text)
         };
         if let Some(way_out) = lookup(self.not_yet) {
             let message = format!("`{name}` is a key of Cog that this program does not build yet");
@@ -91,8 +107,7 @@ impl Mapping {
             let message = format!("`{name}` was removed from Cog");
             return Err(source.error(key.span, message).hint(replacement));
         }
-        let unknown =
-            source.error(key.span, format!("unknown key `{name}` in `{}`", self.name));
+        let unknown = source.error(key.span, format!("unknown key `{name}` in `{}`", self.name));
         Err(match self.advice(name) {
             Some(advice) => unknown.hint(advice),
             None => unknown.hint(format!("known keys are {}", list(self.supported))),
@@ -101,8 +116,7 @@ impl Mapping {
 
     fn advice(&self, name: &str) -> Option<String> {
         let known = |mapping: &Self| {
-            mapping.supported.contains(&name)
-                || mapping.not_yet.iter().any(|(key, _)| *key == name)
+            mapping.supported.contains(&name) || mapping.not_yet.iter().any(|(key, _)| *key == name)
         };
         if self.name == ROOT.name && known(&BUILD) {
             return Some(format!("`{name}` belongs under `build`"));
@@ -117,5 +131,9 @@ impl Mapping {
 
 /// Names in backquotes, separated by commas.
 fn list(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

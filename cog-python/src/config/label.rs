@@ -11,7 +11,10 @@ use crate::sdk::SdkVersion;
 /// plain strings are the newer way to write the same.
 pub fn label(config: &Config) -> String {
     let mut build = Map::new();
-    build.insert("python_version".into(), json!(config.build.python_version.value.to_string()));
+    build.insert(
+        "python_version".into(),
+        json!(config.build.python_version.value.to_string()),
+    );
     match &config.build.python {
         PythonPackages::None => {}
         PythonPackages::File(path) => {
@@ -22,12 +25,24 @@ pub fn label(config: &Config) -> String {
             insert_list(&mut build, "python_packages", &packages);
         }
     }
-    insert_list(&mut build, "run", &config.build.run.iter().map(command).collect::<Vec<_>>());
-    let packages: Vec<_> =
-        config.build.system_packages.iter().map(|package| package.value.as_str()).collect();
+    insert_list(
+        &mut build,
+        "run",
+        &config.build.run.iter().map(command).collect::<Vec<_>>(),
+    );
+    let packages: Vec<_> = config
+        .build
+        .system_packages
+        .iter()
+        .map(|package| package.value.as_str())
+        .collect();
     insert_list(&mut build, "system_packages", &packages);
-    let pre_install: Vec<_> =
-        config.build.pre_install.iter().map(|run| run.command.as_str()).collect();
+    let pre_install: Vec<_> = config
+        .build
+        .pre_install
+        .iter()
+        .map(|run| run.command.as_str())
+        .collect();
     insert_list(&mut build, "pre_install", &pre_install);
     if let Some(version) = &config.build.sdk_version {
         let version: &SdkVersion = &version.value;

@@ -31,7 +31,8 @@ impl PythonVersion {
 impl fmt::Display for PythonVersion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "3.{}", self.minor)?;
-        self.patch.map_or(Ok(()), |patch| write!(formatter, ".{patch}"))
+        self.patch
+            .map_or(Ok(()), |patch| write!(formatter, ".{patch}"))
     }
 }
 
@@ -42,10 +43,10 @@ pub enum PythonVersionError {
     #[error("must be a major and a minor version, such as 3.12, or a full one, such as 3.12.1")]
     Form,
     /// Not Python 3.
-    #[error("only Python 3 is supported")]
+    #[error("must be a version of Python 3")]
     Major,
     /// Before 3.10.
-    #[error("the oldest supported Python is 3.10")]
+    #[error("must be at least 3.10")]
     TooOld,
 }
 
@@ -56,7 +57,11 @@ impl FromStr for PythonVersion {
         let number = |part: &str| {
             let canonical = part == "0" || !part.starts_with('0');
             let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            if canonical && digits { part.parse::<u8>().ok() } else { None }
+            if canonical && digits {
+                part.parse::<u8>().ok()
+            } else {
+                None
+            }
         };
         let parts = text
             .split('.')

@@ -29,13 +29,30 @@ pub fn read(
             return (None, report);
         }
     };
-    let mut reader = Reader { source, files, sdk, report };
+    let mut reader = Reader {
+        source,
+        files,
+        sdk,
+        report,
+    };
     let config = reader.root(root.as_ref());
     let report = reader.report;
     (config.filter(|_| !report.has_errors()), report)
 }
 
-const START: Span = Span { line: 1, column: 1, length: 1 };
+/// A key in backquotes; `KEY item` names an element of its list.
+fn quoted(name: &str) -> String {
+    match name.strip_suffix(" item") {
+        Some(key) => format!("`{key}` item"),
+        None => format!("`{name}`"),
+    }
+}
+
+const START: Span = Span {
+    line: 1,
+    column: 1,
+    length: 1,
+};
 
 struct Reader<'a> {
     source: &'a Source,
@@ -54,7 +71,9 @@ impl<'n> Entries<'n> {
 
     /// The value of a key, unless it is written without one.
     fn value(&self, name: &str) -> Option<&'n Node> {
-        self.get(name).map(|(_, node)| node).filter(|node| node.kind() != Kind::Null)
+        self.get(name)
+            .map(|(_, node)| node)
+            .filter(|node| node.kind() != Kind::Null)
     }
 }
 
@@ -66,15 +85,24 @@ impl Reader<'_> {
     }
 
     fn error_hint(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.report.push(self.source.error(span, message).hint(hint));
+        self.report
+            .push(self.source.error(span, message).hint(hint));
     }
 
     fn warn(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.report.push(self.source.warning(span, message).hint(hint));
+        self.report
+            .push(self.source.warning(span, message).hint(hint));
     }
 
     fn expected(&mut self, node: &Node, name: &str, expected: &str) {
-        self.error(node.span, format!("`{name}` must be {expected}, found {}", node.kind().name()));
+        self.error(
+            node.span,
+            format!(
+                "{} must be {expected}, found {}",
+                quoted(name),
+                node.kind().name()
+            ),
+        );
     }
 
     fn mapping<'n>(&mut self, node: &'n Node, name: &str, known: &Mapping) -> Option<Entries<'n>> {
@@ -107,13 +135,16 @@ impl Reader<'_> {
                 Some(Spanned::new(text.clone(), node.span))
             }
             (Value::Scalar { .. }, Kind::Null) => {
-                self.error(node.span, format!("`{name}` must be a string, but it is empty"));
+                self.error(
+                    node.span,
+                    format!("{} must be a string, but it is empty", quoted(name)),
+                );
                 None
             }
             (Value::Scalar { text, .. }, Kind::Boolean) => {
                 self.error_hint(
                     node.span,
-                    format!("`{name}` must be a string, found a boolean"),
+                    format!("{} must be a string, found a boolean", quoted(name)),
                     format!("quote it if you mean the word: \"{text}\""),
                 );
                 None
@@ -126,9 +157,14 @@ impl Reader<'_> {
     }
 
     fn texts(&mut self, entries: &Entries<'_>, name: &str, full: &str) -> Vec<Spanned<String>> {
-        let Some(node) = entries.value(name) else { return Vec::new() };
+        let Some(node) = entries.value(name) else {
+            return Vec::new();
+        };
         let items = self.list(node, full);
-        items.iter().filter_map(|item| self.text(item, &format!("{full} item"))).collect()
+        items
+            .iter()
+            .filter_map(|item| self.text(item, &format!("{full} item")))
+            .collect()
     }
 
     /// Parses a text, reporting why it is not what the key wants.
@@ -140,7 +176,10 @@ impl Reader<'_> {
         match text.value.parse() {
             Ok(value) => Some(Spanned::new(value, text.span)),
             Err(error) => {
-                self.error(text.span, format!("`{name}` {error}, found `{}`", text.value));
+                self.error(
+                    text.span,
+                    format!("{} {error}, found `{}`", quoted(name), text.value),
+                );
                 None
             }
         }
@@ -149,8 +188,13 @@ impl Reader<'_> {
     // The file, key by key.
 
     fn root(&mut self, root: Option<&Node>) -> Option<Config> {
-        let empty = Node { value: Value::Mapping(Vec::new()), span: START };
-        let root = root.filter(|node| node.kind() != Kind::Null).unwrap_or(&empty);
+        let empty = Node {
+            value: Value::Mapping(Vec::new()),
+            span: START,
+        };
+        let root = root
+            .filter(|node| node.kind() != Kind::Null)
+            .unwrap_or(&empty);
         let entries = self.mapping(root, "cog.yaml", &keys::ROOT)?;
         let environment = self.environment(&entries);
         let image = entries
@@ -159,7 +203,10 @@ impl Reader<'_> {
             .and_then(|text| self.parsed(&text, "image"));
         let run = self.run_reference(&entries);
         let build = match entries.value("build") {
-            Some(node) => self.build(node),
+            Some(node) => {
+                let key = entries.get("build").map_or(node.span, |(key, _)| key.span);
+                self.build(node, key)
+            }
             None => {
                 let span = entries.get("build").map_or(START, |(key, _)| key.span);
                 self.missing_python_version(span);
@@ -175,10 +222,10 @@ impl Reader<'_> {
         })
     }
 
-    fn build(&mut self, node: &Node) -> Option<Build> {
+    fn build(&mut self, node: &Node, key: Span) -> Option<Build> {
         let entries = self.mapping(node, "build", &keys::BUILD)?;
         self.gpu(&entries);
-        let python_version = self.python_version(&entries, node.span);
+        let python_version = self.python_version(&entries, key);
         let sdk_version = entries
             .value("sdk_version")
             .and_then(|node| self.text(node, "sdk_version"))
@@ -188,7 +235,8 @@ impl Reader<'_> {
             .or(sdk_version.as_ref().map(|version| &version.value))
             .cloned()
             .unwrap_or_else(SdkVersion::default_release);
-        if sdk == SdkVersion::Prerelease && self.sdk.is_none()
+        if sdk == SdkVersion::Prerelease
+            && self.sdk.is_none()
             && let Some(version) = &sdk_version
         {
             self.warn(
@@ -213,7 +261,9 @@ impl Reader<'_> {
     }
 
     fn gpu(&mut self, entries: &Entries<'_>) {
-        let Some(node) = entries.value("gpu") else { return };
+        let Some(node) = entries.value("gpu") else {
+            return;
+        };
         match &node.value {
             Value::Scalar { text, plain: true } if text.eq_ignore_ascii_case("false") => {}
             Value::Scalar { text, plain: true } if text.eq_ignore_ascii_case("true") => self
@@ -240,7 +290,9 @@ impl Reader<'_> {
         build: Span,
     ) -> Option<Spanned<PythonVersion>> {
         let Some(node) = entries.value("python_version") else {
-            let span = entries.get("python_version").map_or(build, |(key, _)| key.span);
+            let span = entries
+                .get("python_version")
+                .map_or(build, |(key, _)| key.span);
             self.missing_python_version(span);
             return None;
         };
@@ -249,7 +301,7 @@ impl Reader<'_> {
         if text.value == "3.1" {
             self.error_hint(
                 text.span,
-                "the oldest supported Python is 3.10, found `3.1`",
+                "`python_version` must be at least 3.10, found `3.1`",
                 "if you mean 3.10, write \"3.10\" in quotes",
             );
             return None;
@@ -289,24 +341,31 @@ impl Reader<'_> {
         }
         let packages = self.texts(entries, "python_packages", "build.python_packages");
         let path = file.and_then(|node| self.text(node, "python_requirements"));
-        let text = path.as_ref().and_then(|path| match self.files.read(&path.value) {
-            Ok(text) => Some(Source::new(path.value.clone(), text)),
-            Err(problem) => {
-                self.error_hint(
-                    path.span,
-                    format!("requirements file `{}` {problem}", path.value),
-                    "the path is relative to the folder of cog.yaml",
-                );
-                None
-            }
-        });
-        let mut reader =
-            requirement::Reader::new(self.files, &mut self.report, sdk.requirement());
+        let text = path
+            .as_ref()
+            .and_then(|path| match self.files.read(&path.value) {
+                Ok(text) => Some(Source::new(path.value.clone(), text)),
+                Err(problem) => {
+                    self.error_hint(
+                        path.span,
+                        format!("requirements file `{}` {problem}", path.value),
+                        "the path is relative to the folder of cog.yaml",
+                    );
+                    None
+                }
+            });
+        let mut reader = requirement::Reader::new(self.files, &mut self.report, sdk.requirement());
         if let Some(source) = &text {
             reader.file(source);
         }
         for package in &packages {
-            reader.statement(self.source, &Statement { text: &package.value, span: package.span });
+            reader.statement(
+                self.source,
+                &Statement {
+                    text: &package.value,
+                    span: package.span,
+                },
+            );
         }
         let requirements = reader.finish();
         let python = match (path, list) {
@@ -317,19 +376,19 @@ impl Reader<'_> {
         (python, requirements)
     }
 
-    fn system_packages(
-        &mut self,
-        entries: &Entries<'_>,
-    ) -> Vec<Spanned<super::SystemPackage>> {
+    fn system_packages(&mut self, entries: &Entries<'_>) -> Vec<Spanned<super::SystemPackage>> {
         let mut packages = Vec::new();
         for text in self.texts(entries, "system_packages", "build.system_packages") {
             if text.value.trim().contains(char::is_whitespace) {
                 self.error_hint(
                     text.span,
-                    format!("a system package must be one name, found `{}`", text.value.trim()),
+                    format!(
+                        "a system package must be one name, found `{}`",
+                        text.value.trim()
+                    ),
                     "write each package as its own list item",
                 );
-            } else if let Some(package) = self.parsed(&text, "system package") {
+            } else if let Some(package) = self.parsed(&text, "build.system_packages item") {
                 packages.push(package);
             }
         }
@@ -337,15 +396,24 @@ impl Reader<'_> {
     }
 
     fn run_commands(&mut self, entries: &Entries<'_>) -> Vec<RunCommand> {
-        let Some(node) = entries.value("run") else { return Vec::new() };
+        let Some(node) = entries.value("run") else {
+            return Vec::new();
+        };
         let items = self.list(node, "build.run");
-        items.iter().filter_map(|item| self.run_command(item)).collect()
+        items
+            .iter()
+            .filter_map(|item| self.run_command(item))
+            .collect()
     }
 
     fn run_command(&mut self, node: &Node) -> Option<RunCommand> {
         if !matches!(node.value, Value::Mapping(_)) {
             if node.kind() == Kind::List {
-                self.expected(node, "build.run item", "a string or a mapping with `command`");
+                self.expected(
+                    node,
+                    "build.run item",
+                    "a string or a mapping with `command`",
+                );
                 return None;
             }
             let text = self.text(node, "build.run item")?;
@@ -372,7 +440,11 @@ impl Reader<'_> {
             self.error(text.span, "a command must not hold a NUL character");
             return None;
         }
-        Some(RunCommand { command: command.to_owned(), mounts, span: text.span })
+        Some(RunCommand {
+            command: command.to_owned(),
+            mounts,
+            span: text.span,
+        })
     }
 
     fn required(
@@ -402,27 +474,39 @@ impl Reader<'_> {
             return None;
         }
         let (id, target) = (id?, target?);
-        if id.value.is_empty() || id.value.contains([',', '=']) || id.value.contains(char::is_control) {
+        if id.value.is_empty()
+            || id.value.contains([',', '='])
+            || id.value.contains(char::is_control)
+        {
             self.error(id.span, "`id` must be a name without `,` and `=`");
             return None;
         }
         let clean = target.value.starts_with('/')
             && target.value.len() > 1
-            && target.value[1..].split('/').all(|part| !matches!(part, "" | "." | ".."));
+            && target.value[1..]
+                .split('/')
+                .all(|part| !matches!(part, "" | "." | ".."));
         if !clean {
             self.error_hint(
                 target.span,
-                format!("`target` must be the absolute path of a file, found `{}`", target.value),
+                format!(
+                    "`target` must be the absolute path of a file, found `{}`",
+                    target.value
+                ),
                 format!("for example `/run/secrets/{}`", id.value),
             );
             return None;
         }
-        Some(SecretMount { id: id.value, target: target.value })
+        Some(SecretMount {
+            id: id.value,
+            target: target.value,
+        })
     }
 
     fn pre_install(&mut self, entries: &Entries<'_>) -> Vec<RunCommand> {
-        if let Some((key, _)) =
-            entries.get("pre_install").filter(|(_, node)| node.kind() != Kind::Null)
+        if let Some((key, _)) = entries
+            .get("pre_install")
+            .filter(|(_, node)| node.kind() != Kind::Null)
         {
             self.warn(
                 key.span,
@@ -432,15 +516,21 @@ impl Reader<'_> {
             );
         }
         let commands = self.texts(entries, "pre_install", "build.pre_install");
-        commands.iter().filter_map(|text| self.command(text, Vec::new())).collect()
+        commands
+            .iter()
+            .filter_map(|text| self.command(text, Vec::new()))
+            .collect()
     }
 
     fn environment(&mut self, entries: &Entries<'_>) -> Vec<Spanned<Variable>> {
         let mut variables: Vec<Spanned<Variable>> = Vec::new();
-        let Some(node) = entries.value("environment") else { return variables };
+        let Some(node) = entries.value("environment") else {
+            return variables;
+        };
         if node.kind() == Kind::Mapping {
-            let finding =
-                self.source.error(node.span, "`environment` must be a list, found a mapping");
+            let finding = self
+                .source
+                .error(node.span, "`environment` must be a list, found a mapping");
             let hint = "write each variable as an item: `- NAME=value`";
             self.report.push(finding.without_excerpt().hint(hint));
             return variables;
@@ -454,18 +544,29 @@ impl Reader<'_> {
                 self.report.push(finding.hint("write it as `- NAME=value`"));
                 continue;
             }
-            let Some(text) = self.text(item, "environment item") else { continue };
+            let Some(text) = self.text(item, "environment item") else {
+                continue;
+            };
             let Some((name, value)) = split(&text.value) else {
                 let finding = self
                     .source
-                    .error(text.span, "an environment variable must be written as NAME=value")
+                    .error(
+                        text.span,
+                        "an environment variable must be written as NAME=value",
+                    )
                     .masked_after('=');
-                self.report.push(finding.hint("names are letters, digits and `_`"));
+                self.report
+                    .push(finding.hint("names are letters, digits and `_`"));
                 continue;
             };
-            let span = Span { length: name.chars().count(), ..text.span };
+            let span = Span {
+                length: name.chars().count(),
+                ..text.span
+            };
             let problem = if is_reserved(name) {
-                Some(format!("environment variable `{name}` is reserved for the runtime"))
+                Some(format!(
+                    "environment variable `{name}` is reserved for the runtime"
+                ))
             } else if variables.iter().any(|known| known.value.name == name) {
                 Some(format!("environment variable `{name}` is given twice"))
             } else if value.contains('\0') {
@@ -474,7 +575,8 @@ impl Reader<'_> {
                 None
             };
             if let Some(problem) = problem {
-                self.report.push(self.source.error(span, problem).masked_after('='));
+                self.report
+                    .push(self.source.error(span, problem).masked_after('='));
                 continue;
             }
             if sounds_secret(name) && !value.is_empty() {
@@ -485,7 +587,10 @@ impl Reader<'_> {
                         .hint("give it to the container when it starts, or to a `build.run` command as a secret mount"),
                 );
             }
-            let variable = Variable { name: name.to_owned(), value: value.to_owned() };
+            let variable = Variable {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            };
             variables.push(Spanned::new(variable, span));
         }
         variables
@@ -519,8 +624,10 @@ impl Reader<'_> {
         let text = self.text(node, name)?;
         let reference = self.parsed::<super::RunReference>(&text, name)?;
         if let Err(problem) = self.files.check_file(reference.value.file()) {
-            let span =
-                Span { length: reference.value.file().chars().count(), ..reference.span };
+            let span = Span {
+                length: reference.value.file().chars().count(),
+                ..reference.span
+            };
             self.error_hint(
                 span,
                 format!("file `{}` {problem}", reference.value.file()),

@@ -38,7 +38,7 @@ pub enum RunReferenceError {
     #[error("must have the form `run.py:Runner`: a Python file, a colon and a class or function")]
     Form,
     /// Absolute, or leaves the project.
-    #[error("the file must be inside the project, as a path relative to it")]
+    #[error("must name a file inside the project, as a path relative to it")]
     Outside,
 }
 
@@ -57,7 +57,10 @@ impl FromStr for RunReference {
         if file.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(RunReferenceError::Outside);
         }
-        Ok(Self { file: file.to_owned(), name: name.to_owned() })
+        Ok(Self {
+            file: file.to_owned(),
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -82,17 +85,41 @@ mod tests {
     #[test]
     fn files_and_names_are_split() {
         let reference: RunReference = "./src/run.py:Runner".parse().unwrap();
-        assert_eq!((reference.file(), reference.name()), ("src/run.py", "Runner"));
+        assert_eq!(
+            (reference.file(), reference.name()),
+            ("src/run.py", "Runner")
+        );
         assert_eq!(reference.to_string(), "src/run.py:Runner");
     }
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["run.py", "run:Runner", ".py:Runner", "run.py:", "run.py:A:B", "run.py:a b", "d/.py:X"] {
-            assert_eq!(text.parse::<RunReference>(), Err(RunReferenceError::Form), "{text}");
+        for text in [
+            "run.py",
+            "run:Runner",
+            ".py:Runner",
+            "run.py:",
+            "run.py:A:B",
+            "run.py:a b",
+            "d/.py:X",
+        ] {
+            assert_eq!(
+                text.parse::<RunReference>(),
+                Err(RunReferenceError::Form),
+                "{text}"
+            );
         }
-        for text in ["/run.py:Runner", "../run.py:Runner", "a//b.py:X", "a/../b.py:X"] {
-            assert_eq!(text.parse::<RunReference>(), Err(RunReferenceError::Outside), "{text}");
+        for text in [
+            "/run.py:Runner",
+            "../run.py:Runner",
+            "a//b.py:X",
+            "a/../b.py:X",
+        ] {
+            assert_eq!(
+                text.parse::<RunReference>(),
+                Err(RunReferenceError::Outside),
+                "{text}"
+            );
         }
     }
 }

@@ -61,7 +61,9 @@ impl FromStr for SystemPackage {
             Some((name, architecture)) => (
                 name,
                 !architecture.is_empty()
-                    && architecture.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()),
+                    && architecture
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()),
             ),
             None => (rest, true),
         };
@@ -73,7 +75,10 @@ impl FromStr for SystemPackage {
             })
             && !name.ends_with('-');
         if name_ok && architecture_ok && suffix_ok {
-            Ok(Self { name_length: name.len(), text: text.to_owned() })
+            Ok(Self {
+                name_length: name.len(),
+                text: text.to_owned(),
+            })
         } else {
             Err(SystemPackageError::Form)
         }
@@ -82,9 +87,9 @@ impl FromStr for SystemPackage {
 
 fn is_version(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-' | b'~' | b':' | b'*'))
+        && text.bytes().all(|b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-' | b'~' | b':' | b'*')
+        })
 }
 
 impl From<SystemPackage> for String {
@@ -123,8 +128,20 @@ mod tests {
     #[test]
     fn options_commands_and_lists_are_refused() {
         for text in [
-            "-y", "a", "", "git curl", "git;reboot", "$(id)", "git-", "Git", "git=", "git=-x",
-            "git:", "./x.deb", "git\nreboot", "git=1 2",
+            "-y",
+            "a",
+            "",
+            "git curl",
+            "git;reboot",
+            "$(id)",
+            "git-",
+            "Git",
+            "git=",
+            "git=-x",
+            "git:",
+            "./x.deb",
+            "git\nreboot",
+            "git=1 2",
         ] {
             assert!(text.parse::<SystemPackage>().is_err(), "{text:?}");
         }

@@ -37,7 +37,11 @@ impl Plan {
             .iter()
             .map(|entry| (entry.value.name.clone(), entry.value.value.clone()))
             .collect();
-        let mut maker = Maker { config, environment, steps: Vec::new() };
+        let mut maker = Maker {
+            config,
+            environment,
+            steps: Vec::new(),
+        };
         maker.system(&resolution);
         let packages = maker.python(&resolution);
         let below = maker.commands(vec!["apt".into(), packages]);
@@ -93,7 +97,12 @@ impl Maker<'_> {
     fn system(&mut self, resolution: &Resolution) {
         let reference = resolution.base.clone();
         self.push("base", &[], None, None, Action::Base { reference });
-        let place = self.config.build.system_packages.first().and_then(|p| self.place(p.span));
+        let place = self
+            .config
+            .build
+            .system_packages
+            .first()
+            .and_then(|p| self.place(p.span));
         let packages = resolution.system_packages.clone();
         self.push("apt", &["base"], place, None, Action::Apt { packages });
     }
@@ -107,18 +116,34 @@ impl Maker<'_> {
             PythonProvider::Uv => {
                 let interpreter = format!("{PYTHON}/bin/python3");
                 let uv = resolution.uv_image.clone();
-                let action = Action::Python { version, uv, interpreter: interpreter.clone() };
+                let action = Action::Python {
+                    version,
+                    uv,
+                    interpreter: interpreter.clone(),
+                };
                 self.push("python", &["base"], place.clone(), Some(PYTHON), action);
                 (interpreter, "python")
             }
         };
-        let after: &[&str] = if below == "base" { &["base"] } else { &["base", "python"] };
-        let action = Action::Venv { interpreter, version, path: VENV.into() };
+        let after: &[&str] = if below == "base" {
+            &["base"]
+        } else {
+            &["base", "python"]
+        };
+        let action = Action::Venv {
+            interpreter,
+            version,
+            path: VENV.into(),
+        };
         self.push("venv", after, place, Some(VENV), action);
 
         let requirements = &self.config.build.requirements;
         let sdk = resolution.sdk.requirement();
-        let ground = if resolution.pip_after_apt { "apt" } else { "base" };
+        let ground = if resolution.pip_after_apt {
+            "apt"
+        } else {
+            "base"
+        };
         let mut after: Vec<&str> = vec![ground];
         after.extend((below == "python").then_some("python"));
         let with_venv = |venv| after.iter().copied().chain([venv]).collect::<Vec<_>>();
@@ -155,9 +180,9 @@ impl Maker<'_> {
         match &self.config.build.python {
             PythonPackages::None => None,
             PythonPackages::File(path) => self.place(path.span),
-            PythonPackages::List(packages) => {
-                packages.first().and_then(|package| self.place(package.span))
-            }
+            PythonPackages::List(packages) => packages
+                .first()
+                .and_then(|package| self.place(package.span)),
         }
     }
 
@@ -170,7 +195,10 @@ impl Maker<'_> {
             let secrets = run
                 .mounts
                 .iter()
-                .map(|mount| SecretFile { id: mount.id.clone(), target: mount.target.clone() })
+                .map(|mount| SecretFile {
+                    id: mount.id.clone(),
+                    target: mount.target.clone(),
+                })
                 .collect();
             self.steps.push(Step {
                 name: name.clone(),
@@ -191,8 +219,7 @@ impl Maker<'_> {
     fn source(&mut self, options: &Options) {
         let mut exclude: Vec<String> = EXCLUDED.iter().map(|&pattern| pattern.to_owned()).collect();
         exclude.extend(options.ignore.iter().flat_map(|text| ignore_patterns(text)));
-        let config_file =
-            (self.config.file != "cog.yaml").then(|| self.config.file.clone());
+        let config_file = (self.config.file != "cog.yaml").then(|| self.config.file.clone());
         let action = Action::Source(Source {
             context: "context".into(),
             exclude,
@@ -219,7 +246,9 @@ impl Maker<'_> {
             environment,
             path: vec![format!("{VENV}/bin")],
             entrypoint: vec!["/usr/bin/tini".into(), "--".into()],
-            command: ["python", "-m", "cog.server.http"].map(String::from).to_vec(),
+            command: ["python", "-m", "cog.server.http"]
+                .map(String::from)
+                .to_vec(),
             working_directory: SOURCE.into(),
             exposed_ports: vec!["5000/tcp".into()],
             labels,
@@ -257,7 +286,11 @@ fn clean(pattern: &str) -> String {
             part => parts.push(part),
         }
     }
-    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+    if parts.is_empty() {
+        ".".to_owned()
+    } else {
+        parts.join("/")
+    }
 }
 
 #[cfg(test)]
@@ -267,8 +300,16 @@ mod tests {
     #[test]
     fn ignore_files_are_cleaned() {
         assert_eq!(
-            ignore_patterns("# c\n\n /data/ \n!data/keep.txt\r\n!\n./a/../b//c\n**/*.bin\n  # not a comment\n"),
-            ["data", "!data/keep.txt", "b/c", "**/*.bin", "# not a comment"]
+            ignore_patterns(
+                "# c\n\n /data/ \n!data/keep.txt\r\n!\n./a/../b//c\n**/*.bin\n  # not a comment\n"
+            ),
+            [
+                "data",
+                "!data/keep.txt",
+                "b/c",
+                "**/*.bin",
+                "# not a comment"
+            ]
         );
     }
 }

@@ -272,6 +272,9 @@ impl Plan {
 
     /// Version of the SDK a plan installs, as far as it is known before the build.
     pub fn sdk(&self) -> Option<SdkVersion> {
-        self.config.labels.get("run.cog.version").and_then(|version| version.parse().ok())
+        self.config
+            .labels
+            .get("run.cog.version")
+            .and_then(|version| version.parse().ok())
     }
 }

@@ -8,13 +8,27 @@ impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{} for {}", self.image, self.platform)?;
         writeln!(formatter, "\nDecisions")?;
-        let width = self.decisions.iter().map(|decision| decision.subject.len()).max().unwrap_or(0);
+        let width = self
+            .decisions
+            .iter()
+            .map(|decision| decision.subject.len())
+            .max()
+            .unwrap_or(0);
         for decision in &self.decisions {
-            writeln!(formatter, "  {:width$}  {}", decision.subject, decision.choice)?;
+            writeln!(
+                formatter,
+                "  {:width$}  {}",
+                decision.subject, decision.choice
+            )?;
             writeln!(formatter, "  {:width$}    because {}", "", decision.reason)?;
         }
         writeln!(formatter, "\nSteps")?;
-        let width = self.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+        let width = self
+            .steps
+            .iter()
+            .map(|step| step.name.len())
+            .max()
+            .unwrap_or(0);
         for step in &self.steps {
             write_step(formatter, step, width)?;
         }
@@ -25,7 +39,11 @@ impl fmt::Display for Plan {
         for (name, value) in &self.config.environment {
             writeln!(formatter, "  env         {name}={}", shown(name, value))?;
         }
-        writeln!(formatter, "  entrypoint  {}", self.config.entrypoint.join(" "))?;
+        writeln!(
+            formatter,
+            "  entrypoint  {}",
+            self.config.entrypoint.join(" ")
+        )?;
         writeln!(formatter, "  command     {}", self.config.command.join(" "))?;
         writeln!(formatter, "  directory   {}", self.config.working_directory)?;
         for port in &self.config.exposed_ports {
@@ -33,7 +51,11 @@ impl fmt::Display for Plan {
         }
         for (name, value) in &self.config.labels {
             // The configuration holds the environment, which was shown above.
-            let value = if name == "run.cog.config" { "(cog.yaml as JSON)" } else { value };
+            let value = if name == "run.cog.config" {
+                "(cog.yaml as JSON)"
+            } else {
+                value
+            };
             writeln!(formatter, "  label       {name}={value}")?;
         }
         Ok(())
@@ -47,7 +69,11 @@ fn write_step(formatter: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> 
         [] => String::new(),
         after => format!("  (after {})", after.join(", ")),
     };
-    let place = step.source.as_ref().map(|place| format!("  [{place}]")).unwrap_or_default();
+    let place = step
+        .source
+        .as_ref()
+        .map(|place| format!("  [{place}]"))
+        .unwrap_or_default();
     writeln!(formatter, "  {:width$}  {first}{after}{place}", step.name)?;
     for line in lines {
         writeln!(formatter, "  {:width$}    {line}", "")?;
@@ -66,20 +92,34 @@ fn describe(action: &Action) -> Vec<String> {
         Action::Python { version, uv, .. } => {
             vec![format!("install Python {version} with uv from {uv}")]
         }
-        Action::Venv { interpreter, version, path } => {
-            vec![format!("make {path} with {interpreter}, which must be Python {version}")]
+        Action::Venv {
+            interpreter,
+            version,
+            path,
+        } => {
+            vec![format!(
+                "make {path} with {interpreter}, which must be Python {version}"
+            )]
         }
         Action::Pip(pip) => {
             let mut lines = vec![format!("install into {}", pip.venv)];
             lines.extend(pip.requirements.iter().cloned());
-            lines.extend(pip.constraints.iter().map(|line| format!("constraint {line}")));
+            lines.extend(
+                pip.constraints
+                    .iter()
+                    .map(|line| format!("constraint {line}")),
+            );
             lines.extend(pip.secrets.iter().map(|name| format!("secret {name}")));
             lines
         }
-        Action::Run { command, secrets, .. } => {
+        Action::Run {
+            command, secrets, ..
+        } => {
             let mut lines: Vec<_> = command.lines().map(str::to_owned).collect();
             lines.extend(
-                secrets.iter().map(|secret| format!("secret {} at {}", secret.id, secret.target)),
+                secrets
+                    .iter()
+                    .map(|secret| format!("secret {} at {}", secret.id, secret.target)),
             );
             lines
         }
@@ -87,7 +127,12 @@ fn describe(action: &Action) -> Vec<String> {
         Action::Source(source) => {
             let mut lines = vec![format!("copy the project to {}", source.destination)];
             lines.push(format!("without {}", source.exclude.join(" ")));
-            lines.extend(source.config_file.iter().map(|file| format!("{file} as cog.yaml")));
+            lines.extend(
+                source
+                    .config_file
+                    .iter()
+                    .map(|file| format!("{file} as cog.yaml")),
+            );
             lines
         }
     }
@@ -95,5 +140,9 @@ fn describe(action: &Action) -> Vec<String> {
 
 /// The value of a variable, unless its name says it is a secret: terminals are recorded.
 fn shown<'v>(name: &str, value: &'v str) -> &'v str {
-    if crate::config::sounds_secret(name) && !value.is_empty() { "***" } else { value }
+    if crate::config::sounds_secret(name) && !value.is_empty() {
+        "***"
+    } else {
+        value
+    }
 }

@@ -18,7 +18,11 @@ pub(super) fn logical_lines(text: &str) -> Vec<LogicalLine> {
     let mut physical = text.lines().enumerate().peekable();
     while let Some((index, line)) = physical.next() {
         let (number, start, mut joined) = open.take().unwrap_or_else(|| {
-            (index + 1, line.chars().take_while(|c| c.is_whitespace()).count() + 1, String::new())
+            (
+                index + 1,
+                line.chars().take_while(|c| c.is_whitespace()).count() + 1,
+                String::new(),
+            )
         });
         // pip joins before it drops comments, but a comment line itself never continues.
         let comment = line.trim_start().starts_with('#');
@@ -37,7 +41,11 @@ pub(super) fn logical_lines(text: &str) -> Vec<LogicalLine> {
             let length = without_comment(first).trim().chars().count().max(1);
             lines.push(LogicalLine {
                 text: content.to_owned(),
-                span: Span { line: number, column: start, length },
+                span: Span {
+                    line: number,
+                    column: start,
+                    length,
+                },
             });
         }
     }
@@ -61,7 +69,10 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        logical_lines(text).into_iter().map(|line| line.text).collect()
+        logical_lines(text)
+            .into_iter()
+            .map(|line| line.text)
+            .collect()
     }
 
     #[test]
@@ -84,7 +95,10 @@ mod tests {
     fn backslashes_join_lines() {
         assert_eq!(
             texts("six==1.17 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nnumpy"),
-            ["six==1.17     --hash=sha256:aa     --hash=sha256:bb", "numpy"]
+            [
+                "six==1.17     --hash=sha256:aa     --hash=sha256:bb",
+                "numpy"
+            ]
         );
         assert_eq!(texts("# no \\\nsix"), ["six"]);
         assert_eq!(texts("six \\\n# stop \\\nnumpy"), ["six", "numpy"]);
@@ -94,6 +108,13 @@ mod tests {
     #[test]
     fn places_are_those_of_the_first_line() {
         let lines = logical_lines("\n  six \\\n  ; python_version > '3'\n");
-        assert_eq!(lines[0].span, Span { line: 2, column: 3, length: 5 });
+        assert_eq!(
+            lines[0].span,
+            Span {
+                line: 2,
+                column: 3,
+                length: 5
+            }
+        );
     }
 }

@@ -22,7 +22,11 @@ pub(super) enum Line<'a> {
 /// Classifies a line.
 pub(super) fn classify<'a>(text: &'a str) -> Line<'a> {
     for (short, long, make) in [
-        ("-r", "--requirement", Line::Include as fn(&'a str) -> Line<'a>),
+        (
+            "-r",
+            "--requirement",
+            Line::Include as fn(&'a str) -> Line<'a>,
+        ),
         ("-c", "--constraint", Line::Constraint),
         ("-e", "--editable", Line::Editable),
         ("-f", "--find-links", Line::FindLinks),
@@ -32,7 +36,9 @@ pub(super) fn classify<'a>(text: &'a str) -> Line<'a> {
         }
     }
     if text.starts_with('-') {
-        let end = text.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(text.len());
+        let end = text
+            .find(|c: char| c.is_whitespace() || c == '=')
+            .unwrap_or(text.len());
         return Line::Option(&text[..end]);
     }
     let end = text
@@ -41,15 +47,22 @@ pub(super) fn classify<'a>(text: &'a str) -> Line<'a> {
     let (name, rest) = text.split_at(end);
     let rest = rest.trim_start();
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let continues_well = rest.is_empty() || rest.starts_with(['[', '(', '<', '>', '=', '!', '~', ';', '@'])
+    let continues_well = rest.is_empty()
+        || rest.starts_with(['[', '(', '<', '>', '=', '!', '~', ';', '@'])
         || rest.starts_with("--");
     if starts_well && continues_well && !is_archive(name) {
         let after_extras = match rest.strip_prefix('[') {
-            Some(extras) => extras.split_once(']').map_or("", |(_, rest)| rest).trim_start(),
+            Some(extras) => extras
+                .split_once(']')
+                .map_or("", |(_, rest)| rest)
+                .trim_start(),
             None => rest,
         };
         let url = after_extras.strip_prefix('@').map(str::trim);
-        return Line::Named { name: normalize(name), url };
+        return Line::Named {
+            name: normalize(name),
+            url,
+        };
     }
     Line::Unnamed(text)
 }
@@ -57,7 +70,9 @@ pub(super) fn classify<'a>(text: &'a str) -> Line<'a> {
 /// The value of `-x VALUE`, `-xVALUE`, `--long VALUE` or `--long=VALUE`.
 fn option_value<'a>(text: &'a str, short: &str, long: &str) -> Option<&'a str> {
     if let Some(rest) = text.strip_prefix(long) {
-        let value = rest.strip_prefix('=').or_else(|| rest.strip_prefix(char::is_whitespace))?;
+        let value = rest
+            .strip_prefix('=')
+            .or_else(|| rest.strip_prefix(char::is_whitespace))?;
         return Some(value.trim());
     }
     let rest = text.strip_prefix(short)?;
@@ -67,7 +82,11 @@ fn option_value<'a>(text: &'a str, short: &str, long: &str) -> Option<&'a str> {
 /// PEP 503: lowercase, runs of `-`, `_` and `.` as one `-`.
 pub(super) fn normalize(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
-    lower.split(['-', '_', '.']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+    lower
+        .split(['-', '_', '.'])
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 /// Whether the text ends as a wheel or a source archive does.
@@ -87,7 +106,9 @@ pub(super) fn is_remote(location: &str) -> bool {
 
 /// Whether a location is a repository of a version control system.
 pub(super) fn is_version_control(location: &str) -> bool {
-    ["git+", "hg+", "svn+", "bzr+"].iter().any(|prefix| location.starts_with(prefix))
+    ["git+", "hg+", "svn+", "bzr+"]
+        .iter()
+        .any(|prefix| location.starts_with(prefix))
 }
 
 /// Whether an URL on the line carries a user and password, or a token, in plain text.
@@ -114,7 +135,9 @@ pub(super) fn variables(text: &str) -> Vec<String> {
             let name = text[index + mark.len()..].split_once('}')?.0;
             let first = name.bytes().next()?;
             let ok = (first.is_ascii_uppercase() || first == b'_')
-                && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
             ok.then(|| name.to_owned())
         })
         .collect()
@@ -125,14 +148,22 @@ mod tests {
     use super::*;
 
     fn named(name: &str) -> Line<'static> {
-        Line::Named { name: name.into(), url: None }
+        Line::Named {
+            name: name.into(),
+            url: None,
+        }
     }
 
     #[test]
     fn packages_have_normalized_names() {
         for text in [
-            "Foo.Bar_baz", "foo-bar-baz==1", "foo.bar.baz>=1,<2", "foo_bar_baz[x, y]~=1", "foo-bar-baz ; a",
-            "foo-bar-baz(>1)", "foo-bar-baz --hash=sha256:00",
+            "Foo.Bar_baz",
+            "foo-bar-baz==1",
+            "foo.bar.baz>=1,<2",
+            "foo_bar_baz[x, y]~=1",
+            "foo-bar-baz ; a",
+            "foo-bar-baz(>1)",
+            "foo-bar-baz --hash=sha256:00",
         ] {
             assert_eq!(classify(text), named("foo-bar-baz"), "{text}");
         }
@@ -142,13 +173,24 @@ mod tests {
     fn direct_references_have_a_location() {
         assert_eq!(
             classify("six[x] @ https://example.com/six.whl"),
-            Line::Named { name: "six".into(), url: Some("https://example.com/six.whl") }
+            Line::Named {
+                name: "six".into(),
+                url: Some("https://example.com/six.whl")
+            }
         );
     }
 
     #[test]
     fn paths_and_urls_are_unnamed() {
-        for text in ["./six", "six.whl", "a/b", "https://x/y.whl", "git+https://x/y", "..", "six six"] {
+        for text in [
+            "./six",
+            "six.whl",
+            "a/b",
+            "https://x/y.whl",
+            "git+https://x/y",
+            "..",
+            "six six",
+        ] {
             assert_eq!(classify(text), Line::Unnamed(text));
         }
     }
@@ -159,9 +201,18 @@ mod tests {
         assert_eq!(classify("--requirement=a.txt"), Line::Include("a.txt"));
         assert_eq!(classify("-ca.txt"), Line::Constraint("a.txt"));
         assert_eq!(classify("-e ."), Line::Editable("."));
-        assert_eq!(classify("--find-links https://x"), Line::FindLinks("https://x"));
-        assert_eq!(classify("--index-url=https://x"), Line::Option("--index-url"));
-        assert_eq!(classify("--require-hashes"), Line::Option("--require-hashes"));
+        assert_eq!(
+            classify("--find-links https://x"),
+            Line::FindLinks("https://x")
+        );
+        assert_eq!(
+            classify("--index-url=https://x"),
+            Line::Option("--index-url")
+        );
+        assert_eq!(
+            classify("--require-hashes"),
+            Line::Option("--require-hashes")
+        );
         assert_eq!(classify("--requirements"), Line::Option("--requirements"));
     }
 
@@ -184,7 +235,10 @@ mod tests {
         ] {
             assert!(!has_credentials(text), "{text}");
         }
-        assert_eq!(variables("https://${USER}:${MY_TOKEN2}@x ${lower} ${"), ["USER", "MY_TOKEN2"]);
+        assert_eq!(
+            variables("https://${USER}:${MY_TOKEN2}@x ${lower} ${"),
+            ["USER", "MY_TOKEN2"]
+        );
     }
 
     #[test]

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Requirements;
 use super::lexer::logical_lines;
-use super::line::{
-    Line, classify, has_credentials, is_remote, is_version_control, variables,
-};
+use super::line::{Line, classify, has_credentials, is_remote, is_version_control, variables};
 use crate::diagnostic::{Report, Source, Span};
 use crate::files::ProjectFiles;
 
@@ -99,7 +97,11 @@ impl<'a> Reader<'a> {
                 );
                 false
             }
-            Line::Named { url: Some(location), .. } | Line::Unnamed(location) => {
+            Line::Named {
+                url: Some(location),
+                ..
+            }
+            | Line::Unnamed(location) => {
                 self.requirements.needs_tools |= is_version_control(location);
                 self.remote(source, span, location)
             }
@@ -110,7 +112,10 @@ impl<'a> Reader<'a> {
                 } else {
                     self.report.push(
                         source
-                            .error(span, format!("editable install of `{location}` is not possible"))
+                            .error(
+                                span,
+                                format!("editable install of `{location}` is not possible"),
+                            )
                             .hint(
                                 "the project is copied to /src after packages are installed; \
                                  modules next to the `run` file can be imported without installing",
@@ -162,13 +167,15 @@ impl<'a> Reader<'a> {
         }
         let path = relative_to(source.name(), path);
         if self.open.contains(&path) {
-            self.report.push(source.error(span, format!("`{path}` includes itself")));
+            self.report
+                .push(source.error(span, format!("`{path}` includes itself")));
             return false;
         }
         match self.files.read(&path) {
             Ok(text) => self.lines(&Source::new(path, text), target),
             Err(problem) => {
-                self.report.push(source.error(span, format!("file `{path}` {problem}")));
+                self.report
+                    .push(source.error(span, format!("file `{path}` {problem}")));
             }
         }
         false
@@ -194,7 +201,6 @@ fn relative_to(file: &str, path: &str) -> String {
     parts.join("/")
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -202,11 +208,16 @@ mod tests {
     use super::*;
 
     fn read(files: &[(&str, &str)]) -> (Requirements, String) {
-        let files: BTreeMap<String, String> =
-            files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let files: BTreeMap<String, String> = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
         let mut report = Report::new();
         let mut reader = Reader::new(&files, &mut report, "cog==0.23.1".into());
-        reader.file(&Source::new("requirements.txt", files["requirements.txt"].clone()));
+        reader.file(&Source::new(
+            "requirements.txt",
+            files["requirements.txt"].clone(),
+        ));
         (reader.finish(), report.to_string())
     }
 
@@ -218,15 +229,21 @@ mod tests {
         )]);
         assert_eq!(
             requirements.lines,
-            ["--extra-index-url https://example.com/simple", "numpy>=2 ; python_version > '3.9'", "Six"]
+            [
+                "--extra-index-url https://example.com/simple",
+                "numpy>=2 ; python_version > '3.9'",
+                "Six"
+            ]
         );
         assert_eq!(report, "");
     }
 
     #[test]
     fn the_sdk_is_left_out_with_a_warning() {
-        let (requirements, report) =
-            read(&[("requirements.txt", "Cog==0.9\ncoglet\ncog[tracing] >= 1\ncogs\n")]);
+        let (requirements, report) = read(&[(
+            "requirements.txt",
+            "Cog==0.9\ncoglet\ncog[tracing] >= 1\ncogs\n",
+        )]);
         assert_eq!(requirements.lines, ["cogs"]);
         assert_eq!(report.matches("warning: ").count(), 3, "{report}");
     }
@@ -234,7 +251,10 @@ mod tests {
     #[test]
     fn included_files_are_read_in_place_relative_to_their_file() {
         let (requirements, report) = read(&[
-            ("requirements.txt", "a\n-r sub/more.txt\nz\n-c constraints.txt\n"),
+            (
+                "requirements.txt",
+                "a\n-r sub/more.txt\nz\n-c constraints.txt\n",
+            ),
             ("sub/more.txt", "b\n-r ../last.txt\n"),
             ("last.txt", "c\n"),
             ("constraints.txt", "b<2\n"),
@@ -246,8 +266,14 @@ mod tests {
 
     #[test]
     fn a_file_that_includes_itself_is_refused() {
-        let (_, report) = read(&[("requirements.txt", "-r a.txt\n"), ("a.txt", "-r ./requirements.txt\n")]);
-        assert!(report.contains("`requirements.txt` includes itself"), "{report}");
+        let (_, report) = read(&[
+            ("requirements.txt", "-r a.txt\n"),
+            ("a.txt", "-r ./requirements.txt\n"),
+        ]);
+        assert!(
+            report.contains("`requirements.txt` includes itself"),
+            "{report}"
+        );
     }
 
     #[test]
@@ -270,7 +296,11 @@ mod tests {
         assert_eq!(requirements.secrets, ["TOKEN", "USER"]);
         assert!(requirements.hashed);
         assert!(!requirements.needs_tools);
-        assert!(read(&[("requirements.txt", "git+https://x/y\n")]).0.needs_tools);
+        assert!(
+            read(&[("requirements.txt", "git+https://x/y\n")])
+                .0
+                .needs_tools
+        );
     }
 
     #[test]
