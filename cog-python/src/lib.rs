@@ -15,6 +15,7 @@
 //! | [`requirement`] | Python requirements, as pip is given them |
 //! | [`resolution`] | the choices `cog.yaml` leaves open, with reasons |
 //! | [`plan`] | all a build will do, as a value with a JSON form |
+//! | [`layer`] | the steps as functions over [`llb::State`], and the graph of a plan |
 //! | [`ca`] | certificate bundles for steps behind an inspecting proxy |
 //! | [`diagnostic`] | findings with place and excerpt |
 //!
@@ -37,6 +38,7 @@ pub mod ca;
 pub mod config;
 pub mod diagnostic;
 pub mod files;
+pub mod layer;
 pub mod plan;
 pub mod requirement;
 pub mod resolution;

@@ -33,6 +33,8 @@ pub struct Options {
     pub network: Network,
     /// Installs Python packages after the system packages in any case (`--pip-after-apt`).
     pub pip_after_apt: bool,
+    /// Leaves out packages that system packages only recommend (`--no-recommends`).
+    pub no_recommends: bool,
     /// Labels of the image (`--label`), in order.
     pub labels: Vec<(String, String)>,
     /// Text of `.dockerignore`.
@@ -87,6 +89,8 @@ pub struct Resolution {
     pub sdk: SdkVersion,
     /// System packages, sorted, without repeats, the init among them.
     pub system_packages: Vec<SystemPackage>,
+    /// Whether packages that they recommend are installed, too.
+    pub recommends: bool,
     /// Whether Python packages are installed on top of the system packages.
     pub pip_after_apt: bool,
     /// Every choice with its reason, in the order of reading.
@@ -210,6 +214,20 @@ pub fn resolve(config: &Config, options: &Options) -> Resolution {
         "processes that a model leaves behind must be reaped, and signals must reach the server",
     );
 
+    let recommends = !options.no_recommends;
+    let (choice, reason) = if recommends {
+        (
+            "with what they recommend",
+            "Cog installs it, and models may rely on it",
+        )
+    } else {
+        (
+            "without what they recommend",
+            "the command line asks for it",
+        )
+    };
+    decide("system packages", choice, reason);
+
     let (pip_after_apt, choice, reason) = placement(config, options, &system_packages);
     decide("python packages", choice, &reason);
     decide(
@@ -225,6 +243,7 @@ pub fn resolve(config: &Config, options: &Options) -> Resolution {
         uv_image,
         sdk,
         system_packages,
+        recommends,
         pip_after_apt,
         decisions,
     }

@@ -59,6 +59,9 @@ pub(crate) struct PlanArgs {
     /// Install Python packages after the system packages in any case.
     #[arg(long)]
     pub(crate) pip_after_apt: bool,
+    /// Leave out what system packages only recommend.
+    #[arg(long)]
+    pub(crate) no_recommends: bool,
     /// Label of the image (repeatable).
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     pub(crate) label: Vec<(String, String)>,

@@ -67,6 +67,7 @@ fn plan(config: &Config, args: &PlanArgs, root: &Path, ignore: Option<String>) -
         uv_image: args.uv_image.clone(),
         network: args.network.into(),
         pip_after_apt: args.pip_after_apt,
+        no_recommends: args.no_recommends,
         labels: args.label.clone(),
         ignore,
     };

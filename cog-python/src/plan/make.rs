@@ -44,7 +44,7 @@ impl Plan {
         };
         maker.system(&resolution);
         let packages = maker.python(&resolution);
-        let below = maker.commands(vec!["apt".into(), packages]);
+        let below = maker.commands(packages);
         maker.source(options);
         maker.steps.push(Step {
             name: "image".into(),
@@ -104,11 +104,20 @@ impl Maker<'_> {
             .first()
             .and_then(|p| self.place(p.span));
         let packages = resolution.system_packages.clone();
-        self.push("apt", &["base"], place, None, Action::Apt { packages });
+        self.push(
+            "apt",
+            &["base"],
+            place,
+            None,
+            Action::Apt {
+                packages,
+                recommends: resolution.recommends,
+            },
+        );
     }
 
-    /// Python and its packages; gives the name of the last step.
-    fn python(&mut self, resolution: &Resolution) -> String {
+    /// Python and its packages; gives the steps whose results the image is made of.
+    fn python(&mut self, resolution: &Resolution) -> Vec<String> {
         let version = self.config.build.python_version.value;
         let place = self.place(self.config.build.python_version.span);
         let (interpreter, below) = match resolution.python_provider {
@@ -154,6 +163,15 @@ impl Maker<'_> {
             secrets: requirements.secrets.clone(),
             environment: environment.clone(),
         };
+        let results = |last: &str| {
+            let python = (below == "python").then_some("python");
+            ["apt"]
+                .into_iter()
+                .chain(python)
+                .chain([last])
+                .map(str::to_owned)
+                .collect()
+        };
         let place = self.requirements_place();
         if requirements.hashed {
             // With one hash pip demands hashes for all packages, and nobody has listed the SDK's.
@@ -165,14 +183,14 @@ impl Maker<'_> {
                 ..pip(vec![sdk], &self.environment)
             });
             self.push("sdk", &with_venv("pip"), None, Some(VENV), action);
-            return "sdk".into();
+            return results("sdk");
         }
         // One resolution for all: a conflict with the SDK is then an error, not a downgrade.
         let mut lines = requirements.lines.clone();
         lines.push(sdk);
         let action = Action::Pip(pip(lines, &self.environment));
         self.push("pip", &with_venv("venv"), place, Some(VENV), action);
-        "pip".into()
+        results("pip")
     }
 
     fn requirements_place(&self) -> Option<String> {

@@ -97,6 +97,8 @@ pub enum Action {
     Apt {
         /// Packages, sorted, without repeats.
         packages: Vec<SystemPackage>,
+        /// Whether what they recommend is installed, too.
+        recommends: bool,
     },
     /// Installs a Python with uv.
     Python {

@@ -85,9 +85,17 @@ fn write_step(formatter: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> 
 fn describe(action: &Action) -> Vec<String> {
     match action {
         Action::Base { reference } => vec![reference.clone()],
-        Action::Apt { packages } => {
+        Action::Apt {
+            packages,
+            recommends,
+        } => {
             let names: Vec<_> = packages.iter().map(ToString::to_string).collect();
-            vec![format!("install {}", names.join(" "))]
+            let recommends = if *recommends {
+                ", and what they recommend"
+            } else {
+                ""
+            };
+            vec![format!("install {}{recommends}", names.join(" "))]
         }
         Action::Python { version, uv, .. } => {
             vec![format!("install Python {version} with uv from {uv}")]
