@@ -44,7 +44,7 @@ pub fn sh(script: impl Into<String>) -> Exec {
 
 /// A command line split into words as `client/llb`'s `Shlex` does, without any shell.
 ///
-/// An unterminated quote drops the word it is in; use [`shell::split`](crate::value::shell::split) for text that is
+/// An unterminated quote drops the word it is in; use [`shell::split`] for text that is
 /// not your own.
 ///
 /// ```

@@ -204,8 +204,8 @@ mod tests {
         for length in [126_usize, 127, 128, 200, 16_383, 16_384, 70_000] {
             let bytes = written(|writer| {
                 writer.message(1, |inner| {
-                    inner.buffer.resize(inner.buffer.len() + length, 7)
-                })
+                    inner.buffer.resize(inner.buffer.len() + length, 7);
+                });
             });
             let mut prefix = [0; 10];
             let size = encode_varint(length as u64, &mut prefix);

@@ -111,7 +111,7 @@ impl OpWriter<'_> {
             .iter()
             .chain(&self.own.filters);
         self.writer.message(11, |constraints| {
-            filters.for_each(|filter| constraints.string_always(1, filter))
+            filters.for_each(|filter| constraints.string_always(1, filter));
         });
     }
 
@@ -246,7 +246,7 @@ impl OpWriter<'_> {
         self.writer.message(7, |writer| {
             for (field, input) in [(1, diff.lower), (2, diff.upper)] {
                 writer.message(field, |writer| {
-                    writer.signed(1, input.map_or(-1, i64::from))
+                    writer.signed(1, input.map_or(-1, i64::from));
                 });
             }
         });

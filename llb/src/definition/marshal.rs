@@ -1,6 +1,5 @@
 //! From a graph to a definition: order, deduplication, metadata, source maps.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::encode::{Encoded, EncodedInput, encode, encode_final};
@@ -104,26 +103,23 @@ impl<'a> Marshaller<'a> {
             .collect();
         let Encoded { bytes, metadata } = encode(data, &inputs, self.options);
         let digest = OpDigest::of(&bytes);
-        let position = match self.position_of(digest) {
-            Some(position) => {
-                self.ops[position as usize].metadata.overlay(&metadata);
-                position
-            }
-            None => {
-                let position =
-                    u32::try_from(self.ops.len()).expect("a definition has fewer than 2^32 ops");
-                self.by_digest
-                    .entry(digest.prefix())
-                    .or_default()
-                    .push(position);
-                self.ops.push(DefinitionOp {
-                    digest,
-                    bytes,
-                    metadata,
-                    locations: Vec::new(),
-                });
-                position
-            }
+        let position = if let Some(position) = self.position_of(digest) {
+            self.ops[position as usize].metadata.overlay(&metadata);
+            position
+        } else {
+            let position =
+                u32::try_from(self.ops.len()).expect("a definition has fewer than 2^32 ops");
+            self.by_digest
+                .entry(digest.prefix())
+                .or_default()
+                .push(position);
+            self.ops.push(DefinitionOp {
+                digest,
+                bytes,
+                metadata,
+                locations: Vec::new(),
+            });
+            position
         };
         self.visited.insert(vertex.id() as u64, position);
         for location in data
@@ -240,7 +236,7 @@ impl OpDigest {
     clippy::disallowed_types,
     reason = "only looked up, never iterated, so its order shows nowhere"
 )]
-type AddressMap<V> = HashMap<u64, V, BuildHasherDefault<AddressHasher>>;
+type AddressMap<V> = std::collections::HashMap<u64, V, BuildHasherDefault<AddressHasher>>;
 
 /// Hashes addresses and digest prefixes, which are spread already but for their lowest bits.
 #[derive(Default)]

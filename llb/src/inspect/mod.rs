@@ -1,1 +1,3 @@
-//! Reading graphs.
+//! Reading graphs: pure functions over definitions, whoever made them.
+
+mod text;

@@ -77,7 +77,7 @@ impl Git {
     pub fn fragment(mut self, fragment: &str) -> Self {
         let (reference, subdir) = split_fragment(fragment);
         self.subdir = subdir.into_owned();
-        self.reference = reference.to_owned();
+        reference.clone_into(&mut self.reference);
         self
     }
 

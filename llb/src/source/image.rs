@@ -18,6 +18,7 @@ use crate::value::reference::ImageRef;
 /// use llb::prelude::*;
 ///
 /// assert_eq!(image("debian").to_text(), r#"
+/// platform linux/amd64
 /// %debian = source "docker-image://docker.io/library/debian:latest"
 /// return %debian
 /// "#.trim_start());

@@ -19,6 +19,7 @@ impl State {
     ///
     /// let state = image("debian").run(sh("apt-get update").env("DEBIAN_FRONTEND", "noninteractive"));
     /// assert_eq!(state.to_text(), r#"
+    /// platform linux/amd64
     /// %debian = source "docker-image://docker.io/library/debian:latest"
     /// %exec = exec "/bin/sh" "-c" "apt-get update" env DEBIAN_FRONTEND="noninteractive" cwd=/ {
     ///   / = %debian -> out0
@@ -226,22 +227,19 @@ impl ExecState {
     /// output, or of a target that is not mounted, is a mistake that marshalling reports.
     #[track_caller]
     pub fn output(&self, target: &str) -> State {
-        match self.position(target) {
-            Some(position) => self.result(position, &self.mounts[position].1, Location::caller()),
-            None => {
-                let targets: Vec<_> = self
-                    .mounts
-                    .iter()
-                    .map(|(target, ..)| format!("{target:?}"))
-                    .collect();
-                let problem = Problem::new(
-                    ErrorKind::Exec,
-                    format!("{target:?} is not mounted, so it has no output"),
-                );
-                State::scratch()
-                    .record(problem.hint(format!("the exec mounts {}", targets.join(", "))))
-            }
+        if let Some(position) = self.position(target) {
+            return self.result(position, &self.mounts[position].1, Location::caller());
         }
+        let targets: Vec<_> = self
+            .mounts
+            .iter()
+            .map(|(target, ..)| format!("{target:?}"))
+            .collect();
+        let problem = Problem::new(
+            ErrorKind::Exec,
+            format!("{target:?} is not mounted, so it has no output"),
+        );
+        State::scratch().record(problem.hint(format!("the exec mounts {}", targets.join(", "))))
     }
 
     /// What the exec leaves behind in a mount, with a fresh run context: `client/llb`'s `GetMount`.

@@ -18,10 +18,10 @@ impl State {
     ///
     /// let state = scratch().dir("/app").file(mkdir("data", 0o755).parents().name("make folders"));
     /// assert_eq!(state.to_text(), r#"
-    /// %file = file name="make folders" {
+    /// %make-folders = file name="make folders" {
     ///   mkdir "/app/data" 0755 parents
     /// }
-    /// return %file
+    /// return %make-folders
     /// "#.trim_start());
     /// ```
     pub fn file<Last>(&self, actions: FileActions<Last>) -> Self {
@@ -40,7 +40,7 @@ impl State {
             self.in_group(actions.constraints),
             actions.location,
             Vec::new(),
-            walk.parents.iter().chain([self]),
+            &walk.parents,
         );
         let mut state = self.with_output(Some(vertex.output(0)));
         state.problems = None;
@@ -80,6 +80,7 @@ impl State {
     ///
     /// let state = image("debian").copy(local("context"), "/", "/src");
     /// assert_eq!(state.to_text(), r#"
+    /// platform linux/amd64
     /// %debian = source "docker-image://docker.io/library/debian:latest"
     /// %context = local "context"
     /// %file = file {

@@ -262,12 +262,14 @@ impl ThreeWay<'_> {
         let removed = |item: &String| {
             base.contains(item) && self.forks.iter().any(|fork| !of(fork).contains(item))
         };
-        let all = base
-            .iter()
-            .chain(self.forks.iter().flat_map(|fork| of(fork)));
+        let all = base.iter().chain(self.forks.iter().flat_map(&of));
         all.filter(|item| !removed(item)).cloned().collect()
     }
 
+    #[expect(
+        clippy::ref_option,
+        reason = "compared as a whole with what the forks made of it"
+    )]
     fn value<T: Clone + PartialEq>(
         &mut self,
         what: &str,

@@ -214,7 +214,7 @@ impl State {
     /// The image's entrypoint; it clears an inherited command, as in a Dockerfile.
     pub fn entrypoint<S: Into<String>>(&self, entrypoint: impl IntoIterator<Item = S>) -> Self {
         self.configure(|config| {
-            config.set_entrypoint(entrypoint.into_iter().map(Into::into).collect())
+            config.set_entrypoint(entrypoint.into_iter().map(Into::into).collect());
         })
     }
 

@@ -17,7 +17,7 @@
 //! domain is `docker.io`, where a path of one component is in `library/`.
 //!
 //! **Invariant.** One `const fn` reads references; [`ImageRef::parse`], [`is_valid_reference`] and
-//! [`image!`](crate::image) all call it, so a literal and a run-time text cannot be judged differently.
+//! [`image!`](crate::image!) all call it, so a literal and a run-time text cannot be judged differently.
 
 use std::fmt;
 use std::str::FromStr;
