@@ -116,7 +116,12 @@ fn without_secrets(line: &str) -> String {
             return format!("{}{mark}***", &line[..index]);
         }
     }
-    line.to_owned()
+    match line.find("://") {
+        Some(index) if crate::requirement::has_credentials(line) => {
+            format!("{}://***", &line[..index])
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// A place in a named text.
@@ -184,6 +189,11 @@ impl Diagnostic {
     /// What is wrong, one lowercase sentence without a full stop.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// Where it is wrong.

@@ -25,6 +25,7 @@ mod lexer;
 mod line;
 mod read;
 
+pub(crate) use line::has_credentials;
 pub(crate) use read::{Reader, Statement};
 
 /// The requirements of a model, ready for pip.
