@@ -106,7 +106,7 @@ impl Source {
 }
 
 /// The line up to a value whose name sounds like a secret, whatever the line is about.
-fn without_secrets(line: &str) -> String {
+pub(crate) fn without_secrets(line: &str) -> String {
     for (index, mark) in line.match_indices(['=', ':']) {
         let name = line[..index].trim_end_matches([' ', '"', '\'']);
         let start = name

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use llb::value::ImageRef;
 
 use super::input::InputOption;
-use super::secret::SecretOption;
+use super::output::OutputOption;
 use crate::config::ImageName;
 use crate::plan::{Network, PythonProvider};
 use crate::resolution::Platform;
@@ -46,13 +47,13 @@ pub(crate) struct PlanArgs {
     pub(crate) python_provider: ProviderOption,
     /// Base image [default: python:VERSION-slim, or debian:bookworm-slim with uv].
     #[arg(long, value_name = "IMAGE")]
-    pub(crate) base: Option<String>,
+    pub(crate) base: Option<ImageRef>,
     /// Version of Cog's Python package, or `prerelease` [default: a fixed release].
     #[arg(long, value_name = "VERSION")]
     pub(crate) sdk_version: Option<SdkVersion>,
     /// Image that holds the uv program.
     #[arg(long, value_name = "IMAGE")]
-    pub(crate) uv_image: Option<String>,
+    pub(crate) uv_image: Option<ImageRef>,
     /// Network of the steps that fetch something.
     #[arg(long, value_enum, default_value_t = NetworkOption::Default, value_name = "MODE")]
     pub(crate) network: NetworkOption,
@@ -79,11 +80,11 @@ pub(crate) struct BuildArgs {
     )]
     pub(crate) addr: Option<String>,
     /// How progress is shown.
-    #[arg(long, value_enum, env = "BUILDKIT_PROGRESS", default_value_t = ProgressOption::Auto, value_name = "MODE")]
+    #[arg(long, value_enum, default_value_t = ProgressOption::Auto, value_name = "MODE")]
     pub(crate) progress: ProgressOption,
     /// Secret of a step: id=NAME,src=FILE or id=NAME,env=VARIABLE (repeatable).
     #[arg(long, value_name = "SECRET")]
-    pub(crate) secret: Vec<SecretOption>,
+    pub(crate) secret: Vec<String>,
     /// Build everything anew.
     #[arg(long)]
     pub(crate) no_cache: bool,
@@ -108,7 +109,7 @@ pub(crate) struct BuildCommand {
     pub(crate) push: bool,
     /// Where the result goes, such as type=oci,dest=image.tar (repeatable) [default: the engine].
     #[arg(short, long, value_name = "OUTPUT")]
-    pub(crate) output: Vec<String>,
+    pub(crate) output: Vec<OutputOption>,
 }
 
 /// `plan`.
@@ -189,16 +190,12 @@ impl From<NetworkOption> for Network {
 /// Values of `--progress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressOption {
-    /// A live view on a terminal, lines elsewhere.
+    /// Lines, and nothing that needs a terminal.
     Auto,
-    /// A live view.
-    Tty,
     /// Lines.
     Plain,
     /// Nothing but errors.
     Quiet,
-    /// One JSON object a line.
-    Rawjson,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

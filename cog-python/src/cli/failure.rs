@@ -6,6 +6,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     message: String,
+    place: Option<String>,
     detail: Vec<String>,
     hint: Option<String>,
     reported: bool,
@@ -17,6 +18,7 @@ impl Failure {
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            place: None,
             detail: Vec::new(),
             hint: None,
             reported: false,
@@ -38,6 +40,23 @@ impl Failure {
             exit_code: 130,
             ..Self::new("interrupted")
         }
+    }
+
+    /// The command line is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { exit_code: 2, ..Self::new(message) }
+    }
+
+    /// Names the first line of the project that the failure is about.
+    #[must_use = "returns the failure with the place"]
+    pub(crate) fn place(mut self, file: &str, line: usize, excerpt: Option<&str>) -> Self {
+        let shown = excerpt.map(|text| {
+            let text = crate::diagnostic::without_secrets(text);
+            format!("\n   |\n{line:2} | {}", text.trim_end())
+        });
+        let place = format!("  --> {file}:{line}{}", shown.unwrap_or_default());
+        self.place.get_or_insert(place);
+        self
     }
 
     /// Exit code of the program.
@@ -67,6 +86,9 @@ impl fmt::Display for Failure {
             return formatter.write_str(&self.message);
         }
         write!(formatter, "error: {}", self.message)?;
+        if let Some(place) = &self.place {
+            write!(formatter, "\n{place}")?;
+        }
         for line in &self.detail {
             write!(formatter, "\n  | {line}")?;
         }

@@ -7,6 +7,7 @@ mod args;
 mod build;
 mod failure;
 mod input;
+mod output;
 mod predict;
 mod project;
 mod secret;
