@@ -1,6 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(feature = "client")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
 pub mod client;
 mod constraints;
 mod definition;
@@ -12,9 +17,19 @@ mod inspect;
 mod metadata;
 mod op;
 #[cfg(feature = "client")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
 pub mod progress;
 pub mod proto;
 #[cfg(feature = "client")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
 pub mod session;
 mod source;
 mod sourcemap;

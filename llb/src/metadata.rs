@@ -21,6 +21,9 @@ pub struct OpMetadata {
     pub export_cache: Option<bool>,
     /// The capabilities that the daemon must have to run the op.
     pub caps: CapabilitySet,
+    /// In a definition that was read: capabilities by names that are not known here, and any that are marked as not
+    /// needed.
+    pub other_caps: BTreeMap<String, bool>,
     /// The group under which progress shows the op.
     pub progress_group: Option<ProgressGroup>,
     /// Limits of an exec; not part of its digest, so changing one re-runs nothing.
@@ -73,6 +76,9 @@ impl OpMetadata {
             self.export_cache = over.export_cache;
         }
         self.caps = self.caps.union(over.caps);
+        for (name, needed) in &over.other_caps {
+            self.other_caps.insert(name.clone(), *needed);
+        }
         if over.progress_group.is_some() {
             self.progress_group.clone_from(&over.progress_group);
         }
@@ -89,11 +95,25 @@ impl OpMetadata {
         if let Some(value) = self.export_cache {
             writer.message(4, |export_cache| export_cache.bool(1, value));
         }
-        for capability in self.caps.iter() {
+        let mut write_cap = |name: &str, needed: bool| {
             writer.message(5, |entry| {
-                entry.string_always(1, capability.name());
-                entry.unsigned_always(2, 1);
+                entry.string_always(1, name);
+                entry.unsigned_always(2, u64::from(needed));
             });
+        };
+        if self.other_caps.is_empty() {
+            self.caps
+                .iter()
+                .for_each(|capability| write_cap(capability.name(), true));
+        } else {
+            let others = self
+                .other_caps
+                .iter()
+                .map(|(name, needed)| (&**name, *needed));
+            let caps = self.caps.iter().map(|capability| (capability.name(), true));
+            for (name, needed) in others.chain(caps).collect::<BTreeMap<_, _>>() {
+                write_cap(name, needed);
+            }
         }
         if let Some(group) = &self.progress_group {
             writer.message(6, |writer| {

@@ -24,6 +24,11 @@ impl Writer {
         self.buffer
     }
 
+    /// Fields that are encoded already.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
     /// A string; left out when empty.
     pub(crate) fn string(&mut self, field: u32, value: &str) {
         if !value.is_empty() {

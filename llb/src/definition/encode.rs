@@ -6,7 +6,7 @@ use crate::graph::VertexData;
 use crate::metadata::OpMetadata;
 use crate::op::exec::{ContentCache, ExecOp, MountKind, MountOp, SecretOp, Sharing, SshOp};
 use crate::op::file::{CopyAction, FileActionKind, FileActionOp, FileInput, FileOp};
-use crate::op::{BuildOp, DiffOp, Op, PassthroughOp, SourceOp};
+use crate::op::{BuildOp, DiffOp, EmbeddedOp, Op, PassthroughOp, SourceOp};
 use crate::state::context::{Network, Security};
 use crate::value::Capability;
 use crate::value::platform::Platform;
@@ -56,6 +56,7 @@ pub(super) fn encode(
         Op::Diff(diff) => op.diff(diff, inputs),
         Op::Build(build) => op.build(build, inputs),
         Op::Passthrough(passthrough) => op.passthrough(passthrough, inputs),
+        Op::Embedded(embedded) => op.embedded(embedded),
     }
     Encoded {
         bytes: writer.into_bytes(),
@@ -117,6 +118,12 @@ impl OpWriter<'_> {
 
     fn platform(&self) -> &Platform {
         self.own.platform.as_ref().unwrap_or(&self.options.platform)
+    }
+
+    /// An op of another definition stays what it is: no option reaches it.
+    fn embedded(self, embedded: &EmbeddedOp) {
+        self.writer.raw(&embedded.bytes);
+        self.metadata.clone_from(&embedded.metadata);
     }
 
     fn source(mut self, source: &SourceOp) {

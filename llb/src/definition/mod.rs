@@ -1,5 +1,7 @@
 //! The wire form of a graph.
 
+mod decode;
+mod embed;
 mod encode;
 mod marshal;
 mod options;
@@ -34,7 +36,7 @@ pub struct OpDigest([u8; 32]);
 /// assert_eq!(definition.to_bytes(), image("alpine").run(sh("true")).marshal(&MarshalOptions::linux_amd64())?.to_bytes());
 /// # Ok::<(), llb::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Definition {
     pub(crate) ops: Vec<DefinitionOp>,
     pub(crate) infos: Vec<SourceInfo>,
@@ -42,7 +44,7 @@ pub struct Definition {
 }
 
 /// One op of a [`Definition`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefinitionOp {
     pub(crate) digest: OpDigest,
     pub(crate) bytes: Vec<u8>,
@@ -52,7 +54,7 @@ pub struct DefinitionOp {
 }
 
 /// A source file that ops refer to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceInfo {
     pub(crate) filename: String,
     pub(crate) language: String,

@@ -58,6 +58,7 @@ impl Output {
         let data = self.vertex.data();
         match &data.op {
             Op::Source(_) | Op::Exec(_) => data.constraints.as_ref()?.platform.as_ref(),
+            Op::Embedded(embedded) => embedded.platform.as_ref(),
             Op::File(_) | Op::Merge | Op::Diff(_) | Op::Build(_) | Op::Passthrough(_) => None,
         }
     }

@@ -11,6 +11,9 @@ pub(crate) use exec::ExecOp;
 pub(crate) use file::FileOp;
 pub(crate) use source::SourceOp;
 
+use crate::metadata::OpMetadata;
+use crate::value::platform::Platform;
+
 #[derive(Debug)]
 pub(crate) enum Op {
     Source(SourceOp),
@@ -21,6 +24,7 @@ pub(crate) enum Op {
     Diff(DiffOp),
     Build(BuildOp),
     Passthrough(PassthroughOp),
+    Embedded(Box<EmbeddedOp>),
 }
 
 /// The difference between two inputs; an absent one is scratch.
@@ -34,6 +38,14 @@ pub(crate) struct DiffOp {
 #[derive(Debug)]
 pub(crate) struct BuildOp {
     pub(crate) filename: Option<String>,
+}
+
+/// An op of another definition, kept as it is there.
+#[derive(Debug)]
+pub(crate) struct EmbeddedOp {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) metadata: OpMetadata,
+    pub(crate) platform: Option<Platform>,
 }
 
 /// Hands inputs on once all of them are solved.

@@ -134,6 +134,11 @@ impl State {
         self.context(|context| context.adopt_platform(Some(platform)))
     }
 
+    /// Takes the platform from later execs: they run for the one that the graph is marshalled for.
+    pub fn unset_platform(&self) -> Self {
+        self.context(|context| context.platform = None)
+    }
+
     /// The working directory of later execs; none in a state made without one.
     pub fn current_dir(&self) -> Option<&str> {
         self.context.dir.as_deref()
