@@ -8,7 +8,7 @@ use llb::MarshalOptions;
 use llb::client::{Client, Engine, Entitlement, Export, Outcome, Secret, Solve};
 use llb::progress::{Plain, Progress};
 use llb::value::Platform;
-use llb::{Constrain, State};
+use llb::{ResolveMode, State};
 
 use super::args::{BuildArgs, BuildCommand, PlanArgs, ProgressOption};
 use super::output::OutputOption;
@@ -25,13 +25,22 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
     let project = project::load(&command.plan)?;
     let mut outputs = command.output.clone();
     if command.push {
-        outputs.push(OutputOption::Image { name: None, push: true });
+        outputs.push(OutputOption::Image {
+            name: None,
+            push: true,
+        });
     }
     if outputs.is_empty() {
-        outputs.push(OutputOption::Image { name: None, push: false });
+        outputs.push(OutputOption::Image {
+            name: None,
+            push: false,
+        });
     }
     let builder = Builder::new(&project, &command.build)?;
-    let exports = outputs.iter().map(|output| export(output, &project.plan)).collect();
+    let exports = outputs
+        .iter()
+        .map(|output| export(output, &project.plan))
+        .collect();
     let outcome = run(async {
         let client = connect(command.build.addr.as_deref(), None).await?;
         builder.build(&client, exports).await
@@ -53,7 +62,9 @@ pub(super) fn build_for_engine(
     run(async {
         let client = connect(args.addr.as_deref(), docker_host).await?;
         if matches!(client.engine(), Engine::Docker { .. }) {
-            builder.build(&client, vec![Kind::Image(Export::image(&name))]).await?;
+            builder
+                .build(&client, vec![Kind::Image(Export::image(&name))])
+                .await?;
             return Ok(());
         }
         // A BuildKit of its own has no images an engine could run: hand it over as an archive.
@@ -62,7 +73,10 @@ pub(super) fn build_for_engine(
         let archive = folder.path().join("image.tar");
         let export = Kind::Image(Export::docker_archive(&archive).name(&name));
         builder.build(&client, vec![export]).await?;
-        engine::Engine::connect(docker_host).await?.load(&archive).await
+        engine::Engine::connect(docker_host)
+            .await?
+            .load(&archive)
+            .await
     })?;
     Ok(name)
 }
@@ -98,7 +112,9 @@ enum Kind {
 fn export(output: &OutputOption, plan: &Plan) -> Kind {
     match output {
         OutputOption::Image { name, push } => {
-            let name = name.as_ref().map_or(plan.image.as_str(), |name| name.as_str());
+            let name = name
+                .as_ref()
+                .map_or(plan.image.as_str(), |name| name.as_str());
             Kind::Image(Export::image(name).push(*push))
         }
         OutputOption::Oci(path) => Kind::Image(Export::oci(path).name(&plan.image)),
@@ -110,11 +126,16 @@ fn export(output: &OutputOption, plan: &Plan) -> Kind {
 
 /// What was made, one line each: the image with its digest, or the path.
 fn result(outputs: &[OutputOption], plan: &Plan, outcome: &Outcome) -> String {
-    let digest = outcome.image_digest().map(|digest| format!("@{digest}")).unwrap_or_default();
+    let digest = outcome
+        .image_digest()
+        .map(|digest| format!("@{digest}"))
+        .unwrap_or_default();
     outputs.iter().fold(String::new(), |mut text, output| {
         let line = match output {
             OutputOption::Image { name, .. } => {
-                let name = name.as_ref().map_or(plan.image.as_str(), |name| name.as_str());
+                let name = name
+                    .as_ref()
+                    .map_or(plan.image.as_str(), |name| name.as_str());
                 format!("{name}{digest}")
             }
             OutputOption::Oci(path)
@@ -141,7 +162,10 @@ impl<'a> Builder<'a> {
     fn new(project: &'a Project, args: &'a BuildArgs) -> Result<Self, Failure> {
         let plan = &project.plan;
         let platform = plan.platform.parse().map_err(|error| {
-            Failure::new(format!("platform `{}` is not understood: {error}", plan.platform))
+            Failure::new(format!(
+                "platform `{}` is not understood: {error}",
+                plan.platform
+            ))
         })?;
         let mut secrets = Vec::new();
         for text in &args.secret {
@@ -157,14 +181,27 @@ impl<'a> Builder<'a> {
         }
         check_secrets(plan, &secrets)?;
         secrets.extend(certificates(args)?);
-        Ok(Self { plan, root: &project.root, args, platform, secrets })
+        Ok(Self {
+            plan,
+            root: &project.root,
+            args,
+            platform,
+            secrets,
+        })
     }
 
     async fn build(&self, client: &Client, exports: Vec<Kind>) -> Result<Outcome, Failure> {
-        let capabilities = client.capabilities().await.map_err(|error| failure(&error, None))?;
-        let joining =
-            if capabilities.has_merge() { Joining::Merge } else { Joining::Copy };
-        let state = graph(self.plan, &Base::default(), joining)
+        let capabilities = client
+            .capabilities()
+            .await
+            .map_err(|error| failure(&error, None))?;
+        let joining = if capabilities.has_merge() {
+            Joining::Merge
+        } else {
+            Joining::Copy
+        };
+        let base = self.base(client).await?;
+        let state = graph(self.plan, &base, joining)
             .map_err(|error| Failure::new(format!("the plan gives no graph: {error}")))?;
         let mut solve = self.solve(&state)?;
         let config = state.image_config().to_json(&self.platform);
@@ -181,13 +218,33 @@ impl<'a> Builder<'a> {
             .map_err(|error| failure(&error, Some(self.root)))
     }
 
+    /// Looks the base image up, so that the whole build takes the same one, and takes over what it
+    /// says about itself.
+    async fn base(&self, client: &Client) -> Result<Base, Failure> {
+        let reference = self.plan.steps.iter().find_map(|step| match &step.action {
+            Action::Base { reference } => Some(reference),
+            _ => None,
+        });
+        let Some(reference) = reference else {
+            return Ok(Base::default());
+        };
+        let found = client
+            .resolve_image(reference, &self.platform, ResolveMode::Default)
+            .await
+            .map_err(|error| failure(&error, None))?;
+        let pinned = match found.reference.split_once('@') {
+            Some(_) => found.reference,
+            None => format!("{}@{}", found.reference, found.digest),
+        };
+        Ok(Base {
+            pinned: Some(pinned),
+            config: Some(found.config),
+        })
+    }
+
     fn solve(&self, state: &State) -> Result<Solve, Failure> {
-        // Builds that run at the same time must not share a local source: each has its own files.
-        let options = MarshalOptions::new(self.platform.clone()).local_unique_id(unique_id());
-        let definition = state
-            .marshal(&options)
+        let mut solve = Solve::state(state, &MarshalOptions::new(self.platform.clone()))
             .map_err(|error| Failure::new(format!("the plan gives no graph: {error}")))?;
-        let mut solve = Solve::definition_bytes(&definition.to_bytes());
         for step in &self.plan.steps {
             if let Action::Source(source) = &step.action {
                 solve = solve.local(&source.context, self.root);
@@ -213,9 +270,16 @@ fn check_secrets(plan: &Plan, given: &[(String, Secret)]) -> Result<(), Failure>
         .into_iter()
         .filter(|id| given.iter().all(|(known, _)| known != id))
         .collect();
-    let Some(first) = missing.first() else { return Ok(()) };
-    Err(Failure::new(format!("the build needs secrets that are not given: {}", missing.join(", ")))
-        .hint(format!("add `--secret id={first},src=FILE` or `--secret id={first},env=VARIABLE`")))
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    Err(Failure::new(format!(
+        "the build needs secrets that are not given: {}",
+        missing.join(", ")
+    ))
+    .hint(format!(
+        "add `--secret id={first},src=FILE` or `--secret id={first},env=VARIABLE`"
+    )))
 }
 
 /// The certificate bundle as secrets, where there is one.
@@ -226,7 +290,9 @@ fn certificates(args: &BuildArgs) -> Result<Vec<(String, Secret)>, Failure> {
         let _ = writeln!(io::stderr().lock(), "warning: certificates of {problem}");
     }
     let secrets = found.bundle.iter().flat_map(|bundle| {
-        bundle.secrets().map(|(id, value)| (id.to_owned(), Secret::bytes(value)))
+        bundle
+            .secrets()
+            .map(|(id, value)| (id.to_owned(), Secret::bytes(value)))
     });
     Ok(secrets.collect())
 }
@@ -238,18 +304,6 @@ fn progress(option: ProgressOption) -> Box<dyn Progress> {
     }
 }
 
-/// An id no other build has: random, from the standard library's source of it.
-fn unique_id() -> String {
-    use std::hash::{BuildHasher, Hasher};
-    let state = std::collections::hash_map::RandomState::new();
-    let part = |salt: u8| {
-        let mut hasher = state.build_hasher();
-        hasher.write_u8(salt);
-        hasher.finish()
-    };
-    format!("{:016x}{:016x}", part(0), part(1))
-}
-
 /// A failure of the client, with the line of the project that asked for the failed step.
 fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
     let text = error.to_string();
@@ -257,10 +311,14 @@ fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
     let mut failure = Failure::new(message);
     for source in error.sources() {
         let file = root.map(|root| root.join(&source.filename));
-        let text = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+        let text = file
+            .and_then(|file| std::fs::read_to_string(file).ok())
+            .unwrap_or_default();
         for &(line, _) in &source.ranges {
             let line = usize::try_from(line).unwrap_or_default();
-            let excerpt = line.checked_sub(1).and_then(|index| text.lines().nth(index));
+            let excerpt = line
+                .checked_sub(1)
+                .and_then(|index| text.lines().nth(index));
             failure = failure.place(&source.filename, line, excerpt);
         }
     }

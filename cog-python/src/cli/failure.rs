@@ -44,7 +44,10 @@ impl Failure {
 
     /// The command line is wrong.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit_code: 2, ..Self::new(message) }
+        Self {
+            exit_code: 2,
+            ..Self::new(message)
+        }
     }
 
     /// Names the first line of the project that the failure is about.

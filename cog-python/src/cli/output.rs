@@ -69,14 +69,17 @@ impl FromStr for OutputOption {
         }
         let (mut kind, mut dest, mut name, mut push) = (None, None, None, None);
         for part in text.split(',') {
-            let (key, value) =
-                part.split_once('=').ok_or_else(|| OutputError::Part(part.to_owned()))?;
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| OutputError::Part(part.to_owned()))?;
             match key.trim() {
                 "type" => kind = Some(value.to_owned()),
                 "dest" => dest = Some(value.to_owned()),
                 "name" => name = Some(value.parse::<ImageName>()?),
                 "push" => {
-                    let value = value.parse().map_err(|_| OutputError::Push(value.to_owned()))?;
+                    let value = value
+                        .parse()
+                        .map_err(|_| OutputError::Push(value.to_owned()))?;
                     push = Some(value);
                 }
                 key => return Err(OutputError::Key(key.to_owned())),
@@ -86,16 +89,25 @@ impl FromStr for OutputOption {
             return Err(OutputError::Stdout);
         }
         let kind = kind.unwrap_or_else(|| "local".to_owned());
-        let meaningless = |key| OutputError::Meaningless { key, kind: kind.clone() };
+        let meaningless = |key| OutputError::Meaningless {
+            key,
+            kind: kind.clone(),
+        };
         match kind.as_str() {
             "image" | "registry" => {
                 if dest.is_some() {
                     return Err(meaningless("dest"));
                 }
-                return Ok(Self::Image { name, push: push.unwrap_or(kind == "registry") });
+                return Ok(Self::Image {
+                    name,
+                    push: push.unwrap_or(kind == "registry"),
+                });
             }
             "docker" if dest.is_none() => {
-                return Ok(Self::Image { name, push: push.unwrap_or(false) });
+                return Ok(Self::Image {
+                    name,
+                    push: push.unwrap_or(false),
+                });
             }
             "oci" | "docker" | "tar" | "local" => {}
             _ => return Err(OutputError::Type(kind)),
@@ -130,9 +142,15 @@ mod tests {
             ("type=image", image(None, false)),
             ("type=docker", image(None, false)),
             ("type=registry", image(None, true)),
-            ("type=image,name=a/b:c,push=true", image(Some("a/b:c"), true)),
+            (
+                "type=image,name=a/b:c,push=true",
+                image(Some("a/b:c"), true),
+            ),
             ("type=oci,dest=x.tar", OutputOption::Oci("x.tar".into())),
-            ("type=docker,dest=x.tar", OutputOption::Docker("x.tar".into())),
+            (
+                "type=docker,dest=x.tar",
+                OutputOption::Docker("x.tar".into()),
+            ),
             ("dest=x,type=tar", OutputOption::Tar("x".into())),
             ("out", OutputOption::Local("out".into())),
             ("dest=out", OutputOption::Local("out".into())),

@@ -62,9 +62,15 @@ fn plan(config: &Config, args: &PlanArgs, root: &Path, ignore: Option<String>) -
         tag: args.tag.clone(),
         platform: args.platform.clone(),
         python_provider: args.python_provider.into(),
-        base: args.base.as_ref().map(|base| base.without_default_tag().to_owned()),
+        base: args
+            .base
+            .as_ref()
+            .map(|base| base.without_default_tag().to_owned()),
         sdk_version: args.sdk_version.clone(),
-        uv_image: args.uv_image.as_ref().map(|image| image.without_default_tag().to_owned()),
+        uv_image: args
+            .uv_image
+            .as_ref()
+            .map(|image| image.without_default_tag().to_owned()),
         network: args.network.into(),
         pip_after_apt: args.pip_after_apt,
         no_recommends: args.no_recommends,

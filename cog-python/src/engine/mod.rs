@@ -8,9 +8,12 @@ mod http;
 
 pub(crate) use container::Container;
 
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio_stream::StreamExt;
+use tokio_util::io::ReaderStream;
 
 use crate::cli::Failure;
 
@@ -51,6 +54,20 @@ impl Engine {
             docker,
             host: host.to_owned(),
         })
+    }
+
+    /// Takes over an image from an archive (`docker save`).
+    pub(crate) async fn load(&self, archive: &Path) -> Result<(), Failure> {
+        let unreadable =
+            |error| Failure::new(format!("cannot read `{}`: {error}", archive.display()));
+        let file = tokio::fs::File::open(archive).await.map_err(unreadable)?;
+        let options = bollard::query_parameters::ImportImageOptions::default();
+        let parts = ReaderStream::new(file);
+        let mut answers = std::pin::pin!(self.docker.import_image_stream(options, parts, None));
+        while let Some(answer) = answers.next().await {
+            answer.map_err(|error| self.failure("load the image", &error))?;
+        }
+        Ok(())
     }
 
     /// Whether containers can have a network of their own.
