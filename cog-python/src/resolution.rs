@@ -29,6 +29,8 @@ pub struct Options {
     pub sdk_version: Option<SdkVersion>,
     /// Image that holds uv (`--uv-image`).
     pub uv_image: Option<String>,
+    /// List of Pythons that uv chooses from (`--uv-downloads`).
+    pub uv_downloads: Option<String>,
     /// Network of steps (`--network`).
     pub network: Network,
     /// Installs Python packages after the system packages in any case (`--pip-after-apt`).
@@ -85,6 +87,8 @@ pub struct Resolution {
     pub python_provider: PythonProvider,
     /// Image that holds uv.
     pub uv_image: String,
+    /// List of Pythons that uv chooses from, if not its own.
+    pub uv_downloads: Option<String>,
     /// SDK.
     pub sdk: SdkVersion,
     /// System packages, sorted, without repeats, the init among them.
@@ -241,6 +245,7 @@ pub fn resolve(config: &Config, options: &Options) -> Resolution {
         base,
         python_provider: options.python_provider,
         uv_image,
+        uv_downloads: options.uv_downloads.clone(),
         sdk,
         system_packages,
         recommends,

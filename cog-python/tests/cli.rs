@@ -134,35 +134,99 @@ fn the_configuration_is_found_upwards_and_by_name() {
 #[test]
 fn a_folder_without_configuration_says_so() {
     let project = project(&[("x", "")]);
-    insta::assert_snapshot!(transcript(project.path(), &["build"]), @r"
-    ");
-    insta::assert_snapshot!(transcript(project.path(), &["plan", "--file", "model.yaml"]), @r"
-    ");
+    insta::assert_snapshot!(transcript(project.path(), &["build"]));
+    insta::assert_snapshot!(transcript(
+        project.path(),
+        &["plan", "--file", "model.yaml"]
+    ));
+}
+
+/// What is wrong with the command line, without the usage below it.
+fn refused(arguments: &[&str]) -> String {
+    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    let text = transcript(project.path(), arguments);
+    assert!(text.contains("exit code 2"), "{text}");
+    let message = text.split("-- stderr\n").nth(1).unwrap();
+    message.split("\n\n").next().unwrap().trim_end().to_owned()
 }
 
 #[test]
 fn the_command_line_is_checked() {
+    let cases: [&[&str]; 13] = [
+        &["plan", "--platform", "windows/amd64"],
+        &["plan", "--tag", "Hello"],
+        &["plan", "--sdk-version", "0.1"],
+        &["plan", "--base", "a b"],
+        &["plan", "--label", "x"],
+        &["plan", "--python-provider", "conda"],
+        &["build", "--secret", "hunter2"],
+        &["build", "--secret", "id=x,source=hunter2,env=z"],
+        &["build", "--progress", "fancy"],
+        &["build", "--ca-only"],
+        &["build", "--output", "type=zip"],
+        &["build", "--output", "type=oci"],
+        &["predict", "--input", "name"],
+    ];
+    let text: Vec<String> = cases
+        .iter()
+        .map(|arguments| {
+            format!(
+                "$ cog-python {}\n{}",
+                arguments.join(" "),
+                refused(arguments)
+            )
+        })
+        .collect();
+    let text = text.join("\n\n");
+    insta::assert_snapshot!(text);
+    let messages = text.lines().filter(|line| !line.starts_with('$'));
+    assert!(
+        messages.into_iter().all(|line| !line.contains("hunter2")),
+        "{text}"
+    );
+}
+
+#[test]
+fn secrets_that_are_needed_are_asked_for_before_the_build() {
+    let project = project(&[
+        (
+            "cog.yaml",
+            "build:\n  python_version: \"3.12\"\n  python_requirements: r.txt\n  run:\n    - command: cat /run/x\n      mounts: [{type: secret, id: x, target: /run/x}]\nrun: run.py:Runner\n",
+        ),
+        ("run.py", ""),
+        (
+            "r.txt",
+            "--index-url https://${INDEX_TOKEN}@example.com/simple\n",
+        ),
+    ]);
+    insta::assert_snapshot!(transcript(
+        project.path(),
+        &["build", "--secret", "id=x,src=run.py"]
+    ));
+}
+
+#[test]
+fn certificates_that_are_named_must_be_usable() {
+    let project = project(&[
+        ("cog.yaml", SMALL),
+        ("run.py", ""),
+        ("ca.pem", "no certificate"),
+    ]);
+    insta::assert_snapshot!(transcript(
+        project.path(),
+        &["build", "--ca-cert", "ca.pem"]
+    ));
+}
+
+#[test]
+fn a_builder_that_is_not_there_says_the_way_out() {
     let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
-    for arguments in [
-        ["plan", "--platform", "windows/amd64"],
-        ["plan", "--tag", "Hello"],
-        ["plan", "--sdk-version", "0.1"],
-        ["plan", "--base", "a b"],
-        ["plan", "--label", "x"],
-        ["build", "--secret", "hunter2"],
-        ["build", "--secret", "id=x,source=y,env=z"],
-        ["build", "--progress", "fancy"],
-        ["predict", "--input", "name"],
-        ["build", "--ca-only", "--push"],
-        ["build", "--output", "type=zip"],
-    ] {
-        let text = transcript(project.path(), &arguments);
-        assert!(text.contains("exit code 2"), "{text}");
-        insta::assert_snapshot!(
-            format!("usage_{}_{}", arguments[0], arguments[1..].join("_")),
-            text
-        );
-    }
+    let arguments = ["build", "--addr", "unix:///nonexistent/buildkitd.sock"];
+    insta::assert_snapshot!(transcript(project.path(), &arguments));
+    insta::assert_snapshot!(transcript(
+        project.path(),
+        &["build", "--addr", "carrier-pigeon"]
+    ));
 }
 
 #[test]

@@ -54,6 +54,9 @@ pub(crate) struct PlanArgs {
     /// Image that holds the uv program.
     #[arg(long, value_name = "IMAGE")]
     pub(crate) uv_image: Option<ImageRef>,
+    /// List of Pythons that uv chooses from (https:// or file:// in the base image).
+    #[arg(long, value_name = "URL", value_parser = public_url)]
+    pub(crate) uv_downloads: Option<String>,
     /// Network of the steps that fetch something.
     #[arg(long, value_enum, default_value_t = NetworkOption::Default, value_name = "MODE")]
     pub(crate) network: NetworkOption,
@@ -196,6 +199,14 @@ pub(crate) enum ProgressOption {
     Plain,
     /// Nothing but errors.
     Quiet,
+}
+
+/// Everything a plan holds can be seen by whoever has the image.
+fn public_url(text: &str) -> Result<String, String> {
+    if crate::requirement::has_credentials(text) {
+        return Err("must not hold a user name with a password or a token".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

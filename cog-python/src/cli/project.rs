@@ -71,6 +71,7 @@ fn plan(config: &Config, args: &PlanArgs, root: &Path, ignore: Option<String>) -
             .uv_image
             .as_ref()
             .map(|image| image.without_default_tag().to_owned()),
+        uv_downloads: args.uv_downloads.clone(),
         network: args.network.into(),
         pip_after_apt: args.pip_after_apt,
         no_recommends: args.no_recommends,

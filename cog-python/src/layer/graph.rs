@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use llb::{Constrain, Image, Range, SourceMap, State};
 
 use super::{
-    Interpreter, Joining, Requirements, SecretFile, StepOptions, Tree, apt, configure, overlay,
+    Interpreter, Joining, Requirements, SecretFile, StepOptions, Tree, Uv, apt, configure, overlay,
     pip, run, source, uv_python, venv,
 };
 use crate::plan::{Action, Plan, Step};
@@ -123,12 +123,17 @@ impl Builder<'_> {
             Action::Python {
                 version,
                 uv,
+                downloads,
                 interpreter,
             } => {
                 let folder = step.writes.as_deref().ok_or_else(|| GraphError::Needs {
                     step: step.name.clone(),
                     needs: "names the only folder that it writes",
                 })?;
+                let uv = Uv {
+                    image: uv,
+                    downloads: downloads.as_deref(),
+                };
                 let made = uv_python(ground.whole(step)?, *version, uv, folder, &options);
                 Files::Interpreter(Interpreter {
                     command: interpreter.clone(),

@@ -35,7 +35,7 @@ pub use apt::apt;
 pub use config::configure;
 pub use graph::{Base, GraphError, graph};
 pub use pip::{Requirements, pip};
-pub use python::{Interpreter, uv_python, venv};
+pub use python::{Interpreter, Uv, uv_python, venv};
 pub use run::{SecretFile, run};
 pub use source::source;
 pub use step::StepOptions;

@@ -27,23 +27,33 @@ impl Interpreter {
     }
 }
 
+/// The uv program, and what it chooses from.
+#[derive(Clone, Copy, Debug)]
+pub struct Uv<'a> {
+    /// Image that holds the program as `/uv`; it is mounted for the step and not part of its result.
+    pub image: &'a str,
+    /// Address of the list of Pythons, instead of uv's own.
+    pub downloads: Option<&'a str>,
+}
+
 /// The arguments are version and folder. The link is the path that [`Interpreter`] names, whatever
 /// folder uv chooses for a release.
 const UV_SCRIPT: &str = r#"uv python install --no-bin "$1"
 mkdir -p "$2/bin"
 ln -s "$(readlink -f "$(uv python find "$1")")" "$2/bin/python3""#;
 
-/// Installs a Python with uv into a folder of its own. `uv` is an image that holds the program as
-/// `/uv`; it is mounted for this step only.
+/// Installs a Python with uv into a folder of its own.
 #[track_caller]
 pub fn uv_python(
     ground: &State,
     version: PythonVersion,
-    uv: &str,
+    uv: Uv<'_>,
     folder: &str,
     options: &StepOptions,
 ) -> Interpreter {
-    let uv = Image::new(uv).name("uv").state();
+    let program = Image::new(uv.image)
+        .name(format!("uv {}", uv.image))
+        .state();
     let exec = args([
         "/bin/sh",
         "-ec",
@@ -56,9 +66,17 @@ pub fn uv_python(
     .env("UV_PYTHON_PREFERENCE", "only-managed")
     .env("UV_NO_CONFIG", "1")
     .env("UV_CACHE_DIR", "/root/.cache/uv")
-    .mount(bind("/usr/local/bin/uv", uv).selector("/uv").readonly())
+    .mount(
+        bind("/usr/local/bin/uv", program)
+            .selector("/uv")
+            .readonly(),
+    )
     .mount(cache("/root/.cache/uv", "cog-python-uv"))
     .name(format!("python {version} by uv"));
+    let exec = match uv.downloads {
+        Some(list) => exec.env("UV_PYTHON_DOWNLOADS_JSON_URL", list),
+        None => exec,
+    };
     let tree = Tree::empty(folder).change(ground, options.connected(exec));
     Interpreter {
         command: format!("{folder}/bin/python3"),

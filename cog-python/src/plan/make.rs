@@ -128,6 +128,7 @@ impl Maker<'_> {
                 let action = Action::Python {
                     version,
                     uv,
+                    downloads: resolution.uv_downloads.clone(),
                     interpreter: interpreter.clone(),
                 };
                 self.push("python", &["base"], place.clone(), Some(PYTHON), action);

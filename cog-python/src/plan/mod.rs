@@ -106,6 +106,9 @@ pub enum Action {
         version: PythonVersion,
         /// Image that holds the uv program as `/uv`.
         uv: String,
+        /// Address of the list of Pythons to choose from, instead of uv's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        downloads: Option<String>,
         /// Path the interpreter is found at afterwards.
         interpreter: String,
     },
