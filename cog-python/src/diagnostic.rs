@@ -92,7 +92,7 @@ impl Source {
     }
 
     fn diagnostic(&self, severity: Severity, span: Span, message: String) -> Diagnostic {
-        Diagnostic {
+        Diagnostic(Box::new(Finding {
             severity,
             message,
             place: Some(Place {
@@ -101,7 +101,7 @@ impl Source {
             }),
             excerpt: self.line(span.line).map(without_secrets),
             hint: None,
-        }
+        }))
     }
 }
 
@@ -135,7 +135,10 @@ pub struct Place {
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
+pub struct Diagnostic(Box<Finding>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Finding {
     severity: Severity,
     message: String,
     place: Option<Place>,
@@ -146,26 +149,26 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error about something that has no line, such as a command line flag or a missing file.
     pub fn without_place(message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Finding {
             severity: Severity::Error,
             message: message.into(),
             place: None,
             excerpt: None,
             hint: None,
-        }
+        }))
     }
 
     /// Adds the next step for the user.
     #[must_use = "returns the finding with the hint"]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// Masks everything after the first `mark` on the shown line: what follows may be a secret.
     #[must_use = "returns the finding with the masked line"]
     pub fn masked_after(mut self, mark: char) -> Self {
-        if let Some(excerpt) = &mut self.excerpt
+        if let Some(excerpt) = &mut self.0.excerpt
             && let Some(position) = excerpt.find(mark)
         {
             excerpt.truncate(position + mark.len_utf8());
@@ -177,36 +180,36 @@ impl Diagnostic {
     /// Leaves the line out altogether: it may hold a secret anywhere.
     #[must_use = "returns the finding without the line"]
     pub fn without_excerpt(mut self) -> Self {
-        self.excerpt = None;
+        self.0.excerpt = None;
         self
     }
 
     /// How bad it is.
     pub fn severity(&self) -> Severity {
-        self.severity
+        self.0.severity
     }
 
     /// What is wrong, one lowercase sentence without a full stop.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// What to do about it.
     pub fn advice(&self) -> Option<&str> {
-        self.hint.as_deref()
+        self.0.hint.as_deref()
     }
 
     /// Where it is wrong.
     pub fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
+        self.0.place.as_ref()
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.severity, self.message)?;
+        write!(formatter, "{}: {}", self.0.severity, self.0.message)?;
         let mut gutter = 1;
-        if let Some(Place { file, span }) = &self.place {
+        if let Some(Place { file, span }) = &self.0.place {
             let number = span.line.to_string();
             gutter = number.len();
             write!(
@@ -214,7 +217,7 @@ impl fmt::Display for Diagnostic {
                 "\n{:gutter$}--> {file}:{}:{}",
                 "", span.line, span.column
             )?;
-            if let Some(excerpt) = &self.excerpt {
+            if let Some(excerpt) = &self.0.excerpt {
                 let shown = excerpt.replace('\t', " ");
                 let shown = shown.trim_end();
                 let width = shown.chars().count();
@@ -230,7 +233,7 @@ impl fmt::Display for Diagnostic {
                 )?;
             }
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &self.0.hint {
             write!(formatter, "\n{:gutter$} = hint: {hint}", "")?;
         }
         Ok(())
@@ -263,7 +266,7 @@ impl Report {
     pub fn has_errors(&self) -> bool {
         self.findings
             .iter()
-            .any(|finding| finding.severity == Severity::Error)
+            .any(|finding| finding.severity() == Severity::Error)
     }
 
     /// The findings, sorted by severity, then by place: what stops the build comes last, where
@@ -272,9 +275,9 @@ impl Report {
         let mut findings: Vec<_> = self.findings.iter().collect();
         findings.sort_by(|left, right| {
             right
-                .severity
-                .cmp(&left.severity)
-                .then_with(|| left.place.cmp(&right.place))
+                .severity()
+                .cmp(&left.severity())
+                .then_with(|| left.place().cmp(&right.place()))
         });
         findings
     }
@@ -282,7 +285,7 @@ impl Report {
     /// Only the warnings, by place.
     pub fn warnings(&self) -> Vec<&Diagnostic> {
         let mut findings = self.sorted();
-        findings.retain(|finding| finding.severity == Severity::Warning);
+        findings.retain(|finding| finding.severity() == Severity::Warning);
         findings
     }
 }

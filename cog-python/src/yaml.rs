@@ -128,13 +128,12 @@ pub(crate) fn parse(
         let (event, span) = composer.next()?;
         match event {
             Event::StreamEnd => return Ok(root),
-            Event::StreamStart | Event::DocumentEnd => {}
             Event::DocumentStart(..) if root.is_some() => {
                 return Err(source
                     .error(span, "the file holds a second document, only one is read")
                     .hint("remove the `---` line and what follows"));
             }
-            Event::DocumentStart(..) => {}
+            Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
             event => root = Some(composer.node(event, span, 0)?),
         }
     }
@@ -364,10 +363,17 @@ mod tests {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..9 {
             let previous = format!("*a{}", level - 1);
-            text.push_str(&format!(
-                "a{level}: &a{level} [{}]\n",
-                vec![previous; 10].join(", ")
-            ));
+            let line = vec![previous; 10].join(", ");
+            text += &[
+                "a",
+                &level.to_string(),
+                ": &a",
+                &level.to_string(),
+                " [",
+                &line,
+                "]\n",
+            ]
+            .concat();
         }
         let (node, _) = read(&text);
         assert!(node.unwrap_err().contains("more than 20000 values"));

@@ -4,6 +4,8 @@
 //! when it starts at the first column, the whole file. The project has `run.py`,
 //! `requirements.txt` and whatever the case adds.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 mod common;
 
 use cog_python::diagnostic::Severity;

@@ -92,7 +92,7 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     pub(crate) no_cache: bool,
     /// Certificates that steps trust besides the host's: file, folder, PEM or base64 of PEM
-    /// [default: COG_CA_CERT, then the bundle the host's variables name].
+    /// [default: `COG_CA_CERT`, then the bundle the host's variables name].
     #[arg(long, value_name = "CERTIFICATES")]
     pub(crate) ca_cert: Option<String>,
     /// Trust only the certificates of --ca-cert.

@@ -68,9 +68,8 @@ impl FromStr for SecretOption {
             (Some("env"), Some(name), None) | (None | Some("env"), None, Some(name)) => {
                 SecretOrigin::Variable(name.to_owned())
             }
-            (Some("env"), None, None) => SecretOrigin::Variable(id.to_owned()),
+            (None | Some("env"), None, None) => SecretOrigin::Variable(id.to_owned()),
             (None | Some("file"), Some(path), None) => SecretOrigin::File(path.into()),
-            (None, None, None) => SecretOrigin::Variable(id.to_owned()),
             (Some("file"), None, _) => return Err(SecretError::Type("file without `src`".into())),
             (Some(kind), ..) => return Err(SecretError::Type(kind.to_owned())),
         };

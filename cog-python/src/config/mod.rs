@@ -1,6 +1,6 @@
 //! `cog.yaml`, read and checked.
 //!
-//! [`read`] gives a [`Config`] and a [`Report`] of everything that is wrong or deprecated, each
+//! [`read`] gives a [`Config`] and a [`Report`](crate::Report) of everything that is wrong or deprecated, each
 //! with line, column and the line itself. A `Config` exists only when nothing is wrong, so what
 //! follows ([`Resolution`](crate::Resolution), [`Plan`](crate::Plan)) has no user mistakes to
 //! deal with.

@@ -202,16 +202,12 @@ impl Reader<'_> {
             .and_then(|node| self.text(node, "image"))
             .and_then(|text| self.parsed(&text, "image"));
         let run = self.run_reference(&entries);
-        let build = match entries.value("build") {
-            Some(node) => {
-                let key = entries.get("build").map_or(node.span, |(key, _)| key.span);
-                self.build(node, key)
-            }
-            None => {
-                let span = entries.get("build").map_or(START, |(key, _)| key.span);
-                self.missing_python_version(span);
-                None
-            }
+        let key = entries.get("build").map_or(START, |(key, _)| key.span);
+        let build = if let Some(node) = entries.value("build") {
+            self.build(node, key)
+        } else {
+            self.missing_python_version(key);
+            None
         };
         Some(Config {
             file: self.source.name().to_owned(),

@@ -33,10 +33,11 @@ pub fn pip<'t>(
     options: &StepOptions,
 ) -> Tree {
     let lines = |lines: &[String]| {
-        lines
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect::<String>()
+        lines.join(
+            "
+",
+        ) + "
+"
     };
     let mut files = file::mkfile("/requirements.txt", 0o644, lines(requirements.lines));
     let python = format!("{}/bin/python", venv.path());
@@ -95,7 +96,7 @@ fn summary(lines: &[String]) -> String {
         .collect::<Vec<_>>()
         .join(" ");
     if packages.len() > SHOWN {
-        text.push_str(&format!(" and {} more", packages.len() - SHOWN));
+        text = format!("{text} and {} more", packages.len() - SHOWN);
     }
     text
 }

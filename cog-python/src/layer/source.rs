@@ -1,6 +1,6 @@
 //! The project's own files.
 
-use llb::{Constrain, file, local, scratch};
+use llb::{Constrain, file, local};
 
 use super::Tree;
 
@@ -29,8 +29,8 @@ pub fn source(
             .copy(&context, format!("/{name}"), target)
             .create_destination();
     }
-    Tree::new(
-        scratch().file(copy.name(format!("copy the project to {destination}"))),
+    Tree::copied(
+        copy.name(format!("copy the project to {destination}")),
         destination,
     )
 }

@@ -1,12 +1,14 @@
 //! Trees, and laying them over a file system.
 
-use llb::{Constrain, Exec, Merge, State, bind, file, scratch};
+use llb::{Constrain, Exec, FileActions, Merge, State, bind, file, scratch};
 
 /// A state that holds one folder and nothing else.
 #[derive(Clone, Debug)]
 pub struct Tree {
     state: State,
     path: String,
+    /// How a tree that is nothing but a copy was made: copying it again would copy twice.
+    copied: Option<FileActions<file::Copy>>,
 }
 
 /// How trees are laid over a file system.
@@ -25,6 +27,16 @@ impl Tree {
         Self {
             state,
             path: path.into(),
+            copied: None,
+        }
+    }
+
+    /// A tree that is made by copying alone.
+    pub fn copied(actions: FileActions<file::Copy>, path: impl Into<String>) -> Self {
+        Self {
+            state: scratch().file(actions.clone()),
+            path: path.into(),
+            copied: Some(actions),
         }
     }
 
@@ -37,6 +49,7 @@ impl Tree {
         Self {
             state: scratch().file(folder),
             path,
+            copied: None,
         }
     }
 
@@ -52,6 +65,7 @@ impl Tree {
 
     /// Runs a step on a file system with this tree mounted at its path; gives the tree as the step
     /// leaves it. Nothing else of what the step writes is kept.
+    #[must_use = "returns the changed tree"]
     #[track_caller]
     pub fn change(&self, ground: &State, exec: Exec) -> Self {
         let mount = bind(self.path.as_str(), &self.state).selector(self.path.as_str());
@@ -59,6 +73,7 @@ impl Tree {
         Self {
             state,
             path: self.path.clone(),
+            copied: None,
         }
     }
 
@@ -86,11 +101,13 @@ pub fn overlay(ground: &State, trees: impl IntoIterator<Item = Tree>, joining: J
             Merge::new(states).name(name).state()
         }
         Joining::Copy => trees.iter().fold(ground.clone(), |state, tree| {
-            let copy = file::copy(&tree.state, tree.path.as_str(), tree.path.as_str())
-                .contents_only()
-                .create_destination()
-                .name(format!("copy {}", tree.path));
-            state.file(copy)
+            let again = || {
+                file::copy(&tree.state, tree.path.as_str(), tree.path.as_str())
+                    .contents_only()
+                    .create_destination()
+                    .name(format!("copy {}", tree.path))
+            };
+            state.file(tree.copied.clone().unwrap_or_else(again))
         }),
     }
 }

@@ -73,8 +73,8 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn place(&self, span: Span) -> Option<String> {
-        Some(format!("{}:{}", self.config.file, span.line))
+    fn place(&self, span: Span) -> String {
+        format!("{}:{}", self.config.file, span.line)
     }
 
     fn push(
@@ -102,7 +102,7 @@ impl Maker<'_> {
             .build
             .system_packages
             .first()
-            .and_then(|p| self.place(p.span));
+            .map(|package| self.place(package.span));
         let packages = resolution.system_packages.clone();
         self.push(
             "apt",
@@ -119,7 +119,7 @@ impl Maker<'_> {
     /// Python and its packages; gives the steps whose results the image is made of.
     fn python(&mut self, resolution: &Resolution) -> Vec<String> {
         let version = self.config.build.python_version.value;
-        let place = self.place(self.config.build.python_version.span);
+        let place = Some(self.place(self.config.build.python_version.span));
         let (interpreter, below) = match resolution.python_provider {
             PythonProvider::Base => ("python3".to_owned(), "base"),
             PythonProvider::Uv => {
@@ -198,10 +198,10 @@ impl Maker<'_> {
         use crate::config::PythonPackages;
         match &self.config.build.python {
             PythonPackages::None => None,
-            PythonPackages::File(path) => self.place(path.span),
-            PythonPackages::List(packages) => packages
-                .first()
-                .and_then(|package| self.place(package.span)),
+            PythonPackages::File(path) => Some(self.place(path.span)),
+            PythonPackages::List(packages) => {
+                packages.first().map(|package| self.place(package.span))
+            }
         }
     }
 
@@ -222,7 +222,7 @@ impl Maker<'_> {
             self.steps.push(Step {
                 name: name.clone(),
                 after: std::mem::take(&mut below),
-                source: self.place(run.span),
+                source: Some(self.place(run.span)),
                 writes: None,
                 action: Action::Run {
                     command: run.command.clone(),

@@ -120,9 +120,9 @@ pub(crate) fn has_credentials(text: &str) -> bool {
         let authority = &rest[..rest.find(['/', ' ', '\t', '?', '#']).unwrap_or(rest.len())];
         authority.rsplit_once('@').is_some_and(|(login, _)| {
             login.split(':').any(|part| {
-                !part.is_empty()
-                    && !(part.starts_with("${") && part.ends_with('}'))
-                    && !matches!(part, "git" | "__token__" | "oauth2" | "x-access-token")
+                let variable = part.starts_with("${") && part.ends_with('}');
+                let common = matches!(part, "" | "git" | "__token__" | "oauth2" | "x-access-token");
+                !variable && !common
             })
         })
     })

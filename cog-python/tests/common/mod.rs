@@ -1,6 +1,6 @@
 //! Projects for tests: the example on the disk, and small ones in memory.
 
-#![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "each test program uses a part")]
 
 use std::collections::BTreeMap;
 use std::fs;
