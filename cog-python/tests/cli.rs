@@ -1,6 +1,5 @@
 //! The program as people run it: exit code, stdout and stderr.
 #![cfg(feature = "cli")]
-
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 mod common;

@@ -14,7 +14,7 @@ use super::args::{BuildArgs, BuildCommand, PlanArgs, ProgressOption};
 use super::output::OutputOption;
 use super::project::{self, Project};
 use super::secret::{SecretOption, SecretOrigin};
-use super::{Failure, interrupted, print, runtime};
+use super::{Failure, Interrupts, print, runtime};
 use crate::ca;
 use crate::engine;
 use crate::layer::{Base, Joining, graph};
@@ -84,10 +84,11 @@ pub(super) fn build_for_engine(
 /// Runs something that waits for daemons, until it ends or the user ends it.
 fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     runtime()?.block_on(async {
+        let mut interrupts = Interrupts::listen()?;
         // Dropping a solve cancels the build.
         tokio::select! {
             result = work => result,
-            failure = interrupted() => Err(failure),
+            failure = interrupts.wait() => Err(failure),
         }
     })
 }
@@ -232,9 +233,11 @@ impl<'a> Builder<'a> {
             .resolve_image(reference, &self.platform, ResolveMode::Default)
             .await
             .map_err(|error| failure(&error, None))?;
-        let pinned = match found.reference.split_once('@') {
-            Some(_) => found.reference,
-            None => format!("{}@{}", found.reference, found.digest),
+        // An engine tells no digest of an image that it has in a store without manifests.
+        let pinned = if found.reference.contains('@') || found.digest.is_empty() {
+            found.reference
+        } else {
+            format!("{}@{}", found.reference, found.digest)
         };
         Ok(Base {
             pinned: Some(pinned),
@@ -306,8 +309,14 @@ fn progress(option: ProgressOption) -> Box<dyn Progress> {
 
 /// A failure of the client, with the line of the project that asked for the failed step.
 fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
+    /// Most characters of one line of output that are shown.
+    const WIDTH: usize = 400;
     let text = error.to_string();
-    let message = text.split("\nhint: ").next().unwrap_or(&text);
+    // What follows the first line is the step's output and the hint, which are told below.
+    let message = match error.step() {
+        Some(_) => text.lines().next().unwrap_or_default(),
+        None => text.split("\nhint: ").next().unwrap_or_default(),
+    };
     let mut failure = Failure::new(message);
     for source in error.sources() {
         let file = root.map(|root| root.join(&source.filename));
@@ -322,8 +331,11 @@ fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
             failure = failure.place(&source.filename, line, excerpt);
         }
     }
-    if let Some(step) = error.step() {
-        failure = failure.detail(&step.output.join("\n"));
+    for line in error.step().iter().flat_map(|step| &step.output) {
+        failure = match line.char_indices().nth(WIDTH) {
+            Some((end, _)) => failure.detail(&format!("{}…", &line[..end])),
+            None => failure.detail(line),
+        };
     }
     match error.hint_text() {
         Some(hint) => failure.hint(hint),

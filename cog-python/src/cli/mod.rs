@@ -7,12 +7,15 @@ mod args;
 mod build;
 mod failure;
 mod input;
+mod interrupt;
 mod output;
 mod predict;
 mod project;
 mod secret;
 
 pub use failure::Failure;
+
+use interrupt::Interrupts;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -69,24 +72,4 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start: {error}")))
-}
-
-/// Ends when the user or the system asks the program to end.
-async fn interrupted() -> Failure {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return Failure::interrupted();
-        }
-    }
-    // Without a handler the default action of the signal ends the process.
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => Failure::interrupted(),
-        Err(_) => std::future::pending().await,
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::args::PredictCommand;
-use super::{Failure, build, input, interrupted, print, runtime};
+use super::{Failure, Interrupts, build, input, print, runtime};
 use crate::engine::{Container, Engine};
 
 /// Runs the command.
@@ -23,12 +23,15 @@ pub(super) fn predict(command: &PredictCommand) -> Result<(), Failure> {
         )?,
     };
     runtime()?.block_on(async {
+        // From here on a signal is remembered: starting a container is not cut short, or nobody
+        // would know of it.
+        let mut interrupts = Interrupts::listen()?;
         let engine = Engine::connect(command.docker_host.as_deref()).await?;
         let container = Container::start(engine, &image, &command.env).await?;
         // However the prediction ends, the container goes.
         let result = tokio::select! {
             result = ask(&container, command) => result,
-            failure = interrupted() => Err(failure),
+            failure = interrupts.wait() => Err(failure),
         };
         container.remove().await;
         result

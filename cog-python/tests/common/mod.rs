@@ -1,6 +1,11 @@
 //! Projects for tests: the example on the disk, and small ones in memory.
 
-#![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "each test program uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses a part"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
