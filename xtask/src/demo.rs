@@ -35,6 +35,9 @@ enum Mode {
     Graphdriver,
 }
 
+/// Where a Docker engine listens when nothing else is said.
+const SOCKET: &str = "/var/run/docker.sock";
+
 const MODEL: &str = "cog-python/examples/hello/cog.yaml";
 
 /// What the model is built on.
@@ -133,7 +136,6 @@ fn find(mode: Mode) -> Result<Target> {
         ));
         return Ok(Target::Docker(host));
     }
-    const SOCKET: &str = "/var/run/docker.sock";
     if UnixStream::connect(SOCKET).is_ok() {
         say(&format!("using the Docker engine at {SOCKET}"));
         return Ok(Target::Docker(format!("unix://{SOCKET}")));
