@@ -161,6 +161,9 @@ impl Job {
             .follow(&mut control, self.request, &session, companion)
             .await;
         let summary = watch.summary;
+        if matches!(end, End::Done(Ok(_))) {
+            services.targets.settled().await;
+        }
         session.close().await;
         match end {
             End::Done(Ok(response)) => {

@@ -62,7 +62,7 @@ pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
     let details = Details::read(status.details());
     let step = failed_step(&details, summary);
     let message = without_prefixes(status.message());
-    let (kind, mut text) = match status.code() {
+    let (mut kind, mut text) = match status.code() {
         Code::Unavailable if is_transport(status) => return connection_lost(status),
         Code::Cancelled => (ErrorKind::Canceled, format!("build canceled: {message}")),
         Code::Unimplemented => (
@@ -73,10 +73,11 @@ pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
         _ => (ErrorKind::Build, format!("build failed: {message}")),
     };
     let mut hint = None;
-    if let Some(missing) = &details.missing {
+    if let Some(missing) = details.missing.as_deref().or(missing_capability(message)) {
+        kind = ErrorKind::Unsupported;
         text = format!("the daemon lacks what the build needs: {missing}");
         hint = Some("use a newer daemon, or a build that does without".to_owned());
-    } else if message.contains("is not allowed") && message.contains("entitlement") {
+    } else if message.ends_with(" is not allowed") {
         hint = Some("allow it with `Solve::allow`, if the daemon permits it".to_owned());
     }
     if let Some(step) = &step {
@@ -161,6 +162,12 @@ fn failed_step(details: &Details, summary: &Summary) -> Option<FailedStep> {
         exit_code: details.exit_code,
         output,
     })
+}
+
+/// The capability a message says is missing. Daemons have no typed detail for this.
+fn missing_capability(message: &str) -> Option<&str> {
+    let (_, name) = message.split_once("unknown API capability ")?;
+    Some(name)
 }
 
 /// The message without what every build error starts with.

@@ -38,8 +38,8 @@ type Packets = mpsc::Sender<Result<Packet, Status>>;
 type Files = Arc<Mutex<HashMap<u32, (String, Identity)>>>;
 
 /// Serves one directory.
-pub(crate) async fn diff_copy(
-    services: Arc<Services>,
+pub(crate) fn diff_copy(
+    services: &Arc<Services>,
     request: Request<Streaming<Packet>>,
 ) -> Result<Response<Driven<Packet>>, Status> {
     let wish = Wish::read(request.metadata());
@@ -50,6 +50,7 @@ pub(crate) async fn diff_copy(
         )));
     };
     let directory = directory.clone();
+    let services = Arc::clone(services);
     let incoming = request.into_inner();
     let (packets, receiver) = mpsc::channel(QUEUE);
     let work = async move {
