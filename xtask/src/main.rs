@@ -6,6 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "codegen")]
+mod codegen;
+mod command;
+mod demo;
+mod generate;
+mod test;
 mod testbed;
 
 /// Tasks of this workspace.
@@ -20,12 +26,21 @@ struct Arguments {
 enum Task {
     /// A private BuildKit (two Docker engines) and registry under `target/testbed`
     Testbed(testbed::Command),
+    /// From a cog.yaml to the answer of a running model
+    Demo(demo::Command),
+    /// Everything that must hold before a change lands; CI runs this
+    Test(test::Command),
+    /// The Rust code of the wire messages, from `llb/proto`
+    Codegen(generate::Command),
 }
 
 #[expect(clippy::print_stderr, reason = "stderr is where a task reports to")]
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Testbed(command) => testbed::run(&command),
+        Task::Demo(command) => demo::run(&command),
+        Task::Test(command) => test::run(&command),
+        Task::Codegen(command) => generate::run(&command),
     };
     match done {
         Ok(code) => code,

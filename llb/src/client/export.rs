@@ -1,0 +1,217 @@
+//! What becomes of a build's result.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Engine;
+use super::error::{Error, ErrorKind};
+use crate::proto::moby::buildkit::v1::Exporter;
+use crate::session::{Target, TargetKind};
+
+/// One export of a build's result: an image, an archive, or files.
+///
+/// Local outputs appear under their name only when the whole build has succeeded; a failed build
+/// leaves nothing behind.
+///
+/// ```
+/// use llb::client::Export;
+///
+/// let pushed = Export::image("registry.example/me/model:1")
+///     .push(true)
+///     .config(br#"{"architecture":"amd64","os":"linux","config":{"Cmd":["serve"]}}"#.as_slice())
+///     .annotation("org.opencontainers.image.title", "model");
+/// let archive = Export::oci("model.tar");
+/// let files = Export::local("out");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Export {
+    kind: Kind,
+    output: Option<PathBuf>,
+    attributes: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    /// An image in the daemon's own store: `moby` on Docker engines, `image` elsewhere.
+    Image,
+    Oci,
+    Docker,
+    Tar,
+    Local,
+}
+
+impl Export {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            output: None,
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    fn to(kind: Kind, output: impl Into<PathBuf>) -> Self {
+        Self {
+            output: Some(output.into()),
+            ..Self::new(kind)
+        }
+    }
+
+    /// An image with a name: into the image store of a Docker engine, or for buildkitd into its
+    /// own. Several names are separated by commas.
+    pub fn image(name: impl Into<String>) -> Self {
+        Self::new(Kind::Image).attribute("name", name)
+    }
+
+    /// An image without a name. On a Docker engine it is found by its digest.
+    pub fn unnamed_image() -> Self {
+        Self::new(Kind::Image)
+    }
+
+    /// An image as an OCI archive, in a file.
+    pub fn oci(file: impl Into<PathBuf>) -> Self {
+        Self::to(Kind::Oci, file)
+    }
+
+    /// An image as an archive for `docker load`, in a file.
+    pub fn docker_archive(file: impl Into<PathBuf>) -> Self {
+        Self::to(Kind::Docker, file)
+    }
+
+    /// The files of the result as a tar archive, in a file.
+    pub fn tar(file: impl Into<PathBuf>) -> Self {
+        Self::to(Kind::Tar, file)
+    }
+
+    /// The files of the result, in a directory. What is there stays, unless a file of the result
+    /// has the same name.
+    pub fn local(directory: impl Into<PathBuf>) -> Self {
+        Self::to(Kind::Local, directory)
+    }
+
+    /// Names the image of an archive.
+    #[must_use = "the settings are in the value returned"]
+    pub fn name(self, name: impl Into<String>) -> Self {
+        self.attribute("name", name)
+    }
+
+    /// Whether to push the image to its registry. Images only.
+    #[must_use = "the settings are in the value returned"]
+    pub fn push(self, push: bool) -> Self {
+        self.attribute("push", push.to_string())
+    }
+
+    /// The image config as OCI JSON: what the image runs, its environment, its labels.
+    #[must_use = "the settings are in the value returned"]
+    pub fn config(self, json: impl Into<Vec<u8>>) -> Self {
+        let json = String::from_utf8_lossy(&json.into()).into_owned();
+        self.attribute("containerimage.config", json)
+    }
+
+    /// An annotation of the image manifest.
+    #[must_use = "the settings are in the value returned"]
+    pub fn annotation(self, key: &str, value: impl Into<String>) -> Self {
+        self.attribute(format!("annotation.{key}"), value)
+    }
+
+    /// Any attribute of the exporter, by BuildKit's name: `compression`, `rewrite-timestamp`, ...
+    #[must_use = "the settings are in the value returned"]
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.insert(key.into(), value.into());
+        self
+    }
+
+    /// Where the local output goes.
+    pub fn output(&self) -> Option<&Path> {
+        self.output.as_deref()
+    }
+
+    /// The exporter for a daemon, and the target to serve for it. `position` is that of the export
+    /// in the request.
+    pub(crate) fn resolve(
+        &self,
+        engine: &Engine,
+        position: usize,
+    ) -> Result<(Exporter, Option<Target>), Error> {
+        let (name, target) = match self.kind {
+            Kind::Image if *engine == Engine::BuildKit => ("image", None),
+            Kind::Image => ("moby", None),
+            Kind::Oci => ("oci", Some(TargetKind::File)),
+            Kind::Docker => ("docker", Some(TargetKind::File)),
+            Kind::Tar => ("tar", Some(TargetKind::File)),
+            Kind::Local => ("local", Some(TargetKind::Directory)),
+        };
+        let refuse = |what: &str| {
+            Error::new(
+                ErrorKind::Request,
+                format!("export {} (`{name}`) {what}", position + 1),
+            )
+        };
+        let pushes = self
+            .attributes
+            .get("push")
+            .is_some_and(|push| push != "false");
+        if pushes && self.kind != Kind::Image {
+            return Err(refuse("cannot be pushed").hint("push an `Export::image`"));
+        }
+        if pushes && self.attributes.get("name").is_none_or(String::is_empty) {
+            return Err(refuse("is pushed without a name").hint("name it with `Export::image`"));
+        }
+        if let Some(config) = self.attributes.get("containerimage.config") {
+            if matches!(self.kind, Kind::Tar | Kind::Local) {
+                return Err(refuse("has an image config, but is no image"));
+            }
+            if serde_json::from_str::<serde_json::Value>(config).is_err() {
+                return Err(refuse("has an image config that is not JSON"));
+            }
+        }
+        // Without a target the daemon would wait for ever, so a missing output ends here.
+        let target = match (target, &self.output) {
+            (Some(kind), Some(output)) => Some(Target::new(kind, output)?),
+            (Some(_), None) => return Err(refuse("has no output path")),
+            (None, _) => None,
+        };
+        let exporter = Exporter {
+            r#type: name.to_owned(),
+            attrs: self.attributes.clone(),
+        };
+        Ok((exporter, target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCKER: Engine = Engine::Docker { api_version: None };
+
+    #[test]
+    fn images_go_to_the_store_of_the_engine() {
+        let export = Export::image("me/model");
+        let (exporter, target) = export.resolve(&DOCKER, 0).unwrap();
+        assert_eq!((exporter.r#type.as_str(), target.is_none()), ("moby", true));
+        let (exporter, _) = export.resolve(&Engine::BuildKit, 0).unwrap();
+        assert_eq!(exporter.r#type, "image");
+    }
+
+    #[test]
+    fn exports_that_cannot_work_are_refused() {
+        let home = tempfile::tempdir().unwrap();
+        for (export, part) in [
+            (
+                Export::tar(home.path().join("x")).push(true),
+                "cannot be pushed",
+            ),
+            (Export::unnamed_image().push(true), "without a name"),
+            (Export::image("a").config("{"), "not JSON"),
+            (Export::local(home.path()).config("{}"), "no image"),
+            (Export::tar(home.path()), "is a directory"),
+            (
+                Export::oci(home.path().join("no/such/dir.tar")),
+                "parent directory",
+            ),
+        ] {
+            let error = export.resolve(&Engine::BuildKit, 0).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

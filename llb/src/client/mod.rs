@@ -1,0 +1,93 @@
+//! A client of BuildKit daemons: buildkitd, and the BuildKit inside Docker engines.
+//!
+//! [`Client::discover`] or [`Client::connect`] give a connection; [`Client::solve`] runs one build
+//! ([`Solve`]) with everything it needs from this machine (directories, secrets, logins) and brings
+//! back what it exports ([`Export`]). Progress goes to any [`Progress`](crate::progress::Progress).
+//!
+//! ```no_run
+//! use llb::client::{Client, Entitlement, Export, Secret, Solve};
+//! use llb::progress::Plain;
+//!
+//! # async fn build(definition: llb::proto::pb::Definition) -> Result<(), llb::client::Error> {
+//! let client = Client::discover().await?;
+//! let outcome = client
+//!     .solve(
+//!         Solve::definition(definition)
+//!             .local("context", "./model")
+//!             .secret("token", Secret::env("TOKEN"))
+//!             .allow(Entitlement::NetworkHost)
+//!             .export(Export::image("me/model").push(true)),
+//!         &mut Plain::new(std::io::stderr()),
+//!     )
+//!     .await?;
+//! println!("{}", outcome.image_digest().unwrap_or("no image"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Invariant.** The client sends definitions; it cannot build graphs. Of a state it knows only how it is marshalled.
+
+mod address;
+mod ask;
+mod capability;
+mod connect;
+mod discover;
+mod drive;
+mod error;
+mod export;
+mod failure;
+mod info;
+mod outcome;
+mod resolve;
+mod solve;
+mod transport;
+
+pub use address::Address;
+pub use capability::Capabilities;
+pub use error::{Error, ErrorKind};
+pub use export::Export;
+pub use failure::{FailedStep, SourceExcerpt};
+pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
+pub use outcome::Outcome;
+pub use resolve::ResolvedImage;
+pub use solve::{CacheOption, Entitlement, Solve};
+
+pub use crate::session::{LocalDirectory, Login, Secret};
+
+use tonic::transport::Channel;
+
+pub(crate) type ControlClient =
+    crate::proto::moby::buildkit::v1::control_client::ControlClient<Channel>;
+
+/// A connection to a daemon. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: Channel,
+    address: Address,
+    engine: Engine,
+}
+
+/// What a daemon is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Engine {
+    /// buildkitd.
+    BuildKit,
+    /// The BuildKit inside a Docker engine.
+    Docker {
+        /// The engine's API version, as major and minor.
+        api_version: Option<(u32, u32)>,
+    },
+}
+
+impl Client {
+    /// Where the daemon listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What the daemon is.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}

@@ -1,0 +1,345 @@
+//! What to build, and with what of this machine.
+
+use std::collections::BTreeMap;
+
+use prost::Message as _;
+
+use super::error::{Error, ErrorKind};
+use super::export::Export;
+use crate::proto::pb;
+use crate::session::{LocalDirectory, Login, Secret, random_id};
+use crate::{Definition, MarshalOptions, State};
+
+/// One build: a definition or a frontend, and everything it is given.
+///
+/// ```
+/// use llb::client::{Export, Secret, Solve};
+///
+/// let build = Solve::frontend("dockerfile.v0")
+///     .attribute("filename", "Dockerfile")
+///     .local("context", ".")
+///     .local("dockerfile", ".")
+///     .secret("token", Secret::bytes("..."))
+///     .export(Export::image("me/model"));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Solve {
+    pub(crate) definition: Option<pb::Definition>,
+    pub(crate) problem: Option<String>,
+    pub(crate) frontend: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) inputs: BTreeMap<String, pb::Definition>,
+    pub(crate) directories: BTreeMap<String, LocalDirectory>,
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) logins: BTreeMap<String, Login>,
+    pub(crate) exports: Vec<Export>,
+    pub(crate) entitlements: Vec<Entitlement>,
+    pub(crate) cache_to: Vec<CacheOption>,
+    pub(crate) cache_from: Vec<CacheOption>,
+    pub(crate) no_cache: bool,
+    pub(crate) session_key: Option<String>,
+}
+
+/// A privilege of a build that has to be allowed.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Entitlement {
+    /// Steps may use the network of the host.
+    NetworkHost,
+    /// Steps may be privileged.
+    SecurityInsecure,
+    /// Steps may use devices.
+    Device,
+}
+
+/// Where a build cache is kept.
+///
+/// ```
+/// use llb::client::CacheOption;
+///
+/// let cache = CacheOption::registry("registry.example/me/cache").attribute("mode", "max");
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CacheOption {
+    pub(crate) kind: String,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+impl Entitlement {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NetworkHost => "network.host",
+            Self::SecurityInsecure => "security.insecure",
+            Self::Device => "device",
+        }
+    }
+}
+
+impl CacheOption {
+    /// A cache of any kind the daemon knows: `inline`, `gha`, `s3`, ...
+    pub fn new(kind: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// A cache in a registry.
+    pub fn registry(reference: impl Into<String>) -> Self {
+        Self::new("registry").attribute("ref", reference)
+    }
+
+    /// An attribute of the cache, by BuildKit's name.
+    #[must_use = "the settings are in the value returned"]
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.insert(key.into(), value.into());
+        self
+    }
+}
+
+/// # What to build
+impl Solve {
+    /// Builds a state.
+    ///
+    /// The graph is marshalled here, with a unique id for its local sources unless the options have one: two builds
+    /// that run at once never share a folder by its name. What a folder contains decides about the cache, so that
+    /// costs none.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the graph.
+    pub fn state(state: &State, options: &MarshalOptions) -> Result<Self, crate::Error> {
+        let mut options = options.clone();
+        if options.constraints.local_unique_id.is_none() {
+            options.constraints.local_unique_id = random_id().ok();
+        }
+        Ok(Self::definition(state.marshal(&options)?))
+    }
+
+    /// Builds a graph.
+    pub fn definition(definition: impl Into<pb::Definition>) -> Self {
+        Self {
+            definition: Some(definition.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Builds a graph in its wire form. What is no definition is refused by the solve.
+    pub fn definition_bytes(bytes: &[u8]) -> Self {
+        match pb::Definition::decode(bytes) {
+            Ok(definition) => Self::definition(definition),
+            Err(error) => Self {
+                problem: Some(format!("the definition cannot be decoded: {error}")),
+                ..Self::default()
+            },
+        }
+    }
+
+    /// Builds with a frontend of the daemon: `dockerfile.v0`, or `gateway.v0` with the attribute
+    /// `source` for one from an image.
+    pub fn frontend(name: impl Into<String>) -> Self {
+        Self {
+            frontend: name.into(),
+            ..Self::default()
+        }
+    }
+
+    /// An attribute for the frontend.
+    #[must_use = "the settings are in the value returned"]
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.insert(key.into(), value.into());
+        self
+    }
+
+    /// A graph for the frontend, by the name it asks for.
+    #[must_use = "the settings are in the value returned"]
+    pub fn input(mut self, name: impl Into<String>, definition: impl Into<pb::Definition>) -> Self {
+        self.inputs.insert(name.into(), definition.into());
+        self
+    }
+
+    /// Runs every step again, whatever the cache holds.
+    #[must_use = "the settings are in the value returned"]
+    pub fn no_cache(mut self) -> Self {
+        self.no_cache = true;
+        self
+    }
+}
+
+/// # What it is given
+impl Solve {
+    /// A directory of this machine, by the name the graph has for it (`local://name`). Give a path,
+    /// or a [`LocalDirectory`] with patterns.
+    #[must_use = "the settings are in the value returned"]
+    pub fn local(mut self, name: impl Into<String>, directory: impl Into<LocalDirectory>) -> Self {
+        self.directories.insert(name.into(), directory.into());
+        self
+    }
+
+    /// A secret, by the id the graph has for it.
+    #[must_use = "the settings are in the value returned"]
+    pub fn secret(mut self, id: impl Into<String>, secret: Secret) -> Self {
+        self.secrets.insert(id.into(), secret);
+        self
+    }
+
+    /// The login of a registry, before those of the Docker configuration. The host is as in image
+    /// names: `docker.io`, `registry.example:5000`.
+    #[must_use = "the settings are in the value returned"]
+    pub fn login(mut self, host: impl Into<String>, login: Login) -> Self {
+        self.logins.insert(host.into(), login);
+        self
+    }
+
+    /// Allows a privilege.
+    #[must_use = "the settings are in the value returned"]
+    pub fn allow(mut self, entitlement: Entitlement) -> Self {
+        if !self.entitlements.contains(&entitlement) {
+            self.entitlements.push(entitlement);
+        }
+        self
+    }
+
+    /// Names the cache of local directories on the daemon. Builds with the same key send only what
+    /// changed since the last one. By default it is made of the directories' names and paths.
+    #[must_use = "the settings are in the value returned"]
+    pub fn session_key(mut self, key: impl Into<String>) -> Self {
+        self.session_key = Some(key.into());
+        self
+    }
+}
+
+/// # What becomes of it
+impl Solve {
+    /// Exports the result. Several exports are allowed; without any, the build only fills the
+    /// cache.
+    #[must_use = "the settings are in the value returned"]
+    pub fn export(mut self, export: Export) -> Self {
+        self.exports.push(export);
+        self
+    }
+
+    /// Writes a cache.
+    #[must_use = "the settings are in the value returned"]
+    pub fn cache_to(mut self, cache: CacheOption) -> Self {
+        self.cache_to.push(cache);
+        self
+    }
+
+    /// Reads a cache.
+    #[must_use = "the settings are in the value returned"]
+    pub fn cache_from(mut self, cache: CacheOption) -> Self {
+        self.cache_from.push(cache);
+        self
+    }
+
+    /// Contradictions that can be seen without the daemon.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |what: String| Err(Error::new(ErrorKind::Request, what));
+        if let Some(problem) = &self.problem {
+            return refuse(problem.clone());
+        }
+        match (&self.definition, self.frontend.is_empty()) {
+            (Some(_), false) => {
+                return refuse("a build has a definition or a frontend, not both".to_owned());
+            }
+            (Some(definition), true) => {
+                // Without ops the daemon would wait for a gateway client, for ever.
+                if definition.def.is_empty() {
+                    let error = Error::new(ErrorKind::Request, "the definition is empty (scratch)");
+                    return Err(error.hint("add at least one op, such as a file or directory"));
+                }
+                self.check_locals(definition)?;
+            }
+            (None, true) => return refuse("a build needs a definition or a frontend".to_owned()),
+            (None, false) => {}
+        }
+        for (cache, field) in [(&self.cache_to, "dest"), (&self.cache_from, "src")] {
+            if cache.iter().any(|cache| cache.kind == "local") {
+                return refuse(format!(
+                    "caches of kind `local` (`{field}`) are not supported yet, use `registry`"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every `local://name` of a graph needs its directory; a typing error shows here, not as a
+    /// puzzle in mid-build.
+    fn check_locals(&self, definition: &pb::Definition) -> Result<(), Error> {
+        for op in &definition.def {
+            let Ok(op) = pb::Op::decode(op.as_ref()) else {
+                continue;
+            };
+            if let Some(pb::op::Op::Source(source)) = op.op
+                && let Some(name) = source.identifier.strip_prefix("local://")
+                && !self.directories.contains_key(name)
+            {
+                let given: Vec<_> = self.directories.keys().map(String::as_str).collect();
+                return Err(Error::new(
+                    ErrorKind::Request,
+                    format!(
+                        "the graph reads local directory `{name}`, given are: {}",
+                        if given.is_empty() {
+                            "none".to_owned()
+                        } else {
+                            given.join(", ")
+                        }
+                    ),
+                )
+                .hint(format!("add `.local(\"{name}\", path)` to the build")));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads_local(name: &str) -> pb::Definition {
+        let op = pb::Op {
+            op: Some(pb::op::Op::Source(pb::SourceOp {
+                identifier: format!("local://{name}"),
+                ..pb::SourceOp::default()
+            })),
+            ..pb::Op::default()
+        };
+        pb::Definition {
+            def: vec![op.encode_to_vec().into()],
+            ..pb::Definition::default()
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused_before_the_build() {
+        let both = Solve {
+            frontend: "dockerfile.v0".into(),
+            ..Solve::definition(reads_local("a"))
+        };
+        for (solve, part) in [
+            (both, "not both"),
+            (Solve::definition_bytes(b"\xff"), "cannot be decoded"),
+            (
+                Solve::definition(reads_local("context")).local("src", "."),
+                "`context`, given are: src",
+            ),
+            (Solve::definition(pb::Definition::default()), "empty"),
+            (
+                Solve::frontend("x").cache_to(CacheOption::new("local")),
+                "not supported yet",
+            ),
+        ] {
+            let error = solve.check().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Request);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}
+
+impl From<Definition> for pb::Definition {
+    fn from(definition: Definition) -> Self {
+        Self::decode(&*definition.to_bytes()).expect("a definition's own bytes can be decoded")
+    }
+}

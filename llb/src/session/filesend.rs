@@ -1,0 +1,152 @@
+//! Receives exports: `FileSend.DiffCopy`.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::rt::Executor as _;
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::directory::TreeReceiver;
+use super::executor::Spawner;
+use super::target::{Received, Target, TargetKind};
+use super::{Problem, Services};
+use crate::proto::fsutil::types::Packet;
+use crate::proto::fsutil::types::packet::PacketType;
+use crate::proto::moby::filesync::v1::BytesMessage;
+
+/// Messages that may wait for the disk. They are at most 3 MiB each.
+const QUEUE: usize = 8;
+/// Answers that may wait for the connection.
+const ANSWERS: usize = 128;
+
+type Answers = mpsc::Sender<Result<Bytes, Status>>;
+
+/// Serves one export.
+///
+/// The work is a task of the session, not of the answer's stream: the daemon resets the call as soon
+/// as it has sent the last packet of a tree, which drops the answer while packets wait to be read.
+pub(crate) fn diff_copy(
+    services: Arc<Services>,
+    spawner: &Spawner,
+    request: Request<Streaming<Bytes>>,
+) -> Result<Response<ReceiverStream<Result<Bytes, Status>>>, Status> {
+    let exporter = exporter(request.metadata());
+    if services.targets.get(exporter).is_none() {
+        return Err(Status::not_found(format!(
+            "exporter {exporter} has no target on this client"
+        )));
+    }
+    let mut incoming = request.into_inner();
+    let (answers, receiver) = mpsc::channel(ANSWERS);
+    let receiving = services.targets.begin();
+    let work = async move {
+        let (messages, queue) = mpsc::channel(QUEUE);
+        let worker = {
+            let (services, answers) = (Arc::clone(&services), answers.clone());
+            let tracker = services.workers.clone();
+            tracker.spawn_blocking(move || {
+                let _receiving = receiving;
+                let target = services.targets.get(exporter);
+                target.map_or(Ok(()), |target| match target.kind {
+                    TargetKind::File => receive_file(target, queue),
+                    TargetKind::Directory => receive_tree(target, queue, &answers),
+                })
+            })
+        };
+        loop {
+            let next = incoming.message().await;
+            let end = !matches!(next, Ok(Some(_)));
+            let Ok(message) = next else { break };
+            // The queue closes early when a tree is whole or cannot be written.
+            if messages.send(message).await.is_err() || end {
+                break;
+            }
+        }
+        drop(messages);
+        let failure = match worker.await {
+            Ok(Ok(())) => return,
+            Ok(Err(problem)) => problem,
+            Err(_) => Problem::Export("the export could not be received".to_owned()),
+        };
+        let status = Status::aborted(failure.message());
+        services.problems.report(failure);
+        drop(answers.send(Err(status)).await);
+    };
+    spawner.execute(work);
+    Ok(Response::new(ReceiverStream::new(receiver)))
+}
+
+/// Position of the exporter in the request; old daemons do not tell and have only one.
+fn exporter(metadata: &MetadataMap) -> usize {
+    metadata
+        .get("buildkit-attachable-exporter-id")
+        .and_then(|id| id.to_str().ok()?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Writes byte messages into a file. `None` in the queue marks the end; without it the stream broke
+/// off, and half a file is not kept.
+fn receive_file(target: &Target, mut queue: mpsc::Receiver<Option<Bytes>>) -> Result<(), Problem> {
+    let staging = target.stage()?;
+    let problem = |error: io::Error| target.problem(&error);
+    let mut file = File::create_new(staging.path()).map_err(problem)?;
+    while let Some(message) = queue.blocking_recv() {
+        let Some(message) = message else {
+            return target.keep(Received {
+                staging,
+                directories: Vec::new(),
+            });
+        };
+        let message = BytesMessage::decode(message).map_err(|error| problem(error.into()))?;
+        file.write_all(&message.data).map_err(problem)?;
+    }
+    Ok(())
+}
+
+/// Writes packets into a tree. It is whole when the daemon has sent the last packet, however the
+/// stream ends after that.
+fn receive_tree(
+    target: &Target,
+    mut queue: mpsc::Receiver<Option<Bytes>>,
+    answers: &Answers,
+) -> Result<(), Problem> {
+    let staging = target.stage()?;
+    let problem = |error: io::Error| target.problem(&error);
+    let mut receiver = TreeReceiver::new(staging.path()).map_err(problem)?;
+    // A stream that broke off is noticed at the queue.
+    let send = |packet: &Packet| {
+        let bytes = Bytes::from(packet.encode_to_vec());
+        drop(answers.blocking_send(Ok(bytes)));
+    };
+    while let Some(Some(message)) = queue.blocking_recv() {
+        let packet = Packet::decode(message).map_err(|error| problem(error.into()))?;
+        match receiver.handle(packet) {
+            Ok(Some(answer)) => send(&answer),
+            Ok(None) => {}
+            Err(error) => {
+                let problem = problem(error);
+                let packet = Packet {
+                    r#type: PacketType::PacketErr.into(),
+                    data: Bytes::from(problem.message().to_owned()),
+                    ..Packet::default()
+                };
+                send(&packet);
+                return Err(problem);
+            }
+        }
+        if receiver.is_finished() {
+            let directories = receiver.into_directories();
+            return target.keep(Received {
+                staging,
+                directories,
+            });
+        }
+    }
+    Ok(())
+}

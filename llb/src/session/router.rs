@@ -1,0 +1,102 @@
+//! Which call goes where.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::http;
+use tonic::body::Body;
+use tonic::server::Grpc;
+use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
+use tower::service_fn;
+
+use super::executor::Spawner;
+use super::raw::RawCodec;
+use super::{Services, credential, filesend, filesync, secret};
+use crate::proto::fsutil::types::Packet;
+use crate::proto::grpc::health::v1::health_check_response::ServingStatus;
+use crate::proto::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
+use crate::proto::moby::buildkit::secrets::v1::GetSecretRequest;
+use crate::proto::moby::filesync::v1::CredentialsRequest;
+
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const FILE_SYNC: &str = "/moby.filesync.v1.FileSync/DiffCopy";
+const FILE_SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
+const GET_SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
+const CREDENTIALS: &str = "/moby.filesync.v1.Auth/Credentials";
+
+/// Largest message taken, in bytes.
+const LARGEST_MESSAGE: usize = 64 << 20;
+
+/// The methods to announce. Those of exports and directories only if there are any: announced
+/// without one, the daemon would call them and get an error it cannot explain.
+pub(crate) fn methods(services: &Services) -> Vec<&'static str> {
+    let mut methods = vec![HEALTH, GET_SECRET, CREDENTIALS];
+    if !services.directories.is_empty() {
+        methods.push(FILE_SYNC);
+    }
+    if !services.targets.is_empty() {
+        methods.push(FILE_SEND);
+    }
+    methods
+}
+
+/// Answers one call.
+pub(crate) async fn route(
+    services: Arc<Services>,
+    spawner: Spawner,
+    request: http::Request<Incoming>,
+) -> http::Response<Body> {
+    let request = request.map(Body::new);
+    match request.uri().path() {
+        HEALTH => {
+            let service = service_fn(|_: Request<HealthCheckRequest>| async {
+                Ok::<_, Status>(Response::new(HealthCheckResponse {
+                    status: ServingStatus::Serving.into(),
+                }))
+            });
+            prost().unary(service, request).await
+        }
+        FILE_SYNC => {
+            let service = service_fn(move |request: Request<Streaming<Packet>>| {
+                std::future::ready(filesync::diff_copy(&services, request))
+            });
+            prost().streaming(service, request).await
+        }
+        FILE_SEND => {
+            let service = service_fn(move |request| {
+                let answer = filesend::diff_copy(Arc::clone(&services), &spawner, request);
+                std::future::ready(answer)
+            });
+            Grpc::new(RawCodec)
+                .apply_max_message_size_config(Some(LARGEST_MESSAGE), None)
+                .streaming(service, request)
+                .await
+        }
+        GET_SECRET => {
+            let service = service_fn(move |request: Request<GetSecretRequest>| {
+                std::future::ready(secret::get(&services, &request.into_inner().id))
+            });
+            prost().unary(service, request).await
+        }
+        CREDENTIALS => {
+            let service = service_fn(move |request: Request<CredentialsRequest>| {
+                credential::credentials(Arc::clone(&services), request.into_inner().host)
+            });
+            prost().unary(service, request).await
+        }
+        path => {
+            let status =
+                Status::unimplemented(format!("method {path} is not served by this client"));
+            status.into_http()
+        }
+    }
+}
+
+fn prost<Encode, Decode>() -> Grpc<ProstCodec<Encode, Decode>>
+where
+    Encode: prost::Message + Send + 'static,
+    Decode: prost::Message + Default + Send + 'static,
+{
+    Grpc::new(ProstCodec::default()).apply_max_message_size_config(Some(LARGEST_MESSAGE), None)
+}
