@@ -1,7 +1,6 @@
 //! What a daemon can do, asked before a build relies on it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -105,7 +104,7 @@ impl Client {
             }
         };
         let mut ignore = |_: &_| {};
-        let mut running = pin!(job.run(self, &mut ignore, asking));
+        let mut running = Box::pin(job.run(self, &mut ignore, asking));
         let ended = timeout(TIMEOUT, &mut running).await;
         let pong = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (pong, ended) {
