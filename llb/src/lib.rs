@@ -1,9 +1,68 @@
-//! LLB graphs.
+#![doc = include_str!("../README.md")]
 
 #[cfg(feature = "client")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
 pub mod client;
+mod constraints;
+mod definition;
+mod error;
+pub mod exec;
+pub mod file;
+mod graph;
+mod inspect;
+mod metadata;
+mod op;
 #[cfg(feature = "client")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
 pub mod progress;
 pub mod proto;
 #[cfg(feature = "client")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
 pub mod session;
+mod source;
+mod sourcemap;
+mod state;
+pub mod value;
+mod wire;
+
+pub use constraints::{Constrain, Constraints};
+pub use definition::{Definition, DefinitionOp, MarshalOptions, OpDigest, SourceInfo};
+pub use error::{Error, ErrorKind, Problem};
+pub use exec::{
+    Exec, Mount, RunMount, Secret, Ssh, args, bind, cache, device, secret, sh, shlex, ssh, tmpfs,
+};
+pub use file::{BoundActions, CopySource, FileActions};
+pub use metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
+pub use op::exec::{ContentCache, ProxyEnv, Sharing};
+pub use source::{
+    Differ, Git, Http, HttpSignature, Image, ImageBlob, Local, OciLayout, OciLayoutBlob,
+    ResolveMode, Source, git, http, image, local, oci_layout,
+};
+pub use sourcemap::{Position, Range, SourceLocation, SourceMap};
+pub use state::context::{Environment, Network, Security, Ulimit};
+pub use state::{
+    Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Merge, Passthrough, State, diff, merge,
+    scratch,
+};
+
+/// What most programs need: `use llb::prelude::*`.
+pub mod prelude {
+    pub use crate::exec::{args, bind, cache, device, secret, sh, shlex, ssh, tmpfs};
+    pub use crate::file::{copy, mkdir, mkfile, rm, symlink};
+    pub use crate::{
+        Constrain, Definition, Fork, Image, MarshalOptions, Network, Sharing, State, diff, git,
+        http, image, local, merge, oci_layout, scratch,
+    };
+}

@@ -97,3 +97,12 @@ pub(crate) fn run(workspace: &Path, check: bool) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_code_is_what_the_protos_say() {
+        let workspace = crate::command::workspace().unwrap();
+        super::run(&workspace, true).unwrap();
+    }
+}

@@ -1,60 +1,55 @@
-//! Tasks of the workspace: `cargo xtask <task>`.
+//! Tasks of this workspace, started as `cargo xtask TASK`.
+//!
+//! Every task is a module with a clap command; this file only dispatches.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 #[cfg(feature = "codegen")]
 mod codegen;
+mod command;
+mod demo;
+mod generate;
+mod test;
+mod testbed;
 
-use std::path::Path;
-use std::process::ExitCode;
+/// Tasks of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
 
-use anyhow::{Context, Result, bail};
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// A private BuildKit (two Docker engines) and registry under `target/testbed`
+    Testbed(testbed::Command),
+    /// From a cog.yaml to the answer of a running model
+    Demo(demo::Command),
+    /// Everything that must hold before a change lands; CI runs this
+    Test(test::Command),
+    /// The Rust code of the wire messages, from `llb/proto`
+    Codegen(generate::Command),
+}
 
-#[expect(clippy::print_stderr, reason = "the error of a command line tool")]
+#[expect(clippy::print_stderr, reason = "stderr is where a task reports to")]
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match Arguments::parse().task {
+        Task::Testbed(command) => testbed::run(&command),
+        Task::Demo(command) => demo::run(&command),
+        Task::Test(command) => test::run(&command),
+        Task::Codegen(command) => generate::run(&command),
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
             ExitCode::FAILURE
         }
-    }
-}
-
-fn run() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
-        Some("codegen") => codegen_task(&arguments[1..]),
-        _ => bail!("usage: cargo xtask codegen [--check]"),
-    }
-}
-
-/// Runs the code generator, in a build of this program that has it.
-///
-/// The protobuf compiler is a feature because it doubles the build time of every other task.
-fn codegen_task(arguments: &[String]) -> Result<()> {
-    #[cfg(feature = "codegen")]
-    {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask is not inside the workspace")?;
-        codegen::run(
-            workspace,
-            arguments.iter().any(|argument| argument == "--check"),
-        )
-    }
-    #[cfg(not(feature = "codegen"))]
-    {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        let status =
-            std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-                .args(["run", "--quiet", "--features", "codegen", "--manifest-path"])
-                .arg(manifest)
-                .args(["--", "codegen"])
-                .args(arguments)
-                .status()
-                .context("cannot start cargo")?;
-        if !status.success() {
-            bail!("codegen failed");
-        }
-        Ok(())
     }
 }

@@ -25,9 +25,10 @@
 //! # }
 //! ```
 //!
-//! **Invariant.** The client sends definitions; it cannot build graphs. Nothing here knows states.
+//! **Invariant.** The client sends definitions; it cannot build graphs. Of a state it knows only how it is marshalled.
 
 mod address;
+mod ask;
 mod capability;
 mod connect;
 mod discover;
@@ -37,6 +38,7 @@ mod export;
 mod failure;
 mod info;
 mod outcome;
+mod resolve;
 mod solve;
 mod transport;
 
@@ -47,6 +49,7 @@ pub use export::Export;
 pub use failure::{FailedStep, SourceExcerpt};
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
+pub use resolve::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
 pub use crate::session::{LocalDirectory, Login, Secret};

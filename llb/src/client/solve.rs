@@ -7,7 +7,8 @@ use prost::Message as _;
 use super::error::{Error, ErrorKind};
 use super::export::Export;
 use crate::proto::pb;
-use crate::session::{LocalDirectory, Login, Secret};
+use crate::session::{LocalDirectory, Login, Secret, random_id};
+use crate::{Definition, MarshalOptions, State};
 
 /// One build: a definition or a frontend, and everything it is given.
 ///
@@ -98,6 +99,23 @@ impl CacheOption {
 
 /// # What to build
 impl Solve {
+    /// Builds a state.
+    ///
+    /// The graph is marshalled here, with a unique id for its local sources unless the options have one: two builds
+    /// that run at once never share a folder by its name. What a folder contains decides about the cache, so that
+    /// costs none.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the graph.
+    pub fn state(state: &State, options: &MarshalOptions) -> Result<Self, crate::Error> {
+        let mut options = options.clone();
+        if options.constraints.local_unique_id.is_none() {
+            options.constraints.local_unique_id = random_id().ok();
+        }
+        Ok(Self::definition(state.marshal(&options)?))
+    }
+
     /// Builds a graph.
     pub fn definition(definition: impl Into<pb::Definition>) -> Self {
         Self {
@@ -317,5 +335,11 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Request);
             assert!(error.to_string().contains(part), "{error}");
         }
+    }
+}
+
+impl From<Definition> for pb::Definition {
+    fn from(definition: Definition) -> Self {
+        Self::decode(&*definition.to_bytes()).expect("a definition's own bytes can be decoded")
     }
 }

@@ -1,0 +1,154 @@
+//! Measures one shape at one size and prints one JSON object.
+//!
+//! `cargo run --release -p llb-benches --bin shapes -- --shape chain --n 1000 --iters 30`
+//!
+//! Times are wall-clock nanoseconds. `fresh` is a graph built and marshalled from nothing; `sha256_floor` is SHA-256
+//! alone over the same op bytes in the same run, which no implementation can go below.
+
+use std::alloc::System;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::time::Instant;
+
+use clap::Parser;
+use llb_benches::{Shape, options};
+use serde_json::{Map, Value, json};
+use sha2::Digest as _;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Which graph: chain, fan, ladder, files or pyimg
+    #[arg(long)]
+    shape: Shape,
+    /// Its size
+    #[arg(long)]
+    n: usize,
+    /// How often each measurement is taken
+    #[arg(long, default_value_t = 30)]
+    iters: usize,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Arguments { shape, n, iters } = Arguments::parse();
+    let options = options();
+    let state = shape.build(n);
+    let definition = state.marshal(&options)?;
+    let vertices = definition.ops().len();
+    let op_bytes: usize = definition.ops().iter().map(|op| op.bytes().len()).sum();
+    let head = definition
+        .head()
+        .map(|head| head.to_string())
+        .unwrap_or_default();
+    if let Some(expected) = shape.head(n)
+        && head != format!("sha256:{expected}")
+    {
+        return Err(
+            format!("the head is {head}, but the Go client gives sha256:{expected}").into(),
+        );
+    }
+
+    let mut report = Map::new();
+    report.insert("shape".into(), json!(shape.to_string()));
+    report.insert("n".into(), json!(n));
+    report.insert("vertices".into(), json!(vertices));
+    report.insert("op_bytes".into(), json!(op_bytes));
+    report.insert(
+        "definition_bytes".into(),
+        json!(definition.to_bytes().len()),
+    );
+    report.insert("head".into(), json!(head));
+
+    let mut bench = Bench {
+        iters,
+        vertices,
+        report: &mut report,
+    };
+    bench.measure("build_only", || (), |()| shape.build(n));
+    bench.measure(
+        "marshal",
+        || shape.build(n),
+        |state| {
+            let definition = state.marshal(&options);
+            (state, definition)
+        },
+    );
+    bench.measure(
+        "fresh",
+        || (),
+        |()| {
+            let state = shape.build(n);
+            let definition = state.marshal(&options);
+            (state, definition)
+        },
+    );
+    bench.measure("remarshal", || (), |()| state.marshal(&options));
+    let mut appended = 0;
+    bench.measure(
+        "append_one",
+        || (),
+        |()| {
+            appended += 1;
+            Shape::append(&state, appended).marshal(&options)
+        },
+    );
+    bench.measure("to_bytes", || (), |()| definition.to_bytes());
+    bench.measure("text_print", || (), |()| definition.to_text());
+    bench.measure("drop", || shape.build(n), drop);
+    bench.measure(
+        "sha256_floor",
+        || (),
+        |()| {
+            for op in definition.ops() {
+                black_box(sha2::Sha256::digest(black_box(op.bytes())));
+            }
+        },
+    );
+    writeln!(std::io::stdout(), "{}", Value::Object(report))?;
+    Ok(())
+}
+
+struct Bench<'a> {
+    iters: usize,
+    vertices: usize,
+    report: &'a mut Map<String, Value>,
+}
+
+impl Bench<'_> {
+    /// Times `run` on what `prepare` makes; making it and dropping the result are outside the time.
+    fn measure<P, R>(
+        &mut self,
+        name: &str,
+        mut prepare: impl FnMut() -> P,
+        mut run: impl FnMut(P) -> R,
+    ) {
+        black_box(run(prepare()));
+        let mut times = Vec::with_capacity(self.iters);
+        let mut allocs = 0;
+        let mut alloc_bytes = 0;
+        for _ in 0..self.iters.max(1) {
+            let prepared = prepare();
+            let region = Region::new(ALLOCATOR);
+            let start = Instant::now();
+            let result = black_box(run(prepared));
+            times.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            let change = region.change();
+            allocs = change.allocations + change.reallocations;
+            alloc_bytes = change.bytes_allocated;
+            drop(result);
+        }
+        times.sort_unstable();
+        let median = times[times.len() / 2];
+        let value = json!({
+            "median_ns": median,
+            "min_ns": times[0],
+            "median_ns_per_vertex": median / self.vertices.max(1) as u64,
+            "allocs": allocs,
+            "alloc_bytes": alloc_bytes,
+        });
+        self.report.insert(name.into(), value);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a reference leads to right now.
+
+use super::Client;
+use super::error::{Error, ErrorKind};
+use crate::proto::moby::buildkit::v1::frontend::ResolveImageConfigRequest;
+use crate::proto::pb;
+use crate::source::ResolveMode;
+use crate::value::{ImageRef, Platform};
+
+/// An image that a daemon has looked up; made by [`Client::resolve_image`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResolvedImage {
+    /// The reference, normalized.
+    pub reference: String,
+    /// The digest of its manifest, or of its index: `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+    /// Its config for the platform, as JSON; [`State::with_image_config`](crate::State::with_image_config) takes it.
+    pub config: Vec<u8>,
+}
+
+impl Client {
+    /// Looks up an image for a platform: its digest and its config. Nothing but the config is fetched.
+    ///
+    /// Logins are those of the Docker config.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use llb::client::Client;
+    /// use llb::prelude::*;
+    /// use llb::value::Platform;
+    ///
+    /// let client = Client::discover().await?;
+    /// let found = client.resolve_image("debian", &Platform::LINUX_AMD64, llb::ResolveMode::Default).await?;
+    /// let base = image(format!("{}@{}", found.reference, found.digest)).with_image_config(&found.config)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn resolve_image(
+        &self,
+        reference: &str,
+        platform: &Platform,
+        mode: ResolveMode,
+    ) -> Result<ResolvedImage, Error> {
+        let reference = ImageRef::parse(reference).map_err(|error| {
+            Error::new(ErrorKind::Request, format!("image {reference:?}: {error}"))
+        })?;
+        let reference = reference.as_str();
+        let message = ResolveImageConfigRequest {
+            r#ref: reference.to_owned(),
+            platform: Some(pb::Platform {
+                architecture: platform.architecture.to_string(),
+                os: platform.os.to_string(),
+                variant: platform.variant.to_string(),
+                os_version: platform.os_version.to_string(),
+                os_features: platform
+                    .os_features
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+            }),
+            resolve_mode: match mode {
+                ResolveMode::Default => "default",
+                ResolveMode::ForcePull => "pull",
+                ResolveMode::PreferLocal => "local",
+            }
+            .to_owned(),
+            log_name: format!("resolve image config for {reference}"),
+            ..ResolveImageConfigRequest::default()
+        };
+        let what = format!("looking up image {reference:?} for {platform}");
+        let found = self.ask(&what, async |mut bridge| {
+            let request = bridge.request(message)?;
+            Ok(bridge
+                .calls
+                .resolve_image_config(request)
+                .await?
+                .into_inner())
+        });
+        let found = found.await?;
+        Ok(ResolvedImage {
+            reference: if found.r#ref.is_empty() {
+                reference.to_owned()
+            } else {
+                found.r#ref
+            },
+            digest: found.digest,
+            config: found.config.to_vec(),
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! What every op can be told besides what it does: platform, worker filters, metadata, place in a source file.
+
+use crate::metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
+use crate::sourcemap::SourceLocation;
+use crate::value::platform::Platform;
+
+/// Options that every op takes; [`Constrain`] sets them.
+#[derive(Clone, Debug, Default)]
+pub struct Constraints {
+    pub(crate) platform: Option<Platform>,
+    pub(crate) filters: Vec<String>,
+    pub(crate) metadata: OpMetadata,
+    pub(crate) local_unique_id: Option<String>,
+    pub(crate) locations: Vec<SourceLocation>,
+}
+
+/// Setters of the options that every source, exec, file op, merge and diff takes.
+///
+/// None but [`platform`](Self::platform), [`require`](Self::require) and, for local sources,
+/// [`local_unique_id`](Self::local_unique_id) enters an op's digest.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let state = image("alpine").run(sh("make").name("compile").ignore_cache());
+/// let definition = state.marshal(&MarshalOptions::linux_amd64())?;
+/// let metadata = definition.metadata(definition.head()).unwrap();
+/// assert!(metadata.ignore_cache);
+/// assert_eq!(metadata.description["llb.customname"], "compile");
+/// # Ok::<(), llb::Error>(())
+/// ```
+pub trait Constrain: Sized {
+    /// The options to change.
+    fn constraints_mut(&mut self) -> &mut Constraints;
+
+    /// The platform of this op, written as given. File ops, merges and diffs have none and ignore it.
+    #[must_use = "this returns the changed op"]
+    fn platform(mut self, platform: Platform) -> Self {
+        self.constraints_mut().platform = Some(platform);
+        self
+    }
+
+    /// A filter that the worker of this op must match.
+    #[must_use = "this returns the changed op"]
+    fn require(mut self, filter: impl Into<String>) -> Self {
+        self.constraints_mut().filters.push(filter.into());
+        self
+    }
+
+    /// Runs the op even when its result is cached.
+    #[must_use = "this returns the changed op"]
+    fn ignore_cache(mut self) -> Self {
+        self.constraints_mut().metadata.ignore_cache = true;
+        self
+    }
+
+    /// The name that progress shows (`llb.customname`).
+    #[must_use = "this returns the changed op"]
+    fn name(self, name: impl Into<String>) -> Self {
+        self.description(CUSTOM_NAME, name)
+    }
+
+    /// A text beside the op, by key.
+    #[must_use = "this returns the changed op"]
+    fn description(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.constraints_mut()
+            .metadata
+            .description
+            .insert(key.into(), value.into());
+        self
+    }
+
+    /// Whether the op's result goes into an exported cache; `None` leaves it to the daemon.
+    #[must_use = "this returns the changed op"]
+    fn export_cache(mut self, export: impl Into<Option<bool>>) -> Self {
+        self.constraints_mut().metadata.export_cache = export.into();
+        self
+    }
+
+    /// The group under which progress shows the op.
+    #[must_use = "this returns the changed op"]
+    fn progress_group(mut self, group: ProgressGroup) -> Self {
+        self.constraints_mut().metadata.progress_group = Some(group);
+        self
+    }
+
+    /// Resource limits; replaces all that were set before.
+    #[must_use = "this returns the changed op"]
+    fn linux_resources(mut self, resources: LinuxResources) -> Self {
+        self.constraints_mut().metadata.linux_resources = Some(resources);
+        self
+    }
+
+    /// Memory limit in bytes.
+    #[must_use = "this returns the changed op"]
+    fn memory_limit(mut self, bytes: i64) -> Self {
+        resources(&mut self).memory = bytes;
+        self
+    }
+
+    /// Limit of memory and swap together in bytes; `-1` is unlimited.
+    #[must_use = "this returns the changed op"]
+    fn memory_swap_limit(mut self, bytes: i64) -> Self {
+        resources(&mut self).memory_swap = bytes;
+        self
+    }
+
+    /// Relative CPU weight.
+    #[must_use = "this returns the changed op"]
+    fn cpu_shares(mut self, shares: i64) -> Self {
+        resources(&mut self).cpu_shares = shares;
+        self
+    }
+
+    /// Length of a CPU period in microseconds.
+    #[must_use = "this returns the changed op"]
+    fn cpu_period(mut self, microseconds: i64) -> Self {
+        resources(&mut self).cpu_period = microseconds;
+        self
+    }
+
+    /// CPU time per period in microseconds.
+    #[must_use = "this returns the changed op"]
+    fn cpu_quota(mut self, microseconds: i64) -> Self {
+        resources(&mut self).cpu_quota = microseconds;
+        self
+    }
+
+    /// CPUs the exec may use, such as `0-3`.
+    #[must_use = "this returns the changed op"]
+    fn cpuset_cpus(mut self, cpus: impl Into<String>) -> Self {
+        resources(&mut self).cpuset_cpus = cpus.into();
+        self
+    }
+
+    /// Memory nodes the exec may use, such as `0,1`.
+    #[must_use = "this returns the changed op"]
+    fn cpuset_mems(mut self, nodes: impl Into<String>) -> Self {
+        resources(&mut self).cpuset_mems = nodes.into();
+        self
+    }
+
+    /// Where a user wrote the op; may be given several times.
+    #[must_use = "this returns the changed op"]
+    fn location(mut self, location: SourceLocation) -> Self {
+        self.constraints_mut().locations.push(location);
+        self
+    }
+
+    /// For a local source: keeps it apart from equally named ones of other builds.
+    #[must_use = "this returns the changed op"]
+    fn local_unique_id(mut self, id: impl Into<String>) -> Self {
+        self.constraints_mut().local_unique_id = Some(id.into());
+        self
+    }
+}
+
+impl Constrain for Constraints {
+    fn constraints_mut(&mut self) -> &mut Constraints {
+        self
+    }
+}
+
+fn resources(op: &mut impl Constrain) -> &mut LinuxResources {
+    op.constraints_mut()
+        .metadata
+        .linux_resources
+        .get_or_insert_default()
+}

@@ -1,0 +1,603 @@
+//! The bytes of one op, and the metadata that goes with them.
+
+use super::{MarshalOptions, OpDigest};
+use crate::constraints::Constraints;
+use crate::graph::VertexData;
+use crate::metadata::OpMetadata;
+use crate::op::exec::{ContentCache, ExecOp, MountKind, MountOp, SecretOp, Sharing, SshOp};
+use crate::op::file::{CopyAction, FileActionKind, FileActionOp, FileInput, FileOp};
+use crate::op::{BuildOp, DiffOp, EmbeddedOp, Op, PassthroughOp, SourceOp};
+use crate::state::context::{Network, Security};
+use crate::value::Capability;
+use crate::value::platform::Platform;
+use crate::value::user::{Owner, UserOpt};
+use crate::wire::Writer;
+
+/// What an exec gets as `PATH` when the daemon does not set one (BuildKit `util/system`, `DefaultPathEnvUnix`).
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The key under which a build op finds the definition it solves (BuildKit `solver/pb`, `LLBDefinitionInput`).
+const DEFINITION_INPUT: &str = "buildkit.llb.definition";
+
+pub(super) struct Encoded {
+    pub(super) bytes: Vec<u8>,
+    pub(super) metadata: OpMetadata,
+}
+
+/// An input of a vertex, by the op it became.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct EncodedInput {
+    pub(super) digest: OpDigest,
+    pub(super) index: u32,
+}
+
+/// Encodes the op of a vertex. `inputs` are those of the vertex, in its order.
+pub(super) fn encode(
+    data: &VertexData,
+    inputs: &[EncodedInput],
+    options: &MarshalOptions,
+) -> Encoded {
+    let none = Constraints::default();
+    let own = data.constraints.as_deref().unwrap_or(&none);
+    let mut metadata = options.constraints.metadata.clone();
+    metadata.overlay(&own.metadata);
+    let mut writer = Writer::with_capacity(256);
+    let op = OpWriter {
+        writer: &mut writer,
+        metadata: &mut metadata,
+        own,
+        options,
+    };
+    match &data.op {
+        Op::Source(source) => op.source(source),
+        Op::Exec(exec) => op.exec(exec, inputs),
+        Op::File(file) => op.file(file, inputs),
+        Op::Merge => op.merge(inputs),
+        Op::Diff(diff) => op.diff(diff, inputs),
+        Op::Build(build) => op.build(build, inputs),
+        Op::Passthrough(passthrough) => op.passthrough(passthrough, inputs),
+        Op::Embedded(embedded) => op.embedded(embedded),
+    }
+    Encoded {
+        bytes: writer.into_bytes(),
+        metadata,
+    }
+}
+
+/// The op that names the result.
+pub(super) fn encode_final(head: EncodedInput) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(80);
+    write_inputs(&mut writer, &[head]);
+    writer.into_bytes()
+}
+
+/// Inputs as the op lists them: equal ones once, in the order in which they first came up.
+#[derive(Default)]
+struct InputTable {
+    inputs: Vec<EncodedInput>,
+}
+
+impl InputTable {
+    fn position(&mut self, input: EncodedInput) -> i64 {
+        let position = self
+            .inputs
+            .iter()
+            .position(|known| *known == input)
+            .unwrap_or_else(|| {
+                self.inputs.push(input);
+                self.inputs.len() - 1
+            });
+        i64::try_from(position).expect("an op has fewer than 2^63 inputs")
+    }
+}
+
+struct OpWriter<'a> {
+    writer: &'a mut Writer,
+    metadata: &'a mut OpMetadata,
+    own: &'a Constraints,
+    options: &'a MarshalOptions,
+}
+
+impl OpWriter<'_> {
+    /// Inputs, platform and constraints: everything that comes before the op itself, whatever its field number.
+    fn head(&mut self, inputs: &[EncodedInput], platform: Option<&Platform>) {
+        write_inputs(self.writer, inputs);
+        if let Some(platform) = platform {
+            write_platform(self.writer, platform);
+        }
+        let filters = self
+            .options
+            .constraints
+            .filters
+            .iter()
+            .chain(&self.own.filters);
+        self.writer.message(11, |constraints| {
+            filters.for_each(|filter| constraints.string_always(1, filter));
+        });
+    }
+
+    fn platform(&self) -> &Platform {
+        self.own.platform.as_ref().unwrap_or(&self.options.platform)
+    }
+
+    /// An op of another definition stays what it is: no option reaches it.
+    fn embedded(self, embedded: &EmbeddedOp) {
+        self.writer.raw(&embedded.bytes);
+        self.metadata.clone_from(&embedded.metadata);
+    }
+
+    fn source(mut self, source: &SourceOp) {
+        self.metadata.caps = self.metadata.caps.union(source.caps);
+        let platform = source.has_platform().then(|| self.platform().clone());
+        self.head(&[], platform.as_ref());
+        let unique_id = source.takes_unique_id.then(|| {
+            self.own
+                .local_unique_id
+                .as_deref()
+                .unwrap_or_else(|| self.options.unique_id())
+        });
+        self.writer.message(3, |writer| {
+            writer.string(1, &source.identifier);
+            let mut unique_id = unique_id;
+            for (name, value) in &source.attrs {
+                if let Some(id) = unique_id.take_if(|_| &**name > LOCAL_UNIQUE) {
+                    writer.string_entry(2, LOCAL_UNIQUE, id);
+                }
+                writer.string_entry(2, name, value);
+            }
+            if let Some(id) = unique_id {
+                writer.string_entry(2, LOCAL_UNIQUE, id);
+            }
+        });
+    }
+
+    fn exec(mut self, exec: &ExecOp, inputs: &[EncodedInput]) {
+        let sets_path = self
+            .options
+            .caps
+            .map(|caps| caps.contains(Capability::ExecMetaSetsDefaultPath));
+        exec_caps(self.metadata, exec, self.own, sets_path == Some(true));
+
+        let mut table = InputTable::default();
+        let positions: Vec<i64> = exec
+            .mounts
+            .iter()
+            .map(|mount| {
+                mount
+                    .source
+                    .map_or(-1, |source| table.position(inputs[source as usize]))
+            })
+            .collect();
+        let platform = match (&self.own.platform, &exec.context.platform) {
+            (Some(own), _) => own,
+            (None, Some(state)) => state,
+            (None, None) => &self.options.platform,
+        };
+        self.head(&table.inputs, Some(platform));
+
+        let adds_path = sets_path == Some(false) && self.options.platform.os != "windows";
+        self.writer.message(2, |writer| {
+            writer.message(1, |meta| write_exec_meta(meta, exec, adds_path));
+            for (mount, input) in exec.mounts.iter().zip(&positions) {
+                writer.message(2, |writer| write_mount(writer, mount, *input));
+            }
+            for secret in exec.secrets.iter().filter(|secret| secret.target.is_some()) {
+                writer.message(2, |writer| write_secret_mount(writer, secret));
+            }
+            for ssh in &exec.ssh {
+                writer.message(2, |writer| write_ssh_mount(writer, ssh));
+            }
+            writer.unsigned(
+                3,
+                match exec.context.network.unwrap_or_default() {
+                    Network::Sandbox => 0,
+                    Network::Host => 1,
+                    Network::None => 2,
+                },
+            );
+            writer.unsigned(
+                4,
+                match exec.context.security.unwrap_or_default() {
+                    Security::Sandbox => 0,
+                    Security::Insecure => 1,
+                },
+            );
+            for secret in &exec.secrets {
+                let Some(name) = &secret.env else { continue };
+                writer.message(5, |writer| {
+                    writer.string(1, &secret.id);
+                    writer.string(2, name);
+                    writer.bool(3, secret.optional);
+                });
+            }
+            for device in &exec.devices {
+                writer.message(6, |writer| {
+                    writer.string(1, &device.name);
+                    writer.bool(2, device.optional);
+                });
+            }
+        });
+    }
+
+    fn file(mut self, file: &FileOp, inputs: &[EncodedInput]) {
+        self.metadata.require(Capability::FileBase);
+        let mut table = InputTable::default();
+        let positions: Vec<i64> = inputs.iter().map(|&input| table.position(input)).collect();
+        self.head(&table.inputs, None);
+        let count = i64::try_from(table.inputs.len()).expect("an op has fewer than 2^63 inputs");
+        let position = |input: FileInput| match input {
+            FileInput::Scratch => -1,
+            FileInput::Input(input) => positions[input as usize],
+            FileInput::Action(action) => count + i64::from(action),
+        };
+        self.writer.message(4, |writer| {
+            for action in &file.actions {
+                writer.message(2, |writer| write_file_action(writer, action, position));
+            }
+        });
+    }
+
+    fn merge(mut self, inputs: &[EncodedInput]) {
+        self.metadata.require(Capability::MergeOp);
+        self.head(inputs, None);
+        self.writer.message(6, |writer| {
+            for position in 0..inputs.len() {
+                writer.message(1, |writer| writer.unsigned(1, position as u64));
+            }
+        });
+    }
+
+    fn diff(mut self, diff: &DiffOp, inputs: &[EncodedInput]) {
+        self.metadata.require(Capability::DiffOp);
+        self.head(inputs, None);
+        self.writer.message(7, |writer| {
+            for (field, input) in [(1, diff.lower), (2, diff.upper)] {
+                writer.message(field, |writer| {
+                    writer.signed(1, input.map_or(-1, i64::from));
+                });
+            }
+        });
+    }
+
+    fn build(mut self, build: &BuildOp, inputs: &[EncodedInput]) {
+        self.metadata.require(Capability::SourceBuildOpLlbFileName);
+        let platform = self.platform().clone();
+        self.head(inputs, Some(&platform));
+        self.writer.message(5, |writer| {
+            writer.signed(1, -1);
+            writer.message_entry(2, DEFINITION_INPUT, |_| {});
+            if let Some(filename) = &build.filename {
+                writer.string_entry(4, "llbbuild.filename", filename);
+            }
+        });
+    }
+
+    fn passthrough(mut self, passthrough: &PassthroughOp, inputs: &[EncodedInput]) {
+        self.metadata.require(Capability::PassthroughOp);
+        self.head(inputs, None);
+        self.writer.message(8, |writer| {
+            writer.string(1, &passthrough.id);
+            writer.packed(
+                2,
+                passthrough.outputs.iter().map(|&output| i64::from(output)),
+            );
+        });
+    }
+}
+
+const LOCAL_UNIQUE: &str = "local.unique";
+
+fn write_inputs(writer: &mut Writer, inputs: &[EncodedInput]) {
+    for input in inputs {
+        writer.message(1, |writer| {
+            writer.bytes_always(1, &input.digest.text());
+            writer.unsigned(2, u64::from(input.index));
+        });
+    }
+}
+
+fn write_platform(writer: &mut Writer, platform: &Platform) {
+    writer.message(10, |writer| {
+        writer.string(1, &platform.architecture);
+        writer.string(2, &platform.os);
+        writer.string(3, &platform.variant);
+        writer.string(4, &platform.os_version);
+        platform
+            .os_features
+            .iter()
+            .for_each(|feature| writer.string_always(5, feature));
+    });
+}
+
+fn exec_caps(metadata: &mut OpMetadata, exec: &ExecOp, own: &Constraints, sets_default_path: bool) {
+    let mut require = |needed: bool, capability: Capability| {
+        metadata.caps = metadata.caps.with_if(needed, capability);
+    };
+    let has = |test: fn(&MountOp) -> bool| exec.mounts.iter().any(test);
+    require(true, Capability::ExecMetaBase);
+    require(sets_default_path, Capability::ExecMetaSetsDefaultPath);
+    require(
+        !exec.valid_exit_codes.is_empty(),
+        Capability::ExecValidExitCode,
+    );
+    require(!exec.context.ulimits.is_empty(), Capability::ExecMetaUlimit);
+    require(
+        own.metadata.linux_resources.is_some(),
+        Capability::ExecMetaLinuxResources,
+    );
+    require(
+        exec.context.network.unwrap_or_default() != Network::Sandbox,
+        Capability::ExecMetaNetwork,
+    );
+    require(
+        exec.context.security.unwrap_or_default() != Security::Sandbox,
+        Capability::ExecMetaSecurity,
+    );
+    require(exec.proxy.is_some(), Capability::ExecMetaProxyEnv);
+    require(!exec.devices.is_empty(), Capability::ExecMetaCdi);
+    require(
+        has(|mount| !mount.selector.is_empty()),
+        Capability::ExecMountSelector,
+    );
+    let cache = has(|mount| matches!(mount.kind, MountKind::Cache { .. }));
+    require(cache, Capability::ExecMountCache);
+    require(cache, Capability::ExecMountCacheSharing);
+    require(
+        has(|mount| matches!(mount.kind, MountKind::Tmpfs { .. })),
+        Capability::ExecMountTmpfs,
+    );
+    require(
+        has(|mount| matches!(mount.kind, MountKind::Tmpfs { size: 1.. })),
+        Capability::ExecMountTmpfsSize,
+    );
+    require(
+        has(|mount| mount.source.is_some() && mount.kind == MountKind::Bind),
+        Capability::ExecMountBind,
+    );
+    require(
+        has(|mount| mount.content_cache != ContentCache::Default),
+        Capability::ExecMountContentCache,
+    );
+    require(!exec.secrets.is_empty(), Capability::ExecMountSecret);
+    require(
+        exec.secrets.iter().any(|secret| secret.env.is_some()),
+        Capability::ExecSecretEnv,
+    );
+    require(!exec.ssh.is_empty(), Capability::ExecMountSsh);
+}
+
+fn write_exec_meta(writer: &mut Writer, exec: &ExecOp, adds_path: bool) {
+    const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
+    let context = &exec.context;
+    exec.args
+        .iter()
+        .for_each(|argument| writer.string_always(1, argument));
+    context
+        .env
+        .iter()
+        .for_each(|(name, value)| writer.assignment(2, name, value));
+    if let Some(ssh) = exec
+        .ssh
+        .first()
+        .filter(|_| context.env.get(SSH_AUTH_SOCK).is_none())
+    {
+        writer.assignment(2, SSH_AUTH_SOCK, &ssh.target);
+    }
+    if adds_path && context.env.get("PATH").is_none() {
+        writer.assignment(2, "PATH", DEFAULT_PATH);
+    }
+    writer.string(3, context.dir.as_deref().unwrap_or_default());
+    writer.string(4, context.user.as_deref().unwrap_or_default());
+    if let Some(proxy) = &exec.proxy {
+        writer.message(5, |writer| {
+            writer.string(1, &proxy.http_proxy);
+            writer.string(2, &proxy.https_proxy);
+            writer.string(3, &proxy.ftp_proxy);
+            writer.string(4, &proxy.no_proxy);
+            writer.string(5, &proxy.all_proxy);
+        });
+    }
+    for (host, address) in context.extra_hosts.iter() {
+        writer.message(6, |writer| {
+            writer.string(1, host);
+            writer.string(2, address);
+        });
+    }
+    writer.string(7, context.hostname.as_deref().unwrap_or_default());
+    for ulimit in context.ulimits.iter() {
+        writer.message(9, |writer| {
+            writer.string(1, &ulimit.name);
+            writer.signed(2, ulimit.soft);
+            writer.signed(3, ulimit.hard);
+        });
+    }
+    writer.string(10, context.cgroup_parent.as_deref().unwrap_or_default());
+    writer.bool(11, true);
+    writer.packed(
+        12,
+        exec.valid_exit_codes.iter().map(|&code| i64::from(code)),
+    );
+}
+
+fn write_mount(writer: &mut Writer, mount: &MountOp, input: i64) {
+    writer.signed(1, input);
+    writer.string(2, &mount.selector);
+    writer.string(3, &mount.target);
+    writer.signed(4, mount.output.map_or(-1, i64::from));
+    writer.bool(5, mount.readonly);
+    match &mount.kind {
+        MountKind::Bind => {}
+        MountKind::Cache { id, sharing } => {
+            writer.unsigned(6, 3);
+            writer.message(20, |writer| {
+                writer.string(1, id);
+                writer.unsigned(
+                    2,
+                    match sharing {
+                        Sharing::Shared => 0,
+                        Sharing::Private => 1,
+                        Sharing::Locked => 2,
+                    },
+                );
+            });
+        }
+        MountKind::Tmpfs { size } => {
+            writer.unsigned(6, 4);
+            writer.message(19, |writer| writer.signed(1, *size));
+        }
+    }
+    writer.unsigned(
+        24,
+        match mount.content_cache {
+            ContentCache::Default => 0,
+            ContentCache::On => 1,
+            ContentCache::Off => 2,
+        },
+    );
+}
+
+fn write_secret_mount(writer: &mut Writer, secret: &SecretOp) {
+    writer.signed(1, -1);
+    writer.string(3, secret.target.as_deref().unwrap_or_default());
+    writer.unsigned(6, 1);
+    writer.message(21, |writer| {
+        write_secret_options(
+            writer,
+            &secret.id,
+            secret.uid,
+            secret.gid,
+            secret.mode,
+            secret.optional,
+        );
+    });
+}
+
+fn write_ssh_mount(writer: &mut Writer, ssh: &SshOp) {
+    writer.signed(1, -1);
+    writer.string(3, &ssh.target);
+    writer.unsigned(6, 2);
+    writer.message(22, |writer| {
+        write_secret_options(writer, &ssh.id, ssh.uid, ssh.gid, ssh.mode, ssh.optional);
+    });
+}
+
+fn write_secret_options(
+    writer: &mut Writer,
+    id: &str,
+    uid: u32,
+    gid: u32,
+    mode: u32,
+    optional: bool,
+) {
+    writer.string(1, id);
+    writer.unsigned(2, u64::from(uid));
+    writer.unsigned(3, u64::from(gid));
+    writer.unsigned(4, u64::from(mode));
+    writer.bool(5, optional);
+}
+
+fn write_file_action(
+    writer: &mut Writer,
+    action: &FileActionOp,
+    position: impl Fn(FileInput) -> i64,
+) {
+    writer.signed(1, position(action.input));
+    writer.signed(2, action.secondary.map_or(-1, &position));
+    writer.signed(3, if action.is_output { 0 } else { -1 });
+    let names = position(action.names);
+    match &action.kind {
+        FileActionKind::Copy(copy) => writer.message(4, |writer| write_copy(writer, copy, names)),
+        FileActionKind::Mkfile {
+            path,
+            mode,
+            data,
+            owner,
+            created,
+        } => writer.message(5, |writer| {
+            writer.string(1, path);
+            writer.unsigned(2, u64::from(mode & 0o777));
+            writer.bytes(3, data);
+            write_owner(writer, 4, owner.as_ref(), names);
+            writer.signed(5, created.unwrap_or(-1));
+        }),
+        FileActionKind::Mkdir {
+            path,
+            mode,
+            parents,
+            owner,
+            created,
+        } => writer.message(6, |writer| {
+            writer.string(1, path);
+            writer.unsigned(2, u64::from(mode & 0o777));
+            writer.bool(3, *parents);
+            write_owner(writer, 4, owner.as_ref(), names);
+            writer.signed(5, created.unwrap_or(-1));
+        }),
+        FileActionKind::Rm {
+            path,
+            allow_not_found,
+            allow_wildcard,
+        } => writer.message(7, |writer| {
+            writer.string(1, path);
+            writer.bool(2, *allow_not_found);
+            writer.bool(3, *allow_wildcard);
+        }),
+        FileActionKind::Symlink {
+            old,
+            new,
+            owner,
+            created,
+        } => writer.message(8, |writer| {
+            writer.string(1, old);
+            writer.string(2, new);
+            write_owner(writer, 3, owner.as_ref(), names);
+            writer.signed(4, created.unwrap_or(-1));
+        }),
+    }
+}
+
+fn write_copy(writer: &mut Writer, copy: &CopyAction, names: i64) {
+    writer.string(1, &copy.source);
+    writer.string(2, &copy.destination);
+    write_owner(writer, 3, copy.owner.as_ref(), names);
+    let mode = if copy.mode_text.is_empty() {
+        copy.mode.unwrap_or(-1)
+    } else {
+        0
+    };
+    writer.signed(4, i64::from(mode));
+    writer.bool(5, copy.follow_symlinks);
+    writer.bool(6, copy.contents_only);
+    writer.bool(7, copy.attempt_unpack);
+    writer.bool(8, copy.create_destination);
+    writer.bool(9, copy.allow_wildcard);
+    writer.bool(10, copy.allow_empty_wildcard);
+    writer.signed(11, copy.created.unwrap_or(-1));
+    copy.include
+        .iter()
+        .for_each(|pattern| writer.string_always(12, pattern));
+    copy.exclude
+        .iter()
+        .for_each(|pattern| writer.string_always(13, pattern));
+    writer.bool(14, copy.always_replace);
+    writer.string(15, &copy.mode_text);
+    copy.required
+        .iter()
+        .for_each(|path| writer.string_always(16, path));
+}
+
+fn write_owner(writer: &mut Writer, field: u32, owner: Option<&Owner>, names: i64) {
+    let Some(owner) = owner else { return };
+    writer.message(field, |writer| {
+        for (field, id) in [(1, &owner.user), (2, &owner.group)] {
+            let Some(id) = id else { continue };
+            writer.message(field, |writer| match id {
+                UserOpt::Name(name) => writer.message(1, |writer| {
+                    writer.string(1, name);
+                    writer.signed(2, names);
+                }),
+                UserOpt::Id(id) => writer.unsigned_always(2, u64::from(*id)),
+            });
+        }
+    });
+}

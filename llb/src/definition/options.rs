@@ -1,0 +1,93 @@
+//! What a graph is marshalled for.
+
+use crate::constraints::{Constrain, Constraints};
+use crate::value::{CapabilitySet, Platform};
+
+/// The platform a graph is marshalled for, and constraints that apply to every op.
+///
+/// There is no default platform taken from the machine: the same call gives the same definition everywhere.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let options = MarshalOptions::new("linux/arm64".parse()?).ignore_cache();
+/// let definition = image("alpine").marshal(&options)?;
+/// assert!(definition.metadata(definition.head()).unwrap().ignore_cache);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MarshalOptions {
+    pub(crate) platform: Platform,
+    pub(crate) constraints: Constraints,
+    pub(crate) caps: Option<CapabilitySet>,
+    pub(crate) caller_locations: bool,
+}
+
+impl MarshalOptions {
+    /// For a platform; every op without one of its own gets it, written as given.
+    pub fn new(platform: Platform) -> Self {
+        Self {
+            platform,
+            constraints: Constraints::default(),
+            caps: None,
+            caller_locations: false,
+        }
+    }
+
+    /// For `linux/amd64`.
+    pub fn linux_amd64() -> Self {
+        Self::new(Platform::LINUX_AMD64)
+    }
+
+    /// For `linux/arm64`.
+    pub fn linux_arm64() -> Self {
+        Self::new(Platform::LINUX_ARM64)
+    }
+
+    /// The capabilities of the daemon that will run the graph.
+    ///
+    /// A daemon that does not set a default `PATH` by itself (`exec.meta.setsdefaultpath`) gets one with every exec
+    /// that sets none. Without this call nothing is added.
+    #[must_use = "this returns the changed options"]
+    pub fn caps(mut self, caps: CapabilitySet) -> Self {
+        self.caps = Some(caps);
+        self
+    }
+
+    /// Adds to every op the line of the program that made it, as a source location.
+    ///
+    /// BuildKit sends it back when the op fails. Digests do not change; the text of the program is not included.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("alpine");
+    /// let definition = state.marshal(&MarshalOptions::linux_amd64().caller_locations())?;
+    /// assert!(definition.source_infos()[0].filename().ends_with(".rs"));
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    #[must_use = "this returns the changed options"]
+    pub fn caller_locations(mut self) -> Self {
+        self.caller_locations = true;
+        self
+    }
+
+    /// The unique id of local sources that have none of their own: empty unless [`Constrain::local_unique_id`] set it.
+    pub(crate) fn unique_id(&self) -> &str {
+        self.constraints
+            .local_unique_id
+            .as_deref()
+            .unwrap_or_default()
+    }
+}
+
+impl Constrain for MarshalOptions {
+    fn constraints_mut(&mut self) -> &mut Constraints {
+        &mut self.constraints
+    }
+
+    fn platform(mut self, platform: Platform) -> Self {
+        self.platform = platform;
+        self
+    }
+}

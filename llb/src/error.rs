@@ -1,0 +1,173 @@
+//! What is wrong with a graph, all of it at once.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// One or more mistakes found while a graph was built or marshalled.
+///
+/// Building a graph never stops at a mistake: each one is recorded with the line of the caller that made it, and
+/// [`State::marshal`](crate::State::marshal) reports them together. The error is cheap to clone.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let state = image("Debian").run(args::<&str>([])).mkdir("/a", 0o755);
+/// let error = state.marshal(&MarshalOptions::linux_amd64()).unwrap_err();
+/// assert_eq!(error.problems().len(), 2);
+/// assert!(error.problems()[0].to_string().contains("must be lowercase"));
+/// assert!(error.problems()[1].to_string().contains("arguments are required"));
+/// ```
+#[derive(Clone)]
+pub struct Error {
+    problems: Arc<[Problem]>,
+}
+
+/// One mistake, with the place that made it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Problem {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    location: Option<&'static Location<'static>>,
+}
+
+/// What a [`Problem`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A source that cannot be one: a bad image reference, an empty identifier.
+    Source,
+    /// An exec without arguments or working directory, a mount that cannot be what it says.
+    Exec,
+    /// A file action that cannot be carried out.
+    File,
+    /// A merge, diff or passthrough with too few or contradicting inputs.
+    Merge,
+    /// An image config that cannot be read, or forks that changed the same value differently.
+    ImageConfig,
+    /// A definition that cannot be decoded.
+    Definition,
+}
+
+impl Error {
+    pub(crate) fn new(problems: Vec<Problem>) -> Self {
+        debug_assert!(!problems.is_empty(), "an error has at least one problem");
+        Self {
+            problems: problems.into(),
+        }
+    }
+
+    /// Every mistake, in the order of the graph.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl Problem {
+    #[track_caller]
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            location: Some(Location::caller()),
+        }
+    }
+
+    pub(crate) fn at(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            location: Some(location),
+        }
+    }
+
+    pub(crate) fn without_location(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            location: None,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What the mistake is about.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What was found and what was expected, without the place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The nearest fix, if one is known.
+    pub fn help(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The line of the program that made the mistake, if it was made by a program.
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.location
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)?;
+        if let Some(location) = self.location {
+            write!(
+                formatter,
+                " (at {}:{}:{})",
+                location.file(),
+                location.line(),
+                location.column()
+            )?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(formatter, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.problems {
+            [problem] => fmt::Display::fmt(problem, formatter),
+            problems => {
+                write!(formatter, "{} problems in the graph:", problems.len())?;
+                for problem in problems {
+                    write!(formatter, "\n- {problem}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl std::error::Error for Error {}

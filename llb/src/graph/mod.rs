@@ -1,0 +1,5 @@
+//! Vertices and the outputs that join them.
+
+mod vertex;
+
+pub(crate) use vertex::{Output, Vertex, VertexData};

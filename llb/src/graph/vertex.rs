@@ -1,0 +1,81 @@
+//! The immutable, shared vertex of a graph.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::constraints::Constraints;
+use crate::error::Problem;
+use crate::op::Op;
+use crate::value::platform::Platform;
+
+/// An op with its inputs. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct Vertex(Arc<VertexData>);
+
+/// One of the results of a vertex.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    pub(crate) vertex: Vertex,
+    pub(crate) index: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct VertexData {
+    pub(crate) op: Op,
+    /// What the op reads; ops refer to these by position. An op may list the same output several times.
+    pub(crate) inputs: Vec<Output>,
+    pub(crate) constraints: Option<Box<Constraints>>,
+    /// The line of the program that made the op.
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Vertex {
+    pub(crate) fn new(data: VertexData) -> Self {
+        Self(Arc::new(data))
+    }
+
+    pub(crate) fn data(&self) -> &VertexData {
+        &self.0
+    }
+
+    /// An address that is the same for all clones, and for no other vertex alive.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    pub(crate) fn output(&self, index: u32) -> Output {
+        Output {
+            vertex: self.clone(),
+            index,
+        }
+    }
+}
+
+impl Output {
+    /// The platform that a state takes over together with this output.
+    pub(crate) fn platform(&self) -> Option<&Platform> {
+        let data = self.vertex.data();
+        match &data.op {
+            Op::Source(_) | Op::Exec(_) => data.constraints.as_ref()?.platform.as_ref(),
+            Op::Embedded(embedded) => embedded.platform.as_ref(),
+            Op::File(_) | Op::Merge | Op::Diff(_) | Op::Build(_) | Op::Passthrough(_) => None,
+        }
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.vertex.id() == other.vertex.id() && self.index == other.index
+    }
+}
+
+impl Drop for VertexData {
+    /// Takes the graph apart with a list instead of the call stack: chains may be a million ops long.
+    fn drop(&mut self) {
+        let mut orphans = std::mem::take(&mut self.inputs);
+        while let Some(output) = orphans.pop() {
+            if let Some(mut data) = Arc::into_inner(output.vertex.0) {
+                orphans.append(&mut data.inputs);
+            }
+        }
+    }
+}

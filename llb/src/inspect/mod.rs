@@ -1,0 +1,3 @@
+//! Reading graphs: pure functions over definitions, whoever made them.
+
+mod text;

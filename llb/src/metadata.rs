@@ -1,0 +1,137 @@
+//! What travels beside an op and never enters its digest: names, progress groups, cache flags, resource limits, and
+//! the capabilities that the daemon needs.
+
+use std::collections::BTreeMap;
+
+use crate::value::{Capability, CapabilitySet};
+use crate::wire::Writer;
+
+/// The key of [`OpMetadata::description`] that progress displays show as an op's name.
+pub const CUSTOM_NAME: &str = "llb.customname";
+
+/// Metadata of one op, as it stands in a [`Definition`](crate::Definition).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpMetadata {
+    /// Run the op even when its result is cached.
+    pub ignore_cache: bool,
+    /// Free text by key; [`CUSTOM_NAME`] is what progress shows.
+    pub description: BTreeMap<String, String>,
+    /// Whether the op's result goes into an exported cache; the daemon decides when unset.
+    pub export_cache: Option<bool>,
+    /// The capabilities that the daemon must have to run the op.
+    pub caps: CapabilitySet,
+    /// In a definition that was read: capabilities by names that are not known here, and any that are marked as not
+    /// needed.
+    pub other_caps: BTreeMap<String, bool>,
+    /// The group under which progress shows the op.
+    pub progress_group: Option<ProgressGroup>,
+    /// Limits of an exec; not part of its digest, so changing one re-runs nothing.
+    pub linux_resources: Option<LinuxResources>,
+}
+
+/// A group of ops that progress shows as one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProgressGroup {
+    /// Ops with the same id are one group.
+    pub id: String,
+    /// What progress shows.
+    pub name: String,
+    /// A weak group gives way to another one when an op is in both.
+    pub weak: bool,
+}
+
+/// Resource limits of an exec (`LinuxResources`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinuxResources {
+    /// Memory limit in bytes.
+    pub memory: i64,
+    /// Memory and swap together in bytes; `-1` is unlimited.
+    pub memory_swap: i64,
+    /// Relative CPU weight.
+    pub cpu_shares: i64,
+    /// Length of a CPU period in microseconds.
+    pub cpu_period: i64,
+    /// CPU time per period in microseconds.
+    pub cpu_quota: i64,
+    /// CPUs the exec may use, such as `0-3` or `0,2`.
+    pub cpuset_cpus: String,
+    /// Memory nodes the exec may use, such as `0-3` or `0,1`.
+    pub cpuset_mems: String,
+}
+
+impl OpMetadata {
+    /// Adds the capability to those the op needs.
+    pub(crate) fn require(&mut self, capability: Capability) {
+        self.caps.insert(capability);
+    }
+
+    /// Lays `over` on top: flags add up, texts and capabilities unite, and what `over` sets wins.
+    pub(crate) fn overlay(&mut self, over: &Self) {
+        self.ignore_cache |= over.ignore_cache;
+        for (key, value) in &over.description {
+            self.description.insert(key.clone(), value.clone());
+        }
+        if over.export_cache.is_some() {
+            self.export_cache = over.export_cache;
+        }
+        self.caps = self.caps.union(over.caps);
+        for (name, needed) in &over.other_caps {
+            self.other_caps.insert(name.clone(), *needed);
+        }
+        if over.progress_group.is_some() {
+            self.progress_group.clone_from(&over.progress_group);
+        }
+        if over.linux_resources.is_some() {
+            self.linux_resources.clone_from(&over.linux_resources);
+        }
+    }
+
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.bool(1, self.ignore_cache);
+        for (key, value) in &self.description {
+            writer.string_entry(2, key, value);
+        }
+        if let Some(value) = self.export_cache {
+            writer.message(4, |export_cache| export_cache.bool(1, value));
+        }
+        let mut write_cap = |name: &str, needed: bool| {
+            writer.message(5, |entry| {
+                entry.string_always(1, name);
+                entry.unsigned_always(2, u64::from(needed));
+            });
+        };
+        if self.other_caps.is_empty() {
+            self.caps
+                .iter()
+                .for_each(|capability| write_cap(capability.name(), true));
+        } else {
+            let others = self
+                .other_caps
+                .iter()
+                .map(|(name, needed)| (&**name, *needed));
+            let caps = self.caps.iter().map(|capability| (capability.name(), true));
+            for (name, needed) in others.chain(caps).collect::<BTreeMap<_, _>>() {
+                write_cap(name, needed);
+            }
+        }
+        if let Some(group) = &self.progress_group {
+            writer.message(6, |writer| {
+                writer.string(1, &group.id);
+                writer.string(2, &group.name);
+                writer.bool(3, group.weak);
+            });
+        }
+        if let Some(resources) = &self.linux_resources {
+            writer.message(7, |writer| {
+                writer.signed(1, resources.memory);
+                writer.signed(2, resources.memory_swap);
+                writer.signed(3, resources.cpu_shares);
+                writer.signed(4, resources.cpu_period);
+                writer.signed(5, resources.cpu_quota);
+                writer.string(6, &resources.cpuset_cpus);
+                writer.string(7, &resources.cpuset_mems);
+            });
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What a vertex does, ready to be encoded.
+//!
+//! Builders make these; everything a user can say is checked and resolved by then. Ops refer to the inputs of their
+//! vertex by position.
+
+pub(crate) mod exec;
+pub(crate) mod file;
+pub(crate) mod source;
+
+pub(crate) use exec::ExecOp;
+pub(crate) use file::FileOp;
+pub(crate) use source::SourceOp;
+
+use crate::metadata::OpMetadata;
+use crate::value::platform::Platform;
+
+#[derive(Debug)]
+pub(crate) enum Op {
+    Source(SourceOp),
+    Exec(Box<ExecOp>),
+    File(FileOp),
+    /// Lays all inputs over each other.
+    Merge,
+    Diff(DiffOp),
+    Build(BuildOp),
+    Passthrough(PassthroughOp),
+    Embedded(Box<EmbeddedOp>),
+}
+
+/// The difference between two inputs; an absent one is scratch.
+#[derive(Debug)]
+pub(crate) struct DiffOp {
+    pub(crate) lower: Option<u32>,
+    pub(crate) upper: Option<u32>,
+}
+
+/// Solves a definition found in the input.
+#[derive(Debug)]
+pub(crate) struct BuildOp {
+    pub(crate) filename: Option<String>,
+}
+
+/// An op of another definition, kept as it is there.
+#[derive(Debug)]
+pub(crate) struct EmbeddedOp {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) metadata: OpMetadata,
+    pub(crate) platform: Option<Platform>,
+}
+
+/// Hands inputs on once all of them are solved.
+#[derive(Debug)]
+pub(crate) struct PassthroughOp {
+    pub(crate) id: String,
+    /// Positions of the inputs that come out again.
+    pub(crate) outputs: Vec<u32>,
+}

@@ -1,0 +1,63 @@
+//! Where file systems come from.
+//!
+//! Each source is a builder that turns into a [`State`](crate::State) wherever one is wanted. Mistakes are reported
+//! when the graph is marshalled, with the line of the call that named the source.
+
+mod blob;
+mod git;
+mod http;
+mod image;
+mod local;
+mod oci_layout;
+mod raw;
+
+use std::panic::Location;
+
+pub use blob::{ImageBlob, OciLayoutBlob};
+pub use git::{Git, git};
+pub use http::{Http, HttpSignature, http};
+pub use image::{Image, ResolveMode, image};
+pub use local::{Differ, Local, local};
+pub use oci_layout::{OciLayout, oci_layout};
+pub use raw::Source;
+
+use crate::constraints::Constraints;
+use crate::error::Problem;
+use crate::graph::{Vertex, VertexData};
+use crate::op::{Op, SourceOp};
+use crate::state::State;
+
+/// What every source builder ends in.
+fn source_state(
+    op: SourceOp,
+    constraints: Constraints,
+    problems: Vec<Problem>,
+    location: &'static Location<'static>,
+) -> State {
+    let vertex = Vertex::new(VertexData {
+        op: Op::Source(op),
+        inputs: Vec::new(),
+        constraints: Some(Box::new(constraints)),
+        location,
+        problems,
+    });
+    State::from_output(Some(vertex.output(0)))
+}
+
+/// Gives a source builder its options and its way to become a state.
+macro_rules! source_builder {
+    ($name:ident) => {
+        impl crate::constraints::Constrain for $name {
+            fn constraints_mut(&mut self) -> &mut crate::constraints::Constraints {
+                &mut self.constraints
+            }
+        }
+
+        impl From<$name> for crate::state::State {
+            fn from(source: $name) -> Self {
+                source.state()
+            }
+        }
+    };
+}
+use source_builder;

@@ -1,0 +1,141 @@
+//! The run context: what a state hands on to the execs that run on it.
+
+use std::sync::Arc;
+
+use crate::metadata::ProgressGroup;
+use crate::value::path;
+use crate::value::platform::Platform;
+
+/// Network of an exec.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// A network of its own, as the daemon sets it up.
+    #[default]
+    Sandbox,
+    /// The daemon host's network; needs the entitlement `network.host`.
+    Host,
+    /// No network at all.
+    None,
+}
+
+/// Security mode of an exec.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// Confined, as a container is.
+    #[default]
+    Sandbox,
+    /// With all privileges; needs the entitlement `security.insecure`.
+    Insecure,
+}
+
+/// A resource limit of processes (`ulimit`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ulimit {
+    /// Name without the `RLIMIT_` prefix, in lower case: `nofile`, `core`.
+    pub name: Arc<str>,
+    /// Soft limit; `-1` is unlimited.
+    pub soft: i64,
+    /// Hard limit; `-1` is unlimited.
+    pub hard: i64,
+}
+
+/// Environment variables in the order in which they were last set.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let state = image("alpine").env("A", "1").env("B", "2").env("A", "3");
+/// let names: Vec<&str> = state.environment().iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["B", "A"]);
+/// assert_eq!(state.environment().get("A"), Some("3"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment(Arc<Vec<(Arc<str>, Arc<str>)>>);
+
+/// Everything an exec takes over from the state it runs on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Context {
+    /// Working directory; unset only in a state made without one.
+    pub(crate) dir: Option<Arc<str>>,
+    pub(crate) env: Environment,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) hostname: Option<Arc<str>>,
+    pub(crate) cgroup_parent: Option<Arc<str>>,
+    /// Host names with their addresses as the wire has them.
+    pub(crate) extra_hosts: Arc<Vec<(Arc<str>, Arc<str>)>>,
+    pub(crate) ulimits: Arc<Vec<Ulimit>>,
+    pub(crate) network: Option<Network>,
+    pub(crate) security: Option<Security>,
+    pub(crate) platform: Option<Arc<Platform>>,
+    /// The progress group of ops made on the state; it enters no op.
+    pub(crate) group: Option<Arc<ProgressGroup>>,
+}
+
+impl Environment {
+    /// Name and value of every variable.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter()
+            .find_map(|(candidate, value)| (candidate == name).then_some(value))
+    }
+
+    /// The number of variables.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sets a variable; one that is set again moves to the end.
+    pub fn set(&mut self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) {
+        let name = name.into();
+        let entries = Arc::make_mut(&mut self.0);
+        entries.retain(|(candidate, _)| *candidate != name);
+        entries.push((name, value.into()));
+    }
+
+    /// Sets a variable unless it is set already.
+    pub fn set_default(&mut self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) {
+        let name = name.into();
+        if self.get(&name).is_none() {
+            self.set(name, value);
+        }
+    }
+
+    /// Removes a variable; nothing happens if it is not set.
+    pub fn remove(&mut self, name: &str) {
+        if self.get(name).is_some() {
+            Arc::make_mut(&mut self.0).retain(|(candidate, _)| &**candidate != name);
+        }
+    }
+}
+
+impl Context {
+    /// The context of a new source or of scratch: working directory `/`.
+    pub(crate) fn rooted() -> Self {
+        Self {
+            dir: Some("/".into()),
+            ..Self::default()
+        }
+    }
+
+    /// Changes the working directory: an absolute path is kept as given, a relative one is joined and cleaned.
+    pub(crate) fn change_dir(&mut self, to: &str) {
+        let previous = self.dir.as_deref().unwrap_or("/");
+        self.dir = Some(path::resolve_dir(previous, to).as_ref().into());
+    }
+
+    /// Takes over the platform of a new output.
+    pub(crate) fn adopt_platform(&mut self, platform: Option<&Platform>) {
+        if let Some(platform) = platform {
+            self.platform = Some(Arc::new(platform.clone().normalized()));
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Execs on states.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::State;
+use crate::error::{ErrorKind, Problem};
+use crate::exec::{Exec, Mount};
+use crate::graph::{Output, Vertex};
+use crate::op::exec::{DeviceOp, ExecOp, MountKind, MountOp, SecretOp, SshOp};
+use crate::op::{Op, PassthroughOp};
+
+/// # Running commands
+impl State {
+    /// Runs a command and goes on with the root file system it leaves behind.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").run(sh("apt-get update").env("DEBIAN_FRONTEND", "noninteractive"));
+    /// assert_eq!(state.to_text(), r#"
+    /// platform linux/amd64
+    /// %debian = source "docker-image://docker.io/library/debian:latest"
+    /// %exec = exec "/bin/sh" "-c" "apt-get update" env DEBIAN_FRONTEND="noninteractive" cwd=/ {
+    ///   / = %debian -> out0
+    /// }
+    /// return %exec
+    /// "#.trim_start());
+    /// ```
+    pub fn run(&self, exec: impl Into<Exec>) -> Self {
+        self.exec(exec).root()
+    }
+
+    /// Runs a command of which any output can be taken: its root, or any writable mount.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let build = image("golang").exec(sh("go build -o /out/app").output("/out", scratch()));
+    /// let app = build.output("/out");
+    /// ```
+    pub fn exec(&self, exec: impl Into<Exec>) -> ExecState {
+        let exec = exec.into();
+        let location = exec.location;
+        let mut running = self.clone();
+        for change in &exec.changes {
+            running = change.apply(running);
+        }
+        let mut problems = Vec::new();
+        if exec.args.is_empty() {
+            let problem = Problem::at(
+                ErrorKind::Exec,
+                "arguments are required: an exec needs a command to run",
+                location,
+            );
+            problems.push(problem);
+        }
+        if running.context.dir.as_deref().is_none_or(str::is_empty) {
+            let problem = Problem::at(
+                ErrorKind::Exec,
+                "working directory is required: the state has none",
+                location,
+            );
+            problems.push(problem.hint("set one with `dir`"));
+        }
+
+        let root = Mount {
+            readonly: exec.readonly_rootfs,
+            ..crate::exec::bind("/", running.clone())
+        };
+        let mut mounts: Vec<Mount> = Vec::with_capacity(exec.mounts.len() + 1);
+        mounts.push(root);
+        mounts.extend(exec.mounts);
+        let mut order: Vec<usize> = (0..mounts.len()).collect();
+        order.sort_by(|&left, &right| {
+            mounts[left]
+                .target
+                .as_bytes()
+                .cmp(mounts[right].target.as_bytes())
+        });
+
+        let mut inputs = Vec::with_capacity(mounts.len());
+        let mut outputs = 0;
+        let mut results = vec![MountResult::Missing; mounts.len()];
+        let mut mount_ops = Vec::with_capacity(mounts.len());
+        for position in order {
+            let mount = &mounts[position];
+            let kind = match (&mount.cache, mount.tmpfs) {
+                (_, Some(size)) => MountKind::Tmpfs { size },
+                (Some((id, sharing)), None) if !id.is_empty() => MountKind::Cache {
+                    id: id.clone(),
+                    sharing: *sharing,
+                },
+                _ => MountKind::Bind,
+            };
+            if mount.tmpfs.is_some() && !mount.source.is_scratch() {
+                let message = format!(
+                    "tmpfs mounts must use scratch: {:?} has a source",
+                    mount.target
+                );
+                problems.push(Problem::at(ErrorKind::Exec, message, location));
+            }
+            let source = mount.source.output.clone().map(|output| {
+                inputs.push(output);
+                position_of_last(&inputs)
+            });
+            let result = match kind {
+                MountKind::Tmpfs { .. } => MountResult::Tmpfs,
+                MountKind::Cache { .. } => MountResult::Cache,
+                MountKind::Bind if mount.readonly => MountResult::Source,
+                MountKind::Bind if mount.no_output => MountResult::NoOutput,
+                MountKind::Bind => {
+                    outputs += 1;
+                    MountResult::Output(outputs - 1)
+                }
+            };
+            results[position] = result;
+            mount_ops.push(MountOp {
+                source,
+                target: mount.target.clone(),
+                selector: mount.selector.clone(),
+                readonly: mount.readonly,
+                kind,
+                content_cache: mount.content_cache,
+                output: match result {
+                    MountResult::Output(index) => Some(index),
+                    _ => None,
+                },
+            });
+        }
+
+        let secrets = exec.secrets.into_iter().map(|secret| SecretOp {
+            id: secret.id,
+            target: secret.target,
+            env: secret.env,
+            uid: secret.uid,
+            gid: secret.gid,
+            mode: secret.mode,
+            optional: secret.optional,
+        });
+        let ssh = exec
+            .ssh
+            .into_iter()
+            .enumerate()
+            .map(|(position, ssh)| SshOp {
+                id: ssh.id,
+                target: if ssh.target.is_empty() {
+                    format!("/run/buildkit/ssh_agent.{position}")
+                } else {
+                    ssh.target
+                },
+                uid: ssh.uid,
+                gid: ssh.gid,
+                mode: ssh.mode,
+                optional: ssh.optional,
+            });
+        let devices = exec.devices.into_iter().map(|device| DeviceOp {
+            name: device.name,
+            optional: device.optional,
+        });
+        let op = ExecOp {
+            args: exec.args,
+            context: Arc::clone(&running.context),
+            mounts: mount_ops,
+            secrets: secrets.collect(),
+            ssh: ssh.collect(),
+            devices: devices.collect(),
+            proxy: exec.proxy,
+            valid_exit_codes: exec.valid_exit_codes,
+        };
+        let parents = mounts.iter().map(|mount| &mount.source);
+        let op = Op::Exec(Box::new(op));
+        let constraints = running.in_group(exec.constraints);
+        let vertex = Self::vertex(op, inputs, constraints, location, problems, parents);
+        let mounts = mounts
+            .into_iter()
+            .zip(results)
+            .map(|(mount, result)| (mount.target, mount.source, result))
+            .collect();
+        let mut receiver = self.clone();
+        receiver.problems = None;
+        ExecState {
+            vertex,
+            receiver,
+            mounts,
+            location,
+        }
+    }
+}
+
+/// An exec of which outputs can be taken; made by [`State::exec`].
+#[derive(Clone, Debug)]
+#[must_use = "an exec runs only if one of its outputs is used"]
+pub struct ExecState {
+    vertex: Vertex,
+    receiver: State,
+    mounts: Vec<(String, State, MountResult)>,
+    location: &'static Location<'static>,
+}
+
+/// What can be taken from a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MountResult {
+    Output(u32),
+    /// A read-only mount: what was mounted.
+    Source,
+    Tmpfs,
+    Cache,
+    NoOutput,
+    Missing,
+}
+
+impl ExecState {
+    /// The root file system that the exec leaves behind, with the run context and image config it was run with.
+    ///
+    /// What was set on the exec alone is gone. A read-only root is the state that the exec ran on.
+    pub fn root(&self) -> State {
+        match self.take(0) {
+            Some(output) => self.receiver.with_output(output),
+            None => self.receiver.clone(),
+        }
+    }
+
+    /// What the exec leaves behind in a mount, with the run context and image config of the state mounted there.
+    ///
+    /// A read-only mount gives the state mounted there. Taking the content of a tmpfs, of a cache or of a mount without
+    /// output, or of a target that is not mounted, is a mistake that marshalling reports.
+    #[track_caller]
+    pub fn output(&self, target: &str) -> State {
+        if let Some(position) = self.position(target) {
+            return self.result(position, &self.mounts[position].1, Location::caller());
+        }
+        let targets: Vec<_> = self
+            .mounts
+            .iter()
+            .map(|(target, ..)| format!("{target:?}"))
+            .collect();
+        let problem = Problem::new(
+            ErrorKind::Exec,
+            format!("{target:?} is not mounted, so it has no output"),
+        );
+        State::scratch().record(problem.hint(format!("the exec mounts {}", targets.join(", "))))
+    }
+
+    /// What the exec leaves behind in a mount, with a fresh run context: `client/llb`'s `GetMount`.
+    ///
+    /// A target that is not mounted gives scratch.
+    #[track_caller]
+    pub fn get_mount(&self, target: &str) -> State {
+        match self.position(target) {
+            Some(position) => {
+                let taken = self.result(position, &State::scratch(), Location::caller());
+                State {
+                    problems: taken.problems,
+                    ..State::from_output(taken.output)
+                }
+            }
+            None => State::scratch(),
+        }
+    }
+
+    fn position(&self, target: &str) -> Option<usize> {
+        self.mounts
+            .iter()
+            .position(|(candidate, ..)| candidate == target)
+    }
+
+    fn result(&self, position: usize, values: &State, caller: &'static Location<'static>) -> State {
+        let (target, _, result) = &self.mounts[position];
+        if let Some(output) = self.take(position) {
+            return State {
+                problems: None,
+                ..values.with_output(output)
+            };
+        }
+        let message = match result {
+            MountResult::Tmpfs => format!("tmpfs mount for {target} can't be used as a parent"),
+            MountResult::NoOutput => {
+                format!("mount marked no-output and {target} can't be used as a parent")
+            }
+            _ => format!("invalid mount: {target} is a cache, which can't be used as a parent"),
+        };
+        let problem = Problem::at(ErrorKind::Exec, message, caller);
+        // The vertex keeps the mistake in every graph built on it.
+        let op = Op::Passthrough(PassthroughOp {
+            id: String::new(),
+            outputs: vec![0],
+        });
+        let inputs = vec![self.vertex.output(0)];
+        let constraints = crate::constraints::Constraints::default();
+        let vertex = State::vertex(op, inputs, constraints, self.location, vec![problem], []);
+        values.with_output(Some(vertex.output(0)))
+    }
+
+    /// The output at a mount, if it can be taken; `None` inside is scratch.
+    #[expect(
+        clippy::option_option,
+        reason = "an output that cannot be taken is not the same as scratch"
+    )]
+    fn take(&self, position: usize) -> Option<Option<Output>> {
+        let (_, source, result) = &self.mounts[position];
+        match result {
+            MountResult::Output(index) => Some(Some(self.vertex.output(*index))),
+            MountResult::Source => Some(source.output.clone()),
+            _ => None,
+        }
+    }
+}
+
+fn position_of_last(inputs: &[Output]) -> u32 {
+    u32::try_from(inputs.len() - 1).expect("an exec has fewer than 2^32 mounts")
+}

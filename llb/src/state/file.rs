@@ -1,0 +1,275 @@
+//! File actions on states.
+
+use std::sync::Arc;
+
+use super::State;
+use crate::file::{self, Action, ActionKind, Bound, CopySource, FileActions};
+use crate::graph::Output;
+use crate::op::Op;
+use crate::op::file::{CopyAction, FileActionKind, FileActionOp, FileInput, FileOp};
+use crate::value::path;
+
+/// # Files
+impl State {
+    /// Applies a chain of file actions as one op.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = scratch().dir("/app").file(mkdir("data", 0o755).parents().name("make folders"));
+    /// assert_eq!(state.to_text(), r#"
+    /// %make-folders = file name="make folders" {
+    ///   mkdir "/app/data" 0755 parents
+    /// }
+    /// return %make-folders
+    /// "#.trim_start());
+    /// ```
+    pub fn file<Last>(&self, actions: FileActions<Last>) -> Self {
+        let mut walk = Walk::default();
+        let (last, visits) = walk.chain(self, &actions.actions);
+        if let Some(last) = last {
+            walk.actions[last as usize].is_output = true;
+        }
+        let op = FileOp {
+            actions: walk.actions,
+            visits,
+        };
+        let vertex = Self::vertex(
+            Op::File(op),
+            walk.inputs,
+            self.in_group(actions.constraints),
+            actions.location,
+            Vec::new(),
+            &walk.parents,
+        );
+        let mut state = self.with_output(Some(vertex.output(0)));
+        state.problems = None;
+        state
+    }
+
+    /// Makes a directory with these permission bits (octal). For more, see [`mkdir`](crate::file::mkdir).
+    #[track_caller]
+    pub fn mkdir(&self, path: impl Into<String>, mode: u32) -> Self {
+        self.file(file::mkdir(path, mode))
+    }
+
+    /// Makes a file with these permission bits (octal) and this content. For more, see
+    /// [`mkfile`](crate::file::mkfile).
+    #[track_caller]
+    pub fn mkfile(&self, path: impl Into<String>, mode: u32, data: impl Into<Vec<u8>>) -> Self {
+        self.file(file::mkfile(path, mode, data))
+    }
+
+    /// Makes a symbolic link at `new` that leads to `old`. For more, see [`symlink`](crate::file::symlink).
+    #[track_caller]
+    pub fn symlink(&self, old: impl Into<String>, new: impl Into<String>) -> Self {
+        self.file(file::symlink(old, new))
+    }
+
+    /// Removes a file, or a directory with all that is in it. For more, see [`rm`](crate::file::rm).
+    #[track_caller]
+    pub fn rm(&self, path: impl Into<String>) -> Self {
+        self.file(file::rm(path))
+    }
+
+    /// Copies a path of another state as `COPY` in a Dockerfile does: the content of a directory, into a destination
+    /// that is made if it is missing. For more, see [`copy`](crate::file::copy).
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").copy(local("context"), "/", "/src");
+    /// assert_eq!(state.to_text(), r#"
+    /// platform linux/amd64
+    /// %debian = source "docker-image://docker.io/library/debian:latest"
+    /// %context = local "context"
+    /// %file = file {
+    ///   on %debian
+    ///   copy %context "/" => "/src" contents-only create-destination
+    /// }
+    /// return %file
+    /// "#.trim_start());
+    /// ```
+    #[track_caller]
+    pub fn copy(
+        &self,
+        from: impl Into<CopySource>,
+        source: impl Into<String>,
+        destination: impl Into<String>,
+    ) -> Self {
+        self.file(
+            file::copy(from, source, destination)
+                .contents_only()
+                .create_destination(),
+        )
+    }
+}
+
+/// Numbers the actions of a file op and collects its inputs.
+///
+/// Inputs come in action order: the base of a chain before what its actions copy from. Actions are numbered in the order
+/// in which they are completed. Inputs are *visited* in another order, from the last action to the first.
+#[derive(Default)]
+struct Walk {
+    actions: Vec<FileActionOp>,
+    inputs: Vec<Output>,
+    parents: Vec<State>,
+    /// Chains that were bound to a state of their own, with the number of their last action and their visits.
+    bound: Vec<(Arc<Bound>, Option<u32>, Vec<u32>)>,
+}
+
+impl Walk {
+    /// Adds a chain on a state; gives the number of its last action, and the inputs to visit.
+    fn chain(&mut self, base: &State, actions: &[Action]) -> (Option<u32>, Vec<u32>) {
+        let names = self.state_input(base);
+        let mut input = names;
+        let mut last = None;
+        let mut copied: Vec<Vec<u32>> = Vec::new();
+        for action in actions {
+            let (secondary, visits) = match &action.kind {
+                ActionKind::Copy(copy) => match &copy.from {
+                    CopySource::State(state) => {
+                        let input = self.state_input(state);
+                        (Some(input), input_position(input).into_iter().collect())
+                    }
+                    CopySource::Actions(bound) => {
+                        let (input, visits) = self.bound(&bound.0);
+                        (Some(input), visits)
+                    }
+                },
+                _ => (None, Vec::new()),
+            };
+            copied.push(visits);
+            let kind = resolve(action, base);
+            self.actions.push(FileActionOp {
+                input,
+                secondary,
+                names,
+                is_output: false,
+                kind,
+            });
+            let number = position(self.actions.len() - 1);
+            input = FileInput::Action(number);
+            last = Some(number);
+        }
+        let mut visits: Vec<u32> = input_position(names).into_iter().collect();
+        for position in copied.into_iter().rev().flatten() {
+            if !visits.contains(&position) {
+                visits.push(position);
+            }
+        }
+        (last, visits)
+    }
+
+    fn bound(&mut self, bound: &Arc<Bound>) -> (FileInput, Vec<u32>) {
+        let known = self
+            .bound
+            .iter()
+            .find(|(known, ..)| Arc::ptr_eq(known, bound));
+        let (last, visits) = if let Some((_, last, visits)) = known {
+            (*last, visits.clone())
+        } else {
+            let (last, visits) = self.chain(&bound.state, &bound.actions);
+            self.bound.push((Arc::clone(bound), last, visits.clone()));
+            (last, visits)
+        };
+        (last.map_or(FileInput::Scratch, FileInput::Action), visits)
+    }
+
+    fn state_input(&mut self, state: &State) -> FileInput {
+        if state.problems.is_some() {
+            self.parents.push(state.clone());
+        }
+        let Some(output) = &state.output else {
+            return FileInput::Scratch;
+        };
+        let known = self.inputs.iter().position(|input| input.is_same(output));
+        FileInput::Input(position(known.unwrap_or_else(|| {
+            self.inputs.push(output.clone());
+            self.inputs.len() - 1
+        })))
+    }
+}
+
+fn input_position(input: FileInput) -> Option<u32> {
+    match input {
+        FileInput::Input(position) => Some(position),
+        FileInput::Scratch | FileInput::Action(_) => None,
+    }
+}
+
+fn position(index: usize) -> u32 {
+    u32::try_from(index).expect("a file op has fewer than 2^32 actions")
+}
+
+/// Makes the paths of an action absolute, as the state it is applied to sees them.
+fn resolve(action: &Action, base: &State) -> FileActionKind {
+    let dir = base.current_dir().unwrap_or_default();
+    let owner = action.owner.clone();
+    let created = action.created;
+    match &action.kind {
+        ActionKind::Mkdir {
+            path,
+            mode,
+            parents,
+        } => {
+            let path = path::file_path(dir, path).into_owned();
+            FileActionKind::Mkdir {
+                path,
+                mode: *mode,
+                parents: *parents,
+                owner,
+                created,
+            }
+        }
+        ActionKind::Mkfile { path, mode, data } => {
+            let path = path::file_path(dir, path).into_owned();
+            FileActionKind::Mkfile {
+                path,
+                mode: *mode,
+                data: data.clone(),
+                owner,
+                created,
+            }
+        }
+        ActionKind::Symlink { old, new } => FileActionKind::Symlink {
+            old: old.clone(),
+            new: new.clone(),
+            owner,
+            created,
+        },
+        ActionKind::Rm {
+            path,
+            allow_not_found,
+            allow_wildcard,
+        } => FileActionKind::Rm {
+            path: path::file_path(dir, path).into_owned(),
+            allow_not_found: *allow_not_found,
+            allow_wildcard: *allow_wildcard,
+        },
+        ActionKind::Copy(copy) => {
+            let from = match &copy.from {
+                CopySource::State(state) => state,
+                CopySource::Actions(bound) => &bound.0.state,
+            };
+            FileActionKind::Copy(Box::new(CopyAction {
+                source: path::copy_source(from.current_dir(), &copy.source).into_owned(),
+                destination: path::copy_destination(dir, &copy.destination).into_owned(),
+                owner,
+                mode: copy.mode,
+                mode_text: copy.mode_text.clone(),
+                follow_symlinks: copy.follow_symlinks,
+                contents_only: copy.contents_only,
+                attempt_unpack: copy.attempt_unpack,
+                create_destination: copy.create_destination,
+                allow_wildcard: copy.allow_wildcard,
+                allow_empty_wildcard: copy.allow_empty_wildcard,
+                created,
+                include: copy.include.clone(),
+                exclude: copy.exclude.clone(),
+                always_replace: copy.always_replace,
+                required: copy.required.clone(),
+            }))
+        }
+    }
+}

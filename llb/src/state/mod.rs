@@ -1,0 +1,202 @@
+//! The immutable handle that graphs are built with.
+
+pub(crate) mod context;
+mod exec;
+mod file;
+mod fork;
+mod image_config;
+mod merge;
+mod passthrough;
+mod value;
+
+use std::panic::Location;
+use std::sync::Arc;
+
+pub use exec::ExecState;
+pub use fork::Fork;
+pub use image_config::{Healthcheck, ImageConfig};
+pub use merge::{Diff, Merge, diff, merge};
+pub use passthrough::{Build, Passthrough};
+
+use crate::constraints::Constraints;
+use crate::definition::{Definition, MarshalOptions, marshal};
+use crate::error::{Error, Problem};
+use crate::graph::{Output, Vertex, VertexData};
+use crate::op::Op;
+use context::Context;
+
+/// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
+///
+/// A state is a value. Methods return a new state and leave the old one as it was, so that any state can be the start of
+/// several branches; cloning is cheap. Nothing talks to a daemon. Mistakes are recorded and reported all at once by
+/// [`marshal`](Self::marshal).
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let base = image("debian:bookworm-slim").env("LANG", "C.UTF-8");
+/// let tools = base.run(sh("apt-get update && apt-get install -y git"));
+/// let other = base.run(sh("apt-get update && apt-get install -y curl"));
+/// assert_ne!(tools.marshal(&MarshalOptions::linux_amd64())?.head(), other.marshal(&MarshalOptions::linux_amd64())?.head());
+/// # Ok::<(), llb::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a state is a value; methods return a new one"]
+pub struct State {
+    pub(crate) output: Option<Output>,
+    pub(crate) context: Arc<Context>,
+    pub(crate) image_config: Arc<ImageConfig>,
+    /// Mistakes that no vertex can carry.
+    pub(crate) problems: Option<Arc<Vec<Problem>>>,
+}
+
+/// The empty file system.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let state = scratch().mkfile("/hello", 0o644, "hello\n");
+/// ```
+pub fn scratch() -> State {
+    State::scratch()
+}
+
+/// # Making and ending states
+impl State {
+    /// The empty file system, with working directory `/`.
+    pub fn scratch() -> Self {
+        Self::from_output(None)
+    }
+
+    /// The empty file system without a working directory: execs on it must say where they run.
+    pub fn without_dir() -> Self {
+        Self {
+            context: Arc::default(),
+            ..Self::scratch()
+        }
+    }
+
+    pub(crate) fn from_output(output: Option<Output>) -> Self {
+        let mut context = Context::rooted();
+        context.adopt_platform(output.as_ref().and_then(Output::platform));
+        Self {
+            output,
+            context: Arc::new(context),
+            image_config: Arc::default(),
+            problems: None,
+        }
+    }
+
+    /// Whether this is the empty file system.
+    pub fn is_scratch(&self) -> bool {
+        self.output.is_none()
+    }
+
+    /// The same run context and image config on the file system of another state.
+    pub fn with_output_of(&self, other: &Self) -> Self {
+        self.with_output(other.output.clone())
+    }
+
+    /// This file system with the run context of another state.
+    ///
+    /// The working directory is `/`, unless this state's output has a platform: then the platform is kept and the
+    /// directory is the other state's, as in `client/llb`.
+    pub fn reset(&self, other: &Self) -> Self {
+        let mut context = (*other.context).clone();
+        match self.output.as_ref().and_then(Output::platform) {
+            Some(platform) => context.adopt_platform(Some(platform)),
+            None => context.dir = Some("/".into()),
+        }
+        Self {
+            context: Arc::new(context),
+            ..self.clone()
+        }
+    }
+
+    /// Applies a function: `state.with(f)` is `f(state)`, readable in a chain.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// fn git(state: State) -> State {
+    ///     state.run(sh("apt-get update && apt-get install -y git"))
+    /// }
+    /// let state = image("debian").with(git).with(|state| state.dir("/src"));
+    /// ```
+    pub fn with(self, change: impl FnOnce(Self) -> Self) -> Self {
+        change(self)
+    }
+
+    /// The definition that BuildKit takes.
+    ///
+    /// The result depends on the graph and the options alone. Depth is no limit: long chains need no stack.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the graph, each mistake with the line that made it.
+    pub fn marshal(&self, options: &MarshalOptions) -> Result<Definition, Error> {
+        let own = self
+            .problems
+            .iter()
+            .flat_map(|problems| problems.iter().cloned());
+        match marshal(self.output.as_ref(), options) {
+            Ok(definition) if self.problems.is_none() => Ok(definition),
+            Ok(_) => Err(Error::new(own.collect())),
+            Err(error) => Err(Error::new(
+                error.problems().iter().cloned().chain(own).collect(),
+            )),
+        }
+    }
+
+    pub(crate) fn with_output(&self, output: Option<Output>) -> Self {
+        let mut state = self.clone();
+        if let Some(platform) = output.as_ref().and_then(Output::platform) {
+            Arc::make_mut(&mut state.context).adopt_platform(Some(platform));
+        }
+        state.output = output;
+        state
+    }
+
+    /// Puts an op into the progress group of the layer it is made in, unless it has one.
+    fn in_group(&self, mut constraints: Constraints) -> Constraints {
+        if let (group @ None, Some(layer)) = (
+            &mut constraints.metadata.progress_group,
+            &self.context.group,
+        ) {
+            *group = Some((**layer).clone());
+        }
+        constraints
+    }
+
+    /// Makes a vertex, which also takes over the mistakes recorded in the states it is made from.
+    fn vertex<'s>(
+        op: Op,
+        inputs: Vec<Output>,
+        constraints: Constraints,
+        location: &'static Location<'static>,
+        mut problems: Vec<Problem>,
+        parents: impl IntoIterator<Item = &'s Self>,
+    ) -> Vertex {
+        for parent in parents {
+            problems.extend(
+                parent
+                    .problems
+                    .iter()
+                    .flat_map(|problems| problems.iter().cloned()),
+            );
+        }
+        Vertex::new(VertexData {
+            op,
+            inputs,
+            constraints: Some(Box::new(constraints)),
+            location,
+            problems,
+        })
+    }
+}
+
+impl From<&State> for State {
+    fn from(state: &State) -> Self {
+        state.clone()
+    }
+}

@@ -1,0 +1,297 @@
+//! The values of a state: run context and image config.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::State;
+use super::context::{Context, Environment, Network, Security, Ulimit};
+use crate::error::{ErrorKind, Problem};
+use crate::state::image_config::{Healthcheck, ImageConfig};
+use crate::value::host;
+use crate::value::platform::Platform;
+
+/// # Environment
+impl State {
+    /// Sets an environment variable for later execs and in the image, as `ENV` in a Dockerfile does.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").env("LANG", "C.UTF-8");
+    /// assert_eq!(state.environment().get("LANG"), Some("C.UTF-8"));
+    /// assert_eq!(state.image_config().env["LANG"], "C.UTF-8");
+    /// ```
+    pub fn env(&self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        self.image_env(&*name, &*value).build_env(name, value)
+    }
+
+    /// Sets an environment variable for later execs only; the image does not get it.
+    pub fn build_env(&self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
+        self.context(|context| context.env.set(name, value))
+    }
+
+    /// Sets an environment variable in the image only; later execs do not see it.
+    pub fn image_env(&self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        self.configure(|config| {
+            config.env.insert(name, value);
+        })
+    }
+
+    /// Removes an environment variable from later execs and from the image.
+    pub fn unset_env(&self, name: &str) -> Self {
+        self.context(|context| context.env.remove(name))
+            .configure(|config| {
+                config.env.shift_remove(name);
+            })
+    }
+
+    /// Puts directories before what `PATH` holds, for later execs and in the image.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").env("PATH", "/usr/bin:/bin").prepend_path("/venv/bin");
+    /// assert_eq!(state.environment().get("PATH"), Some("/venv/bin:/usr/bin:/bin"));
+    /// ```
+    ///
+    /// If `PATH` is not set, it begins with the default that BuildKit gives to Linux images.
+    pub fn prepend_path(&self, directory: &str) -> Self {
+        const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let path = self
+            .environment()
+            .get("PATH")
+            .filter(|path| !path.is_empty())
+            .unwrap_or(DEFAULT_PATH);
+        let path = format!("{directory}:{path}");
+        self.env("PATH", path)
+    }
+
+    /// The environment of later execs.
+    pub fn environment(&self) -> &Environment {
+        &self.context.env
+    }
+}
+
+/// # Run context: what later execs take over
+impl State {
+    /// Changes the working directory of later execs and of relative paths in file actions.
+    ///
+    /// An absolute path is kept as given, a relative one is joined to the current directory. The image's own working
+    /// directory is another thing: see [`workdir`](Self::workdir).
+    pub fn dir(&self, path: impl AsRef<str>) -> Self {
+        self.context(|context| context.change_dir(path.as_ref()))
+    }
+
+    /// The user of later execs: a name or an id, with an optional group behind `:`.
+    pub fn user(&self, user: impl Into<Arc<str>>) -> Self {
+        self.context(|context| context.user = Some(user.into()))
+    }
+
+    /// The host name that later execs see.
+    pub fn hostname(&self, name: impl Into<Arc<str>>) -> Self {
+        self.context(|context| context.hostname = Some(name.into()))
+    }
+
+    /// The cgroup under which later execs run.
+    pub fn cgroup_parent(&self, parent: impl Into<Arc<str>>) -> Self {
+        self.context(|context| context.cgroup_parent = Some(parent.into()))
+    }
+
+    /// The network of later execs.
+    pub fn network(&self, network: Network) -> Self {
+        self.context(|context| context.network = Some(network))
+    }
+
+    /// The security mode of later execs.
+    pub fn security(&self, security: Security) -> Self {
+        self.context(|context| context.security = Some(security))
+    }
+
+    /// Adds a line to `/etc/hosts` of later execs.
+    pub fn extra_host(&self, host: impl Into<Arc<str>>, address: impl Into<IpAddr>) -> Self {
+        self.extra_host_text(host.into(), host::address_text(address.into()).into())
+    }
+
+    pub(crate) fn extra_host_text(&self, host: Arc<str>, address: Arc<str>) -> Self {
+        self.context(|context| Arc::make_mut(&mut context.extra_hosts).push((host, address)))
+    }
+
+    /// Limits a resource of later execs: its name without `RLIMIT_` in lower case, soft and hard limit; `-1` is
+    /// unlimited.
+    pub fn ulimit(&self, name: impl Into<Arc<str>>, soft: i64, hard: i64) -> Self {
+        let ulimit = Ulimit {
+            name: name.into(),
+            soft,
+            hard,
+        };
+        self.context(|context| Arc::make_mut(&mut context.ulimits).push(ulimit))
+    }
+
+    /// The platform of later execs, normalized.
+    pub fn platform(&self, platform: &Platform) -> Self {
+        self.context(|context| context.adopt_platform(Some(platform)))
+    }
+
+    /// Takes the platform from later execs: they run for the one that the graph is marshalled for.
+    pub fn unset_platform(&self) -> Self {
+        self.context(|context| context.platform = None)
+    }
+
+    /// The working directory of later execs; none in a state made without one.
+    pub fn current_dir(&self) -> Option<&str> {
+        self.context.dir.as_deref()
+    }
+
+    /// The user of later execs, if one was set.
+    pub fn current_user(&self) -> Option<&str> {
+        self.context.user.as_deref()
+    }
+
+    /// The host name of later execs, if one was set.
+    pub fn current_hostname(&self) -> Option<&str> {
+        self.context.hostname.as_deref()
+    }
+
+    /// The network of later execs, if one was set.
+    pub fn current_network(&self) -> Option<Network> {
+        self.context.network
+    }
+
+    /// The security mode of later execs.
+    pub fn current_security(&self) -> Security {
+        self.context.security.unwrap_or_default()
+    }
+
+    /// The platform of later execs, if the state has one of its own.
+    pub fn current_platform(&self) -> Option<&Platform> {
+        self.context.platform.as_deref()
+    }
+
+    pub(crate) fn context(&self, change: impl FnOnce(&mut Context)) -> Self {
+        let mut state = self.clone();
+        change(Arc::make_mut(&mut state.context));
+        state
+    }
+}
+
+/// # Image config: what a container started from the image takes over
+impl State {
+    /// Takes over the config of an image (OCI image config JSON), as `FROM` in a Dockerfile does.
+    ///
+    /// Later execs get its environment, its working directory and its platform, the image gets all of it; fields that
+    /// this crate does not know are kept as they are.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let base = image("debian").with_image_config(br#"{"config":{"Env":["A=1"],"WorkingDir":"/src"}}"#)?;
+    /// assert_eq!(base.environment().get("A"), Some("1"));
+    /// assert_eq!(base.current_dir(), Some("/src"));
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The text is no image config.
+    #[track_caller]
+    pub fn with_image_config(&self, json: &[u8]) -> Result<Self, crate::Error> {
+        let config = ImageConfig::from_json(json)?;
+        let mut state = self.context(|context| {
+            for (name, value) in &config.env {
+                if !name.is_empty() {
+                    context.env.set(name.as_str(), value.as_str());
+                }
+            }
+            context.change_dir(config.workdir.as_deref().unwrap_or_default());
+            context.adopt_platform(config.platform().as_ref());
+        });
+        state.image_config = Arc::new(config);
+        Ok(state)
+    }
+
+    /// The config of the image that this state would be exported as.
+    pub fn image_config(&self) -> &ImageConfig {
+        &self.image_config
+    }
+
+    /// The image's entrypoint; it clears an inherited command, as in a Dockerfile.
+    pub fn entrypoint<S: Into<String>>(&self, entrypoint: impl IntoIterator<Item = S>) -> Self {
+        self.configure(|config| {
+            config.set_entrypoint(entrypoint.into_iter().map(Into::into).collect());
+        })
+    }
+
+    /// The image's command, or the default arguments of its entrypoint.
+    pub fn cmd<S: Into<String>>(&self, cmd: impl IntoIterator<Item = S>) -> Self {
+        self.configure(|config| config.set_cmd(cmd.into_iter().map(Into::into).collect()))
+    }
+
+    /// The image's working directory. It changes nothing for later execs: see [`dir`](Self::dir).
+    pub fn workdir(&self, path: impl Into<String>) -> Self {
+        self.configure(|config| config.workdir = Some(path.into()))
+    }
+
+    /// The user that the image runs as. It changes nothing for later execs: see [`user`](Self::user).
+    pub fn image_user(&self, user: impl Into<String>) -> Self {
+        self.configure(|config| config.user = Some(user.into()))
+    }
+
+    /// Adds a label to the image.
+    pub fn label(&self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        self.configure(|config| {
+            config.labels.insert(name, value);
+        })
+    }
+
+    /// Declares a port that the image listens on, such as `5000/tcp`; the protocol is `tcp` if not given.
+    pub fn expose(&self, port: impl AsRef<str>) -> Self {
+        let port = port.as_ref();
+        let port = if port.contains('/') {
+            port.to_owned()
+        } else {
+            format!("{port}/tcp")
+        };
+        self.configure(|config| {
+            config.exposed_ports.insert(port);
+        })
+    }
+
+    /// Declares a volume of the image.
+    pub fn volume(&self, path: impl Into<String>) -> Self {
+        let path = path.into();
+        self.configure(|config| {
+            config.volumes.insert(path);
+        })
+    }
+
+    /// The signal that stops the image, such as `SIGTERM`.
+    pub fn stop_signal(&self, signal: impl Into<String>) -> Self {
+        self.configure(|config| config.stop_signal = Some(signal.into()))
+    }
+
+    /// How a container of the image is checked.
+    pub fn healthcheck(&self, healthcheck: Healthcheck) -> Self {
+        self.configure(|config| config.healthcheck = Some(healthcheck))
+    }
+
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut ImageConfig)) -> Self {
+        let mut state = self.clone();
+        change(Arc::make_mut(&mut state.image_config));
+        state
+    }
+
+    pub(crate) fn record(mut self, problem: Problem) -> Self {
+        Arc::make_mut(self.problems.get_or_insert_default()).push(problem);
+        self
+    }
+}
+
+impl Problem {
+    #[track_caller]
+    pub(crate) fn image_config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::ImageConfig, message)
+    }
+}
