@@ -56,7 +56,8 @@ impl Client {
         let job = Job::new(self, solve)?;
         let never = std::future::pending();
         let mut forward = |event: &Event| progress.event(event);
-        let result = job.run(self, &mut forward, never).await;
+        // Boxed: callers of a build should not carry the weight of its state.
+        let result = Box::pin(job.run(self, &mut forward, never)).await;
         progress.finish();
         result
     }

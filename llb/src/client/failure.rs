@@ -63,13 +63,15 @@ pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
     let step = failed_step(&details, summary);
     let message = without_prefixes(status.message());
     let (mut kind, mut text) = match status.code() {
-        Code::Unavailable if is_transport(status) => return connection_lost(status),
-        Code::Cancelled => (ErrorKind::Canceled, format!("build canceled: {message}")),
+        _ if is_transport(status) => return connection_lost(status),
+        Code::Cancelled => (
+            ErrorKind::Canceled,
+            format!("the daemon canceled the build: {message}"),
+        ),
         Code::Unimplemented => (
             ErrorKind::Unsupported,
             format!("the daemon does not support this build: {message}"),
         ),
-        _ if is_transport(status) => return connection_lost(status),
         _ => (ErrorKind::Build, format!("build failed: {message}")),
     };
     let mut hint = None;
@@ -84,12 +86,12 @@ pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
         if let Some(code) = step.exit_code {
             text = format!("build failed: step `{}` exited with code {code}", step.name);
         } else if !text.contains(&step.name) {
-            text.push_str(&format!("\nin step `{}`", step.name));
+            text.extend(["\nin step `", step.name.as_str(), "`"]);
         }
         if !step.output.is_empty() {
             text.push_str("\nlast output:");
             for line in &step.output {
-                text.push_str(&format!("\n  {line}"));
+                text.extend(["\n  ", line]);
             }
         }
     }
@@ -204,11 +206,7 @@ impl Details {
             "gatewayapi.ExitMessage" | "moby_buildkit_v1_frontend.ExitMessage" => {
                 self.exit_code = number(value.get("Code"));
             }
-            "stack.Stack" => {
-                if self.stack.is_empty() {
-                    self.stack = frames(value);
-                }
-            }
+            "stack.Stack" if self.stack.is_empty() => self.stack = frames(value),
             _ => {}
         }
     }
@@ -356,12 +354,12 @@ mod tests {
                 ..Vertex::default()
             }));
         }
-        let lines: String = (0..30).map(|line| format!("line {line}\n")).collect();
+        let lines: Vec<_> = (0..30).map(|line| format!("line {line}\n")).collect();
         recorder.event(&Event::Log(Log {
             vertex: "sha256:a".into(),
             time: None,
             stream: LogStream::Stderr,
-            data: lines.into(),
+            data: lines.concat().into(),
         }));
         let status = status(&[
             (

@@ -353,7 +353,7 @@ mod tests {
     fn a_file_is_sent_in_chunks_with_an_empty_one_at_its_end() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("file");
-        let content: Vec<u8> = (0..CHUNK + 3).map(|byte| byte as u8).collect();
+        let content: Vec<u8> = (0..=u8::MAX).cycle().take(CHUNK + 3).collect();
         fs::write(&path, &content).unwrap();
         let mut chunks = Vec::new();
         let sent = send_file(&path, named(&path), |chunk| {
@@ -368,11 +368,12 @@ mod tests {
         assert_eq!(chunks.concat(), content);
     }
 
+    type Change = fn(&Path);
+
     #[test]
     fn a_file_that_changes_is_an_error() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("file");
-        type Change = fn(&Path);
         let changes: [(Change, &str); 5] = [
             (|path| fs::remove_file(path).unwrap(), "gone"),
             (

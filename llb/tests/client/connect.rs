@@ -44,3 +44,19 @@ async fn where_nothing_listens_the_error_says_so() {
     let error = Client::connect(&Address::unix(left)).await.unwrap_err();
     assert!(error.to_string().contains("nothing listens"), "{error}");
 }
+
+#[tokio::test]
+async fn zz_probe() {
+    for name in ["containerd", "graphdriver"] {
+        let client = engine(name).await;
+        println!("{name} {:?}", client.list_workers().await.unwrap());
+        let mut graph = super::graph::Graph::default();
+        let file = graph.file("/id", &super::testbed::unique());
+        let tag = format!("{}/client-test/probe-{name}:1", super::testbed::Testbed::find().registry());
+        let solve = llb::client::Solve::definition(graph.definition(file, 0))
+            .export(llb::client::Export::image(&tag).push(true));
+        let mut plain = llb::progress::Plain::new(Vec::new());
+        let result = client.solve(solve, &mut plain).await;
+        println!("{name} {result:?}\n{}", String::from_utf8(plain.into_inner()).unwrap());
+    }
+}

@@ -89,7 +89,7 @@ async fn dropping_a_build_cancels_it() {
     }
     let start = Instant::now();
     let marker = format!("sleep 600 # {id}");
-    while runs(&marker) || runs("sleep\0600") {
+    while runs(&marker) || runs("sleep\x00600") {
         assert!(
             start.elapsed() < Duration::from_secs(20),
             "the step still runs"

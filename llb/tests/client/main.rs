@@ -1,5 +1,7 @@
 //! The client against real daemons: the engines of the testbed.
 
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
+
 mod build;
 mod connect;
 mod exports;
