@@ -52,11 +52,17 @@ async fn zz_probe() {
         println!("{name} {:?}", client.list_workers().await.unwrap());
         let mut graph = super::graph::Graph::default();
         let file = graph.file("/id", &super::testbed::unique());
-        let tag = format!("{}/client-test/probe-{name}:1", super::testbed::Testbed::find().registry());
+        let tag = format!(
+            "{}/client-test/probe-{name}:1",
+            super::testbed::Testbed::find().registry()
+        );
         let solve = llb::client::Solve::definition(graph.definition(file, 0))
             .export(llb::client::Export::image(&tag).push(true));
         let mut plain = llb::progress::Plain::new(Vec::new());
         let result = client.solve(solve, &mut plain).await;
-        println!("{name} {result:?}\n{}", String::from_utf8(plain.into_inner()).unwrap());
+        println!(
+            "{name} {result:?}\n{}",
+            String::from_utf8(plain.into_inner()).unwrap()
+        );
     }
 }
