@@ -1,0 +1,12 @@
+//! The client against real daemons: the engines of the testbed.
+
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
+
+mod build;
+mod connect;
+mod exports;
+mod failures;
+mod files;
+mod graph;
+mod images;
+mod testbed;
