@@ -307,7 +307,10 @@ fn listing(archive: &Path) -> BTreeMap<String, String> {
         let mut content = Vec::new();
         entry.read_to_end(&mut content).unwrap();
         // Hard links and compiled files differ by how and when they were written.
-        let size = if path.ends_with(".pyc") {
+        let size = if Path::new(&path)
+            .extension()
+            .is_some_and(|extension| extension == "pyc")
+        {
             0
         } else {
             content.len()
