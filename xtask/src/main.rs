@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "codegen")]
 mod codegen;
 mod command;
+mod demo;
 mod generate;
 mod test;
 mod testbed;
@@ -25,6 +26,8 @@ struct Arguments {
 enum Task {
     /// A private BuildKit (two Docker engines) and registry under `target/testbed`
     Testbed(testbed::Command),
+    /// From a cog.yaml to the answer of a running model
+    Demo(demo::Command),
     /// Everything that must hold before a change lands; CI runs this
     Test(test::Command),
     /// The Rust code of the wire messages, from `llb/proto`
@@ -35,6 +38,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Testbed(command) => testbed::run(&command),
+        Task::Demo(command) => demo::run(&command),
         Task::Test(command) => test::run(&command),
         Task::Codegen(command) => generate::run(&command),
     };

@@ -3,12 +3,13 @@
 //! The testbed comes up while the checks that need no engine run. No test is skipped: what a test needs and does not
 //! find is a failure that says what to do.
 
-use std::process::{Command as Process, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
-use crate::command::{cargo, step, workspace};
+use crate::command::{cargo, step};
+use crate::testbed;
 
 /// Runs formatting, lints, docs and all tests, on engines that it starts itself.
 #[derive(Debug, clap::Args)]
@@ -22,21 +23,19 @@ pub(crate) struct Command {
 const NOT_IN_THE_CORE: [&str; 4] = ["tokio", "tonic", "hyper", "bollard"];
 
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
-    let mut testbed = itself(&["testbed", "up"])?
-        .spawn()
-        .context("cannot start the testbed")?;
+    let testbed = std::thread::spawn(testbed::bring_up);
     let checked = checks();
-    let up = testbed.wait().context("cannot wait for the testbed")?;
+    let up = testbed
+        .join()
+        .map_err(|_| anyhow!("the testbed panicked"))?;
     checked?;
-    if !up.success() {
-        bail!("the testbed did not come up; it says why above");
-    }
+    up.context("the testbed did not come up")?;
     let tested = step(
         "tests",
         &mut cargo(["test", "--workspace", "--all-features", "--no-fail-fast"])?,
     );
     if command.down || std::env::var_os("CI").is_some() {
-        step("testbed down", &mut itself(&["testbed", "down"])?)?;
+        testbed::take_down()?;
     }
     tested?;
     Ok(ExitCode::SUCCESS)
@@ -144,14 +143,6 @@ fn parse_version(text: &str) -> Vec<u32> {
         .collect();
     parts.resize(3, 0);
     parts
-}
-
-/// Another run of this program.
-fn itself(arguments: &[&str]) -> Result<Process> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let mut command = Process::new(program);
-    command.args(arguments).current_dir(workspace()?);
-    Ok(command)
 }
 
 #[cfg(test)]

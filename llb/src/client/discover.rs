@@ -82,15 +82,14 @@ pub(crate) fn candidates(environment: &Environment) -> Vec<Candidate> {
 /// The candidate of the Docker context, if one other than `default` is chosen.
 fn context(environment: &Environment) -> Option<Candidate> {
     let directory = environment.docker_config.as_deref();
-    let (name, origin) = match &environment.docker_context {
-        Some(name) => (name.clone(), format!("DOCKER_CONTEXT={name}")),
-        None => {
-            let config = std::fs::read(directory?.join("config.json")).ok()?;
-            let config: serde_json::Value = serde_json::from_slice(&config).ok()?;
-            let name = config.get("currentContext")?.as_str()?.to_owned();
-            let origin = format!("docker context `{name}` (current)");
-            (name, origin)
-        }
+    let (name, origin) = if let Some(name) = &environment.docker_context {
+        (name.clone(), format!("DOCKER_CONTEXT={name}"))
+    } else {
+        let config = std::fs::read(directory?.join("config.json")).ok()?;
+        let config: serde_json::Value = serde_json::from_slice(&config).ok()?;
+        let name = config.get("currentContext")?.as_str()?.to_owned();
+        let origin = format!("docker context `{name}` (current)");
+        (name, origin)
     };
     if name.is_empty() || name == "default" {
         return None;
@@ -140,7 +139,7 @@ pub(crate) fn nothing_found(failures: &[(String, Error)]) -> Error {
     for (origin, error) in failures {
         let text = error.to_string();
         let reason = text.lines().next().unwrap_or_default();
-        message.push_str(&format!("\n  {origin}: {reason}"));
+        message.extend(["\n  ", origin, ": ", reason]);
     }
     let error = Error::new(ErrorKind::Unreachable, message);
     let denied = failures.iter().any(|(_, error)| {

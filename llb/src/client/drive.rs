@@ -19,7 +19,9 @@ use tonic::{Status, Streaming};
 
 use super::connect::LARGEST_MESSAGE;
 use super::error::{Error, ErrorKind};
+use super::export::IMAGE_CONFIG;
 use super::failure::{build_error, call_error};
+use super::handover::Handover;
 use super::outcome::Outcome;
 use super::solve::{CacheOption, Solve};
 use super::{Client, ControlClient};
@@ -53,10 +55,18 @@ impl Client {
         P: Progress + ?Sized,
     {
         solve.check()?;
-        let job = Job::new(self, solve)?;
-        let never = std::future::pending();
+        let mut job = Job::new(self, solve)?;
+        let handover = job.handover.take();
+        let bridge = self.bridge(job.reference());
+        let companion = async move {
+            match handover {
+                Some(handover) => handover.run(bridge).await,
+                None => Ok(()),
+            }
+        };
         let mut forward = |event: &Event| progress.event(event);
-        let result = job.run(self, &mut forward, never).await;
+        // Boxed: callers of a build should not carry the weight of its state.
+        let result = Box::pin(job.run(self, &mut forward, companion)).await;
         progress.finish();
         result
     }
@@ -67,6 +77,7 @@ pub(crate) struct Job {
     request: wire::SolveRequest,
     services: Services,
     session_key: String,
+    handover: Option<Handover>,
 }
 
 impl Job {
@@ -85,8 +96,19 @@ impl Job {
         }
         let mut exporters = Vec::new();
         let mut targets = Targets::default();
+        let mut config: Option<String> = None;
         for (position, export) in solve.exports.iter().enumerate() {
-            let (exporter, target) = export.resolve(client.engine(), position)?;
+            let (mut exporter, target) = export.resolve(client.engine(), position)?;
+            if solve.definition.is_some()
+                && let Some(own) = exporter.attrs.remove(IMAGE_CONFIG)
+            {
+                if config.as_ref().is_some_and(|other| *other != own) {
+                    let message = "the exports of one build have different image configs";
+                    return Err(Error::new(ErrorKind::Request, message)
+                        .hint("give all of them the same config, or solve twice"));
+                }
+                config = Some(own);
+            }
             exporters.push(exporter);
             if let Some(target) = target {
                 targets.insert(position, target);
@@ -107,6 +129,13 @@ impl Job {
             attributes.insert("cache-imports".to_owned(), cache_imports(&cache_from));
         }
         let session_key = solve.session_key.unwrap_or_else(|| default_key(&services));
+        let handover = config.and_then(|config| {
+            Some(Handover {
+                definition: definition.take()?,
+                config,
+                cache_from: cache_from.clone(),
+            })
+        });
         let first = exporters.first().cloned().unwrap_or_default();
         let request = wire::SolveRequest {
             r#ref: new_id()?,
@@ -134,6 +163,7 @@ impl Job {
             request,
             services,
             session_key,
+            handover,
         })
     }
 
@@ -161,6 +191,9 @@ impl Job {
             .follow(&mut control, self.request, &session, companion)
             .await;
         let summary = watch.summary;
+        if matches!(end, End::Done(Ok(_))) {
+            services.targets.settled().await;
+        }
         session.close().await;
         match end {
             End::Done(Ok(response)) => {

@@ -8,6 +8,9 @@ use super::error::{Error, ErrorKind};
 use crate::proto::moby::buildkit::v1::Exporter;
 use crate::session::{Target, TargetKind};
 
+/// Name of the image config among the metadata of a result, and among the attributes of an export.
+pub(super) const IMAGE_CONFIG: &str = "containerimage.config";
+
 /// One export of a build's result: an image, an archive, or files.
 ///
 /// Local outputs appear under their name only when the whole build has succeeded; a failed build
@@ -104,7 +107,7 @@ impl Export {
     #[must_use = "the settings are in the value returned"]
     pub fn config(self, json: impl Into<Vec<u8>>) -> Self {
         let json = String::from_utf8_lossy(&json.into()).into_owned();
-        self.attribute("containerimage.config", json)
+        self.attribute(IMAGE_CONFIG, json)
     }
 
     /// An annotation of the image manifest.
@@ -156,7 +159,7 @@ impl Export {
         if pushes && self.attributes.get("name").is_none_or(String::is_empty) {
             return Err(refuse("is pushed without a name").hint("name it with `Export::image`"));
         }
-        if let Some(config) = self.attributes.get("containerimage.config") {
+        if let Some(config) = self.attributes.get(IMAGE_CONFIG) {
             if matches!(self.kind, Kind::Tar | Kind::Local) {
                 return Err(refuse("has an image config, but is no image"));
             }

@@ -62,33 +62,36 @@ pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
     let details = Details::read(status.details());
     let step = failed_step(&details, summary);
     let message = without_prefixes(status.message());
-    let (kind, mut text) = match status.code() {
-        Code::Unavailable if is_transport(status) => return connection_lost(status),
-        Code::Cancelled => (ErrorKind::Canceled, format!("build canceled: {message}")),
+    let (mut kind, mut text) = match status.code() {
+        _ if is_transport(status) => return connection_lost(status),
+        Code::Cancelled => (
+            ErrorKind::Canceled,
+            format!("the daemon canceled the build: {message}"),
+        ),
         Code::Unimplemented => (
             ErrorKind::Unsupported,
             format!("the daemon does not support this build: {message}"),
         ),
-        _ if is_transport(status) => return connection_lost(status),
         _ => (ErrorKind::Build, format!("build failed: {message}")),
     };
     let mut hint = None;
-    if let Some(missing) = &details.missing {
+    if let Some(missing) = details.missing.as_deref().or(missing_capability(message)) {
+        kind = ErrorKind::Unsupported;
         text = format!("the daemon lacks what the build needs: {missing}");
         hint = Some("use a newer daemon, or a build that does without".to_owned());
-    } else if message.contains("is not allowed") && message.contains("entitlement") {
+    } else if message.ends_with(" is not allowed") {
         hint = Some("allow it with `Solve::allow`, if the daemon permits it".to_owned());
     }
     if let Some(step) = &step {
         if let Some(code) = step.exit_code {
             text = format!("build failed: step `{}` exited with code {code}", step.name);
         } else if !text.contains(&step.name) {
-            text.push_str(&format!("\nin step `{}`", step.name));
+            text.extend(["\nin step `", step.name.as_str(), "`"]);
         }
         if !step.output.is_empty() {
             text.push_str("\nlast output:");
             for line in &step.output {
-                text.push_str(&format!("\n  {line}"));
+                text.extend(["\n  ", line]);
             }
         }
     }
@@ -163,6 +166,12 @@ fn failed_step(details: &Details, summary: &Summary) -> Option<FailedStep> {
     })
 }
 
+/// The capability a message says is missing. Daemons have no typed detail for this.
+fn missing_capability(message: &str) -> Option<&str> {
+    let (_, name) = message.split_once("unknown API capability ")?;
+    Some(name)
+}
+
 /// The message without what every build error starts with.
 fn without_prefixes(message: &str) -> &str {
     message.strip_prefix("failed to solve: ").unwrap_or(message)
@@ -197,11 +206,7 @@ impl Details {
             "gatewayapi.ExitMessage" | "moby_buildkit_v1_frontend.ExitMessage" => {
                 self.exit_code = number(value.get("Code"));
             }
-            "stack.Stack" => {
-                if self.stack.is_empty() {
-                    self.stack = frames(value);
-                }
-            }
+            "stack.Stack" if self.stack.is_empty() => self.stack = frames(value),
             _ => {}
         }
     }
@@ -349,12 +354,12 @@ mod tests {
                 ..Vertex::default()
             }));
         }
-        let lines: String = (0..30).map(|line| format!("line {line}\n")).collect();
+        let lines: Vec<_> = (0..30).map(|line| format!("line {line}\n")).collect();
         recorder.event(&Event::Log(Log {
             vertex: "sha256:a".into(),
             time: None,
             stream: LogStream::Stderr,
-            data: lines.into(),
+            data: lines.concat().into(),
         }));
         let status = status(&[
             (

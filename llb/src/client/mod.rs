@@ -36,6 +36,7 @@ mod drive;
 mod error;
 mod export;
 mod failure;
+mod handover;
 mod info;
 mod outcome;
 mod resolve;

@@ -171,7 +171,7 @@ mod tests {
     }
 
     /// A listener that answers the first bytes it gets with `answer` and keeps what it got.
-    async fn listener(
+    fn listener(
         directory: &tempfile::TempDir,
         answer: &'static [u8],
     ) -> (Address, tokio::task::JoinHandle<Vec<u8>>) {
@@ -194,8 +194,7 @@ mod tests {
         let (address, task) = listener(
             &directory,
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\nframes",
-        )
-        .await;
+        );
         let mut pipe = open_grpc(&address, Protocol::Upgrade).await.unwrap();
         let mut rest = String::new();
         pipe.read_to_string(&mut rest).await.unwrap();
@@ -208,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_upgrade_is_an_error_with_the_answer() {
         let directory = tempfile::tempdir().unwrap();
-        let (address, _task) = listener(&directory, b"HTTP/1.1 404 Not Found\r\n\r\n").await;
+        let (address, _task) = listener(&directory, b"HTTP/1.1 404 Not Found\r\n\r\n");
         let error = open_grpc(&address, Protocol::Upgrade).await.err().unwrap();
         assert!(error.to_string().contains("404 Not Found"), "{error}");
     }
@@ -219,8 +218,7 @@ mod tests {
         let (address, _task) = listener(
             &directory,
             b"HTTP/1.1 200 OK\r\n\r\n{\"ApiVersion\":\"1.53\"}",
-        )
-        .await;
+        );
         let answer = ask(&address).await.unwrap();
         assert_eq!(
             answer,
@@ -229,13 +227,13 @@ mod tests {
             }
         );
         let directory = tempfile::tempdir().unwrap();
-        let (address, _task) = listener(&directory, b"\0\0\x06\x04\0\0\0\0\0").await;
+        let (address, _task) = listener(&directory, b"\0\0\x06\x04\0\0\0\0\0");
         assert_eq!(ask(&address).await.unwrap(), Answer::Other);
         let directory = tempfile::tempdir().unwrap();
-        let (address, _task) = listener(&directory, b"\0\0\x06\x04\0\0\0\0\0").await;
+        let (address, _task) = listener(&directory, b"\0\0\x06\x04\0\0\0\0\0");
         assert!(speaks_http2(&address).await);
         let directory = tempfile::tempdir().unwrap();
-        let (address, _task) = listener(&directory, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let (address, _task) = listener(&directory, b"HTTP/1.1 400 Bad Request\r\n\r\n");
         assert!(!speaks_http2(&address).await);
     }
 }

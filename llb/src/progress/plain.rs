@@ -189,11 +189,12 @@ impl<W: Write + Send> Plain<W> {
             time: transfer.time,
             done: transfer.completed.is_some(),
         };
-        let mut line = transfer.id.clone();
+        let mut parts = vec![transfer.id.clone()];
         if transfer.total > 0 {
-            line += &format!(" {} / {}", size(transfer.current), size(transfer.total));
+            let (current, total) = (size(transfer.current), size(transfer.total));
+            parts.push(format!("{current} / {total}"));
         } else if transfer.current > 0 {
-            line += &format!(" {}", size(transfer.current));
+            parts.push(size(transfer.current));
         }
         let taken = transfer
             .completed
@@ -202,11 +203,12 @@ impl<W: Write + Send> Plain<W> {
             .and_then(|(end, started)| end.duration_since(started).ok())
             .unwrap_or_default();
         if taken > Duration::from_millis(10) {
-            line += &format!(" {}", seconds(taken));
+            parts.push(seconds(taken));
         }
         if transfer.completed.is_some() {
-            line += " done";
+            parts.push("done".to_owned());
         }
+        let line = parts.join(" ");
         let number = step.number;
         self.title(&id)?;
         writeln!(self.writer, "#{number} {line}")?;
@@ -340,16 +342,16 @@ mod tests {
     use super::*;
     use crate::progress::event::{Group, LogStream};
 
-    fn at(milliseconds: u64) -> Option<SystemTime> {
-        Some(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds))
+    fn at(milliseconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds)
     }
 
     fn vertex(digest: &str, started: u64, completed: Option<u64>) -> Vertex {
         Vertex {
             digest: digest.into(),
             name: format!("step {digest}"),
-            started: at(started),
-            completed: completed.and_then(at),
+            started: Some(at(started)),
+            completed: completed.map(at),
             ..Vertex::default()
         }
     }
@@ -357,7 +359,7 @@ mod tests {
     fn log(vertex: &str, time: u64, text: &'static str) -> Event {
         Event::Log(Log {
             vertex: vertex.into(),
-            time: at(time),
+            time: Some(at(time)),
             stream: LogStream::Stdout,
             data: text.into(),
         })
@@ -425,9 +427,9 @@ mod tests {
                 id: "transferring context:".into(),
                 current,
                 total: 0,
-                time: at(time),
-                started: at(0),
-                completed: done.then(|| at(time)).flatten(),
+                time: Some(at(time)),
+                started: Some(at(0)),
+                completed: done.then(|| at(time)),
             })
         };
         let text = print(&[

@@ -230,8 +230,11 @@ impl Step {
 mod tests {
     use super::*;
 
-    fn at(second: u64) -> Option<SystemTime> {
-        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(second))
+    /// A vertex that ran, or runs, from one second to another.
+    fn ran(vertex: &mut Vertex, started: u64, completed: Option<u64>) {
+        let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        vertex.started = Some(at(started));
+        vertex.completed = completed.map(at);
     }
 
     fn vertex(digest: &str, change: impl FnOnce(&mut Vertex)) -> Event {
@@ -248,26 +251,21 @@ mod tests {
     fn the_last_report_holds_and_times_add_up() {
         let mut recorder = Recorder::new();
         recorder.event(&vertex("a", |_| {}));
-        recorder.event(&vertex("a", |vertex| vertex.started = at(1)));
-        recorder.event(&vertex("a", |vertex| {
-            (vertex.started, vertex.completed) = (at(1), at(2));
-        }));
-        recorder.event(&vertex("a", |vertex| vertex.started = at(10)));
-        assert_eq!(
-            recorder.summary().by_digest("a").unwrap().state(),
-            StepState::Running
-        );
-        let end = vertex("a", |vertex| {
-            (vertex.started, vertex.completed) = (at(10), at(13))
-        });
+        recorder.event(&vertex("a", |vertex| ran(vertex, 1, None)));
+        recorder.event(&vertex("a", |vertex| ran(vertex, 1, Some(2))));
+        recorder.event(&vertex("a", |vertex| ran(vertex, 10, None)));
+        let running = recorder.summary().by_digest("a").unwrap().state();
+        assert_eq!(running, StepState::Running);
+        let end = vertex("a", |vertex| ran(vertex, 10, Some(13)));
         recorder.event(&end);
         recorder.event(&end);
         recorder.event(&vertex("a", |_| {}));
         recorder.event(&vertex("b", |vertex| {
-            (vertex.started, vertex.completed, vertex.cached) = (at(1), at(1), true);
+            ran(vertex, 1, Some(1));
+            vertex.cached = true;
         }));
         recorder.event(&vertex("c", |vertex| {
-            (vertex.started, vertex.completed) = (at(1), at(1));
+            ran(vertex, 1, Some(1));
             vertex.error = Some("exit code: 3".into());
         }));
         recorder.event(&vertex("d", |_| {}));
@@ -284,6 +282,6 @@ mod tests {
             summary.by_name("step d").unwrap().state(),
             StepState::Waiting
         );
-        assert_eq!(summary.only(|step| step.is_cached()).steps().len(), 1);
+        assert_eq!(summary.only(Step::is_cached).steps().len(), 1);
     }
 }

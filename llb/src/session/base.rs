@@ -48,9 +48,13 @@ impl Session {
         let pulse = Pulse::default();
         let io = TokioIo::new(SessionPipe::new(incoming, sender, pulse.clone()));
         let workers = services.workers.clone();
+        let spawner = tasks.spawner();
         let service = hyper::service::service_fn(move |request| {
-            let services = Arc::clone(&services);
-            async move { Ok::<_, std::convert::Infallible>(router::route(services, request).await) }
+            let (services, spawner) = (Arc::clone(&services), spawner.clone());
+            async move {
+                let response = router::route(services, spawner, request).await;
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
         let connection = http2::Builder::new(tasks.spawner())
             .initial_stream_window_size(WINDOW)

@@ -3,7 +3,7 @@
 /// Decodes standard base64, padded or not; `None` if it is something else.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0);
+    let (mut bits, mut count) = (0_u16, 0);
     for character in text.trim_end_matches('=').bytes() {
         let value = match character {
             b'A'..=b'Z' => character - b'A',
@@ -13,11 +13,12 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
             b'/' | b'_' => 63,
             _ => return None,
         };
-        bits = bits << 6 | u32::from(value);
+        bits = bits << 6 | u16::from(value);
         count += 6;
         if count >= 8 {
             count -= 8;
-            bytes.push((bits >> count) as u8);
+            let [_, byte] = (bits >> count).to_be_bytes();
+            bytes.push(byte);
         }
     }
     Some(bytes)

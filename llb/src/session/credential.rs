@@ -48,7 +48,7 @@ impl Login {
         }
     }
 
-    /// An identity token (an OAuth2 refresh token).
+    /// An identity token (an OAuth 2 refresh token).
     pub fn identity_token(token: impl Into<String>) -> Self {
         Self::password("", token)
     }

@@ -86,19 +86,17 @@ impl TreeReceiver {
     /// Takes a packet of the sender; the answer, if any, goes back to it.
     pub(crate) fn handle(&mut self, packet: Packet) -> io::Result<Option<Packet>> {
         match packet.r#type() {
-            PacketType::PacketStat => match packet.stat {
-                Some(stat) => {
-                    let id = self.next;
-                    self.next += 1;
-                    if self.take_stat(id, stat)? {
-                        return Ok(Some(answer(PacketType::PacketReq, id)));
-                    }
-                }
-                None => {
+            PacketType::PacketStat => {
+                let Some(stat) = packet.stat else {
                     self.all_named = true;
                     return self.end_if_complete();
+                };
+                let id = self.next;
+                self.next += 1;
+                if self.take_stat(id, stat)? {
+                    return Ok(Some(answer(PacketType::PacketReq, id)));
                 }
-            },
+            }
             PacketType::PacketData => {
                 self.take_data(packet.id, &packet.data)?;
                 if packet.data.is_empty() {
@@ -365,11 +363,11 @@ mod tests {
         let request = receiver.handle(packet).unwrap().unwrap();
         assert_eq!((request.r#type(), request.id), (PacketType::PacketReq, 1));
         let packet = with(stat("dir/hard", 0o640), |stat| {
-            stat.linkname = "dir/file".into()
+            stat.linkname = "dir/file".into();
         });
         assert!(receiver.handle(packet).unwrap().is_none());
         let packet = with(stat("dir-x", SYMLINK), |stat| {
-            stat.linkname = "../out".into()
+            stat.linkname = "../out".into();
         });
         assert!(receiver.handle(packet).unwrap().is_none());
         assert!(receiver.handle(stat("empty", 0o600)).unwrap().is_none());

@@ -5,13 +5,15 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hyper::rt::Executor as _;
 use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::directory::TreeReceiver;
-use super::driven::Driven;
+use super::executor::Spawner;
 use super::target::{Received, Target, TargetKind};
 use super::{Problem, Services};
 use crate::proto::fsutil::types::Packet;
@@ -26,10 +28,14 @@ const ANSWERS: usize = 128;
 type Answers = mpsc::Sender<Result<Bytes, Status>>;
 
 /// Serves one export.
-pub(crate) async fn diff_copy(
+///
+/// The work is a task of the session, not of the answer's stream: the daemon resets the call as soon
+/// as it has sent the last packet of a tree, which drops the answer while packets wait to be read.
+pub(crate) fn diff_copy(
     services: Arc<Services>,
+    spawner: &Spawner,
     request: Request<Streaming<Bytes>>,
-) -> Result<Response<Driven<Bytes>>, Status> {
+) -> Result<Response<ReceiverStream<Result<Bytes, Status>>>, Status> {
     let exporter = exporter(request.metadata());
     if services.targets.get(exporter).is_none() {
         return Err(Status::not_found(format!(
@@ -38,14 +44,14 @@ pub(crate) async fn diff_copy(
     }
     let mut incoming = request.into_inner();
     let (answers, receiver) = mpsc::channel(ANSWERS);
+    let receiving = services.targets.begin();
     let work = async move {
         let (messages, queue) = mpsc::channel(QUEUE);
         let worker = {
             let (services, answers) = (Arc::clone(&services), answers.clone());
             let tracker = services.workers.clone();
             tracker.spawn_blocking(move || {
-                // A stream that breaks off ends the queue without the mark of its end: half an
-                // export is not kept, and why it broke off is told elsewhere.
+                let _receiving = receiving;
                 let target = services.targets.get(exporter);
                 target.map_or(Ok(()), |target| match target.kind {
                     TargetKind::File => receive_file(target, queue),
@@ -57,6 +63,7 @@ pub(crate) async fn diff_copy(
             let next = incoming.message().await;
             let end = !matches!(next, Ok(Some(_)));
             let Ok(message) = next else { break };
+            // The queue closes early when a tree is whole or cannot be written.
             if messages.send(message).await.is_err() || end {
                 break;
             }
@@ -71,7 +78,8 @@ pub(crate) async fn diff_copy(
         services.problems.report(failure);
         drop(answers.send(Err(status)).await);
     };
-    Ok(Response::new(Driven::new(receiver, work)))
+    spawner.execute(work);
+    Ok(Response::new(ReceiverStream::new(receiver)))
 }
 
 /// Position of the exporter in the request; old daemons do not tell and have only one.
@@ -82,7 +90,8 @@ fn exporter(metadata: &MetadataMap) -> usize {
         .unwrap_or(0)
 }
 
-/// Writes byte messages into a file. `None` in the queue marks the end.
+/// Writes byte messages into a file. `None` in the queue marks the end; without it the stream broke
+/// off, and half a file is not kept.
 fn receive_file(target: &Target, mut queue: mpsc::Receiver<Option<Bytes>>) -> Result<(), Problem> {
     let staging = target.stage()?;
     let problem = |error: io::Error| target.problem(&error);
@@ -100,7 +109,8 @@ fn receive_file(target: &Target, mut queue: mpsc::Receiver<Option<Bytes>>) -> Re
     Ok(())
 }
 
-/// Writes packets into a tree. The stream must go on to its end after the last packet.
+/// Writes packets into a tree. It is whole when the daemon has sent the last packet, however the
+/// stream ends after that.
 fn receive_tree(
     target: &Target,
     mut queue: mpsc::Receiver<Option<Bytes>>,
@@ -114,17 +124,7 @@ fn receive_tree(
         let bytes = Bytes::from(packet.encode_to_vec());
         drop(answers.blocking_send(Ok(bytes)));
     };
-    while let Some(message) = queue.blocking_recv() {
-        let Some(message) = message else {
-            if !receiver.is_finished() {
-                break;
-            }
-            let directories = receiver.into_directories();
-            return target.keep(Received {
-                staging,
-                directories,
-            });
-        };
+    while let Some(Some(message)) = queue.blocking_recv() {
         let packet = Packet::decode(message).map_err(|error| problem(error.into()))?;
         match receiver.handle(packet) {
             Ok(Some(answer)) => send(&answer),
@@ -139,6 +139,13 @@ fn receive_tree(
                 send(&packet);
                 return Err(problem);
             }
+        }
+        if receiver.is_finished() {
+            let directories = receiver.into_directories();
+            return target.keep(Received {
+                staging,
+                directories,
+            });
         }
     }
     Ok(())

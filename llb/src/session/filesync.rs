@@ -38,8 +38,8 @@ type Packets = mpsc::Sender<Result<Packet, Status>>;
 type Files = Arc<Mutex<HashMap<u32, (String, Identity)>>>;
 
 /// Serves one directory.
-pub(crate) async fn diff_copy(
-    services: Arc<Services>,
+pub(crate) fn diff_copy(
+    services: &Arc<Services>,
     request: Request<Streaming<Packet>>,
 ) -> Result<Response<Driven<Packet>>, Status> {
     let wish = Wish::read(request.metadata());
@@ -50,6 +50,7 @@ pub(crate) async fn diff_copy(
         )));
     };
     let directory = directory.clone();
+    let services = Arc::clone(services);
     let incoming = request.into_inner();
     let (packets, receiver) = mpsc::channel(QUEUE);
     let work = async move {
@@ -352,7 +353,7 @@ mod tests {
     fn a_file_is_sent_in_chunks_with_an_empty_one_at_its_end() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("file");
-        let content: Vec<u8> = (0..CHUNK + 3).map(|byte| byte as u8).collect();
+        let content: Vec<u8> = (0..=u8::MAX).cycle().take(CHUNK + 3).collect();
         fs::write(&path, &content).unwrap();
         let mut chunks = Vec::new();
         let sent = send_file(&path, named(&path), |chunk| {
@@ -367,11 +368,12 @@ mod tests {
         assert_eq!(chunks.concat(), content);
     }
 
+    type Change = fn(&Path);
+
     #[test]
     fn a_file_that_changes_is_an_error() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("file");
-        type Change = fn(&Path);
         let changes: [(Change, &str); 5] = [
             (|path| fs::remove_file(path).unwrap(), "gone"),
             (

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
+use super::executor::Spawner;
 use super::raw::RawCodec;
 use super::{Services, credential, filesend, filesync, secret};
 use crate::proto::fsutil::types::Packet;
@@ -43,6 +44,7 @@ pub(crate) fn methods(services: &Services) -> Vec<&'static str> {
 /// Answers one call.
 pub(crate) async fn route(
     services: Arc<Services>,
+    spawner: Spawner,
     request: http::Request<Incoming>,
 ) -> http::Response<Body> {
     let request = request.map(Body::new);
@@ -57,13 +59,15 @@ pub(crate) async fn route(
         }
         FILE_SYNC => {
             let service = service_fn(move |request: Request<Streaming<Packet>>| {
-                filesync::diff_copy(Arc::clone(&services), request)
+                std::future::ready(filesync::diff_copy(&services, request))
             });
             prost().streaming(service, request).await
         }
         FILE_SEND => {
-            let service =
-                service_fn(move |request| filesend::diff_copy(Arc::clone(&services), request));
+            let service = service_fn(move |request| {
+                let answer = filesend::diff_copy(Arc::clone(&services), &spawner, request);
+                std::future::ready(answer)
+            });
             Grpc::new(RawCodec)
                 .apply_max_message_size_config(Some(LARGEST_MESSAGE), None)
                 .streaming(service, request)

@@ -9,13 +9,27 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::directory::DirectoryMetadata;
 use super::{Problem, random_id};
 
+/// How long a slow disk may take for what a finished build has sent.
+const SETTLING: Duration = Duration::from_secs(60);
+
 /// The targets of a build by the position of their exporter in the request.
 #[derive(Debug, Default)]
-pub(crate) struct Targets(BTreeMap<usize, Target>);
+pub(crate) struct Targets {
+    by_exporter: BTreeMap<usize, Target>,
+    /// How many exports are being received.
+    receiving: watch::Sender<usize>,
+}
+
+/// An export that is being received, until dropped.
+#[derive(Debug)]
+pub(crate) struct Receiving(watch::Sender<usize>);
 
 /// Where one export goes.
 #[derive(Debug)]
@@ -49,20 +63,39 @@ pub(crate) struct Staging {
 
 impl Targets {
     pub(crate) fn insert(&mut self, exporter: usize, target: Target) {
-        self.0.insert(exporter, target);
+        self.by_exporter.insert(exporter, target);
     }
 
     pub(crate) fn get(&self, exporter: usize) -> Option<&Target> {
-        self.0.get(&exporter)
+        self.by_exporter.get(&exporter)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_exporter.is_empty()
+    }
+
+    /// Counts one more export as being received.
+    pub(crate) fn begin(&self) -> Receiving {
+        self.receiving.send_modify(|count| *count += 1);
+        Receiving(self.receiving.clone())
+    }
+
+    /// Waits until nothing is being received. A daemon ends a build when it has sent the last byte,
+    /// which may still be on its way to the disk here.
+    pub(crate) async fn settled(&self) {
+        let mut receiving = self.receiving.subscribe();
+        drop(tokio::time::timeout(SETTLING, receiving.wait_for(|count| *count == 0)).await);
     }
 
     /// Moves everything received to its final place.
     pub(crate) fn commit(&self) -> Result<(), Problem> {
-        self.0.values().try_for_each(Target::commit)
+        self.by_exporter.values().try_for_each(Target::commit)
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

@@ -1,13 +1,14 @@
 //! The command line of the testbed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use super::layout::Layout;
 use super::report::Report;
+use super::state::State;
 use super::{down, status, up};
 
 /// `cargo xtask testbed ...`
@@ -47,12 +48,36 @@ enum Action {
     },
 }
 
+/// Brings the testbed up where the environment or the workspace wants it, and tells how to reach it.
+pub(crate) fn bring_up() -> Result<State> {
+    let root = root_or_default(None)?;
+    up::up(&up::Options {
+        root: root.clone(),
+        mirror: None,
+        engine_suite: None,
+    })?;
+    State::load(&Layout::new(&root)?)?.context("the testbed came up without a state file")
+}
+
+/// Stops the testbed that [`bring_up`] started.
+pub(crate) fn take_down() -> Result<()> {
+    let layout = Layout::new(&root_or_default(None)?)?;
+    down::down(&layout, false, &Report::start())
+}
+
+fn root_or_default(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(root) = given {
+        return Ok(root.to_owned());
+    }
+    match std::env::var_os("LLB_TESTBED_DIR").filter(|root| !root.is_empty()) {
+        Some(root) => Ok(root.into()),
+        None => Layout::default_root(),
+    }
+}
+
 /// Runs one testbed command; messages go to stderr, only `status` writes to stdout.
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
-    let root = match &command.root {
-        Some(root) => root.clone(),
-        None => Layout::default_root()?,
-    };
+    let root = root_or_default(command.root.as_deref())?;
     match &command.action {
         Action::Up {
             mirror,

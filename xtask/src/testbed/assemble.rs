@@ -30,7 +30,7 @@ use super::tools::Tools;
 use super::{python, uv};
 
 /// Counts changes to how images are made, so that images of older recipes are made anew.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
 /// Packages that Docker Hub's Python images have beyond the slim Debian image and Python.
 const PYTHON_IMAGE_PACKAGES: [&str; 3] = ["ca-certificates", "netbase", "tzdata"];
@@ -107,15 +107,12 @@ impl Images {
             .collect()
     }
 
-    /// The Python builds for uv, the oldest first.
-    pub(crate) fn python_builds(&self) -> Vec<&uv::Build> {
-        let mut builds: Vec<_> = self
-            .releases
-            .values()
-            .map(|release| &release.python)
-            .collect();
-        builds.sort_by_key(|build| build.version_numbers());
-        builds
+    /// The Python builds for uv, by the Debian suite they were made on.
+    pub(crate) fn python_builds(&self) -> BTreeMap<String, uv::Build> {
+        self.releases
+            .iter()
+            .map(|(suite, release)| (suite.clone(), release.python.clone()))
+            .collect()
     }
 
     fn has_release(&self, layout: &Layout, registry: Registry, release: &Release) -> bool {
@@ -132,7 +129,7 @@ impl Images {
         self.uv_python
             .as_ref()
             .is_some_and(|image| registry.has_manifest(&image.repository, &image.digest))
-            && uv::host_list(layout).is_file()
+            && uv::are_published(layout, &self.python_builds())
     }
 }
 

@@ -14,7 +14,7 @@ use super::report::Report;
 use super::state::State;
 use super::{cgroups, process::executable};
 
-/// How long engines may take to stop their containers.
+/// How long engines may take to end, their containers gone.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);
 
 /// How long other daemons may take to end.
@@ -97,6 +97,10 @@ fn stop_processes(layout: &Layout, running: &[Identity]) {
         .collect();
     process::kill(&workers);
     let [engines, containerd, registry, shims] = daemons;
+    // Containers of a testbed are worth no grace; an engine that knows it is going away does not
+    // start them again.
+    process::ask_to_end(&engines);
+    process::kill(&cgroups::processes(layout));
     process::terminate(&engines, ENGINE_GRACE);
     process::kill(&cgroups::processes(layout));
     process::kill(&shims);

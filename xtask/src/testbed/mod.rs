@@ -43,7 +43,7 @@ mod cgroups;
 mod daemon;
 mod down;
 mod engine;
-mod http;
+pub(crate) mod http;
 mod image;
 mod layer;
 mod layout;
@@ -64,4 +64,4 @@ mod tools;
 mod up;
 mod uv;
 
-pub(crate) use arguments::{Command, run};
+pub(crate) use arguments::{Command, bring_up, run, take_down};

@@ -74,20 +74,23 @@ pub(crate) fn marked(layout: &Layout) -> Vec<Identity> {
         .collect()
 }
 
-/// Asks processes to end, waits up to `grace`, then kills what is left; how many had to be killed.
-pub(crate) fn terminate(processes: &[Identity], grace: Duration) -> usize {
+/// Asks processes to end and does not wait.
+pub(crate) fn ask_to_end(processes: &[Identity]) {
     for process in processes {
         process.signal(Signal::TERM);
     }
+}
+
+/// Asks processes to end, waits up to `grace`, then kills what is left.
+pub(crate) fn terminate(processes: &[Identity], grace: Duration) {
+    ask_to_end(processes);
     if wait_gone(processes, grace) {
-        return 0;
+        return;
     }
-    let stubborn = processes
-        .iter()
-        .filter(|process| process.signal(Signal::KILL))
-        .count();
+    for process in processes {
+        process.signal(Signal::KILL);
+    }
     wait_gone(processes, Duration::from_secs(10));
-    stubborn
 }
 
 /// Kills at once.

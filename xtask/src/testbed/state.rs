@@ -83,18 +83,28 @@ pub(crate) struct ImageRecord {
 }
 
 /// Where uv finds Python builds.
+///
+/// A build runs where the C library is at least as new as the one it was made with, so there is a
+/// list for each Debian suite with the builds that run in its images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UvPython {
-    /// Value for `UV_PYTHON_DOWNLOADS_JSON_URL` on this machine.
-    pub(crate) downloads_url: String,
-    /// Image with the same builds and a list in its root folder, for steps inside of a build.
+    /// Image with all builds and lists in its root folder, for steps inside of a build.
     pub(crate) image: String,
     /// Where a build step has to mount this image.
     pub(crate) mount: String,
-    /// Value for `UV_PYTHON_DOWNLOADS_JSON_URL` in such a step.
-    pub(crate) mounted_downloads_url: String,
+    /// The lists by Debian suite, as in `bookworm`.
+    pub(crate) lists: BTreeMap<String, UvPythonList>,
+}
+
+/// A download list for uv.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UvPythonList {
     /// Versions in the list, as in `3.11.2`.
     pub(crate) versions: Vec<String>,
+    /// Value for `UV_PYTHON_DOWNLOADS_JSON_URL` on this machine.
+    pub(crate) downloads_url: String,
+    /// Value for `UV_PYTHON_DOWNLOADS_JSON_URL` in a step that mounts the image.
+    pub(crate) mounted_downloads_url: String,
 }
 
 impl State {
@@ -189,11 +199,16 @@ pub(crate) mod tests {
             )]),
             apt_mirror: "http://deb.debian.org/debian".to_owned(),
             uv_python: UvPython {
-                downloads_url: "file:///srv/testbed/uv-python/host.json".to_owned(),
                 image: "testbed/uv-python:latest".to_owned(),
                 mount: "/uv-python".to_owned(),
-                mounted_downloads_url: "file:///uv-python/downloads.json".to_owned(),
-                versions: vec!["3.11.2".to_owned()],
+                lists: BTreeMap::from([(
+                    "bookworm".to_owned(),
+                    UvPythonList {
+                        versions: vec!["3.11.2".to_owned()],
+                        downloads_url: "file:///srv/testbed/uv-python/bookworm.json".to_owned(),
+                        mounted_downloads_url: "file:///uv-python/bookworm.json".to_owned(),
+                    },
+                )]),
             },
         }
     }

@@ -91,11 +91,13 @@ impl Status {
         for (name, image) in &state.images {
             lines.push(format!("image     {name} {}", image.digest));
         }
-        lines.push(format!(
-            "uv        Python {} UV_PYTHON_DOWNLOADS_JSON_URL={}",
-            state.uv_python.versions.join(", "),
-            state.uv_python.downloads_url
-        ));
+        for (suite, list) in &state.uv_python.lists {
+            lines.push(format!(
+                "uv        Python {} for {suite}: UV_PYTHON_DOWNLOADS_JSON_URL={}",
+                list.versions.join(" and "),
+                list.downloads_url
+            ));
+        }
         for (name, daemon) in &state.daemons {
             lines.push(format!(
                 "process   {name} {}, log {}",

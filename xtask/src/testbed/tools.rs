@@ -29,13 +29,10 @@ const ENGINE_SUITES: [&str; 3] = ["forky", "sid", "trixie"];
 
 /// Packages of the engine suite. `docker-cli` and `docker-buildx` are for people and for
 /// comparing; the testbed itself talks to the engines' API.
-const ENGINE_PACKAGES: [&str; 5] = [
-    "containerd",
-    "docker-buildx",
-    "docker-cli",
-    "docker.io",
-    "tini-static",
-];
+const ENGINE_PACKAGES: [&str; 4] = ["containerd", "docker-buildx", "docker-cli", "docker.io"];
+
+/// The package with Docker's init for containers, in suites up to trixie and in newer ones.
+const INIT_PACKAGES: [&str; 2] = ["tini", "tini-static"];
 
 /// Packages of the running suite.
 const SYSTEM_PACKAGES: [&str; 4] = ["debootstrap", "docker-registry", "patchelf", "runc"];
@@ -270,7 +267,11 @@ impl Tools {
 fn fetch_engines(layout: &Layout, mirror: &Mirror, suite: &str, partial: &Path) -> Result<()> {
     let apt = Apt::new(layout, mirror, suite, Path::new("/dev/null"))?;
     apt.update()?;
-    apt.download(&ENGINE_PACKAGES, &partial.join("debs-engine"))
+    let into = partial.join("debs-engine");
+    apt.download(&ENGINE_PACKAGES, &into)?;
+    let [old, new] = INIT_PACKAGES;
+    apt.download(&[new], &into)
+        .or_else(|_| apt.download(&[old], &into))
 }
 
 fn fetch_system(layout: &Layout, system: &System, mirror: &Mirror, partial: &Path) -> Result<()> {

@@ -42,11 +42,19 @@ pub(crate) fn up(options: &Options) -> Result<State> {
     let report = Report::start();
     let layout = Layout::new(&options.root)?;
     let _lock = Lock::acquire(&layout, &report)?;
-    if let Some(state) = running(&layout, options) {
+    let running = running(&layout, options);
+    if let Some(Running {
+        state, registry, ..
+    }) = &running
+        && Images::load(&layout, &state.apt_mirror).are_complete(&layout, *registry)
+    {
         report.say("already up");
-        return Ok(state);
+        return Ok(state.clone());
     }
     let system = System::detect(&layout)?;
+    if let Some(running) = running {
+        return add_images(&layout, &system, options, running, &report);
+    }
     down::stop(&layout, &report)?;
     match start(&layout, &system, options, &report) {
         Ok(state) => {
@@ -65,8 +73,14 @@ pub(crate) fn up(options: &Options) -> Result<State> {
     }
 }
 
-/// The state, if everything it tells of works and is what the options ask for.
-fn running(layout: &Layout, options: &Options) -> Option<State> {
+/// Daemons that all run, and are what the options ask for.
+struct Running {
+    state: State,
+    tools: Tools,
+    registry: Registry,
+}
+
+fn running(layout: &Layout, options: &Options) -> Option<Running> {
     let state = State::load(layout).ok()??;
     let tools = Tools::load(layout)?;
     let registry = Registry {
@@ -81,10 +95,42 @@ fn running(layout: &Layout, options: &Options) -> Option<State> {
             .engine_suite
             .as_deref()
             .is_none_or(|suite| suite == tools.engine_suite());
-    let complete = wanted
-        && status::broken(&state).is_empty()
-        && Images::load(layout, &state.apt_mirror).are_complete(layout, registry);
-    complete.then_some(state)
+    (wanted && status::broken(&state).is_empty()).then_some(Running {
+        state,
+        tools,
+        registry,
+    })
+}
+
+/// Makes missing images beside running daemons, so that nobody's builds are disturbed.
+fn add_images(
+    layout: &Layout,
+    system: &System,
+    options: &Options,
+    running: Running,
+    report: &Report,
+) -> Result<State> {
+    let Running {
+        mut state,
+        tools,
+        registry,
+    } = running;
+    let mirror = Mirror::of_system(&system.suite, options.mirror.as_deref())?;
+    report.say("the daemons run, but images are missing");
+    let workshop = Workshop {
+        layout,
+        system,
+        mirror: &mirror,
+        tools: &tools,
+        registry,
+        report,
+    };
+    let images = workshop.complete()?;
+    state.images = images.records();
+    state.uv_python = uv::describe(layout, &images.python_builds());
+    state.apt_mirror = mirror.uri;
+    state.save(layout)?;
+    Ok(state)
 }
 
 fn start(layout: &Layout, system: &System, options: &Options, report: &Report) -> Result<State> {

@@ -5,9 +5,12 @@
 //! (`UV_PYTHON_DOWNLOADS_JSON_URL`), and checks the list's checksums. The prefix that the Python
 //! images have below `/usr/local` is just that.
 //!
-//! There are two lists, which differ in where the archives lie: one for this machine, and one in
-//! an image that holds the archives too. A build step mounts that image at [`MOUNT`].
+//! A build made on an older Debian release runs on a newer one, not the other way round; so each
+//! release has a list of its own. Each list is there twice, which differ in where the archives lie:
+//! one for this machine, and one in an image that holds the archives too. A build step mounts that
+//! image at [`MOUNT`].
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,16 +25,13 @@ use super::layout::Layout;
 use super::python;
 use super::rootfs::Release;
 use super::shell;
-use super::state::{ImageRecord, UvPython};
+use super::state::{ImageRecord, UvPython, UvPythonList};
 
 /// Repository of the image with the builds.
 const REPOSITORY: &str = "testbed/uv-python";
 
 /// Where a build step mounts the image; the list in it names its archives by this path.
 const MOUNT: &str = "/uv-python";
-
-/// File name of the list in the image.
-const LIST: &str = "downloads.json";
 
 /// One Python build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,13 +44,13 @@ pub(crate) struct Build {
     pub(crate) digest: String,
     /// Architecture in uv's words.
     pub(crate) architecture: String,
-    /// Date that the archive's files have at most, in seconds since 1970.
+    /// Day of the Debian release it was made on, in seconds since 1970; no file in it is younger.
     pub(crate) epoch: u64,
 }
 
 impl Build {
-    /// The parts of the version, for ordering and for the list.
-    pub(crate) fn version_numbers(&self) -> [u32; 3] {
+    /// The parts of the version.
+    fn version_numbers(&self) -> [u32; 3] {
         let mut numbers = self
             .version
             .split('.')
@@ -59,20 +59,55 @@ impl Build {
     }
 }
 
-/// The list for uv on this machine.
-pub(crate) fn host_list(layout: &Layout) -> PathBuf {
-    layout.uv_python().join(LIST)
-}
-
-/// What the state file says about the builds.
-pub(crate) fn describe(layout: &Layout, builds: &[&Build]) -> UvPython {
+/// What the state file says about the builds, which are given by the suite they were made on.
+pub(crate) fn describe(layout: &Layout, builds: &BTreeMap<String, Build>) -> UvPython {
+    let lists = builds.keys().map(|suite| {
+        let list = UvPythonList {
+            versions: running_on(suite, builds)
+                .map(|build| build.version.clone())
+                .collect(),
+            downloads_url: format!("file://{}", host_list(layout, suite).display()),
+            mounted_downloads_url: format!("file://{MOUNT}/{suite}.json"),
+        };
+        (suite.clone(), list)
+    });
     UvPython {
-        downloads_url: format!("file://{}", host_list(layout).display()),
         image: format!("{REPOSITORY}:latest"),
         mount: MOUNT.to_owned(),
-        mounted_downloads_url: format!("file://{MOUNT}/{LIST}"),
-        versions: builds.iter().map(|build| build.version.clone()).collect(),
+        lists: lists.collect(),
     }
+}
+
+/// Whether the lists for this machine are there and name archives that are.
+pub(crate) fn are_published(layout: &Layout, builds: &BTreeMap<String, Build>) -> bool {
+    builds.keys().all(|suite| {
+        let wanted = list(
+            running_on(suite, builds),
+            &layout.uv_python().display().to_string(),
+        );
+        fs::read(host_list(layout, suite)).ok() == wanted.ok()
+    }) && builds
+        .values()
+        .all(|build| layout.uv_python().join(&build.file).is_file())
+}
+
+/// The list for uv on this machine, with what runs on `suite`.
+fn host_list(layout: &Layout, suite: &str) -> PathBuf {
+    layout.uv_python().join(format!("{suite}.json"))
+}
+
+/// The builds that run on `suite`: those made on it or an older suite, the oldest first.
+fn running_on<'a>(
+    suite: &str,
+    builds: &'a BTreeMap<String, Build>,
+) -> impl Iterator<Item = &'a Build> {
+    let limit = builds.get(suite).map_or(0, |build| build.epoch);
+    let mut found: Vec<&Build> = builds
+        .values()
+        .filter(|build| build.epoch <= limit)
+        .collect();
+    found.sort_by_key(|build| build.epoch);
+    found.into_iter()
 }
 
 /// Packs the Python in `prefix`, which was made for `/usr/local`, as an archive for uv.
@@ -112,19 +147,28 @@ pub(crate) fn pack(
 }
 
 /// Writes both lists and pushes the image.
-pub(crate) fn publish(workshop: &Workshop<'_>, builds: &[&Build]) -> Result<ImageRecord> {
+pub(crate) fn publish(
+    workshop: &Workshop<'_>,
+    builds: &BTreeMap<String, Build>,
+) -> Result<ImageRecord> {
     let layout = workshop.layout;
     let folder = layout.work().join("uv-python");
     fs::create_dir_all(&folder)?;
-    for build in builds {
+    for build in builds.values() {
         let from = layout.uv_python().join(&build.file);
         fs::copy(&from, folder.join(&build.file))
             .with_context(|| format!("cannot copy {}", from.display()))?;
     }
     let host = layout.uv_python().display().to_string();
-    fs::write(folder.join(LIST), list(builds, MOUNT)?)?;
-    fs::write(host_list(layout), list(builds, &host)?)?;
-    let epoch = builds.iter().map(|build| build.epoch).max().unwrap_or(0);
+    for suite in builds.keys() {
+        let inside = folder.join(format!("{suite}.json"));
+        fs::write(inside, list(running_on(suite, builds), MOUNT)?)?;
+        fs::write(
+            host_list(layout, suite),
+            list(running_on(suite, builds), &host)?,
+        )?;
+    }
+    let epoch = builds.values().map(|build| build.epoch).max().unwrap_or(0);
     let file = layout.work().join("uv-python.tar.gz");
     let layer = layer::pack(layout, &folder, epoch, &file)?;
     let tag = "latest".to_owned();
@@ -149,7 +193,7 @@ pub(crate) fn publish(workshop: &Workshop<'_>, builds: &[&Build]) -> Result<Imag
 }
 
 /// A download list in uv's format, with archives in `folder`.
-fn list(builds: &[&Build], folder: &str) -> Result<Vec<u8>> {
+fn list<'a>(builds: impl Iterator<Item = &'a Build>, folder: &str) -> Result<Vec<u8>> {
     let mut entries = Map::new();
     for build in builds {
         let [major, minor, patch] = build.version_numbers();
@@ -181,22 +225,42 @@ fn list(builds: &[&Build], folder: &str) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_list_names_archives_by_folder_and_checksum() {
-        let build = Build {
-            version: "3.11.2".to_owned(),
-            file: "a.tar.gz".to_owned(),
+    fn build(version: &str, epoch: u64) -> Build {
+        Build {
+            version: version.to_owned(),
+            file: format!("{version}.tar.gz"),
             digest: "sha256:0123".to_owned(),
             architecture: "x86_64".to_owned(),
-            epoch: 0,
-        };
-        let list: Value = serde_json::from_slice(&list(&[&build], MOUNT).unwrap()).unwrap();
+            epoch,
+        }
+    }
+
+    #[test]
+    fn a_list_names_archives_by_folder_and_checksum() {
+        let list = list([&build("3.11.2", 0)].into_iter(), MOUNT).unwrap();
+        let list: Value = serde_json::from_slice(&list).unwrap();
         let entry = &list["cpython-3.11.2-linux-x86_64-gnu"];
-        assert_eq!(entry["url"], "file:///uv-python/a.tar.gz");
+        assert_eq!(entry["url"], "file:///uv-python/3.11.2.tar.gz");
         assert_eq!(entry["sha256"], "0123");
         assert_eq!(
             (&entry["major"], &entry["minor"], &entry["patch"]),
             (&json!(3), &json!(11), &json!(2))
+        );
+    }
+
+    #[test]
+    fn a_suite_lists_builds_of_its_own_and_of_older_suites() {
+        let builds = BTreeMap::from([
+            ("bookworm".to_owned(), build("3.11.2", 1)),
+            ("trixie".to_owned(), build("3.13.5", 2)),
+        ]);
+        let layout = Layout::new(Path::new("/srv/testbed")).unwrap();
+        let lists = describe(&layout, &builds).lists;
+        assert_eq!(lists["bookworm"].versions, ["3.11.2"]);
+        assert_eq!(lists["trixie"].versions, ["3.11.2", "3.13.5"]);
+        assert_eq!(
+            lists["bookworm"].downloads_url,
+            "file:///srv/testbed/uv-python/bookworm.json"
         );
     }
 }

@@ -1,0 +1,234 @@
+//! The command line, in the words of Cog and of Docker's build command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use llb::value::ImageRef;
+
+use super::input::InputOption;
+use super::output::OutputOption;
+use crate::config::ImageName;
+use crate::plan::{Network, PythonProvider};
+use crate::resolution::Platform;
+use crate::sdk::SdkVersion;
+
+/// Builds Cog models as container images through BuildKit.
+#[derive(Debug, Parser)]
+#[command(name = "cog-python", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build the model's image.
+    Build(BuildCommand),
+    /// Show what a build would do, and why.
+    Plan(PlanCommand),
+    /// Build the model's image, start it and ask it for one prediction.
+    Predict(PredictCommand),
+}
+
+/// What decides about a plan.
+#[derive(Args, Debug)]
+pub(crate) struct PlanArgs {
+    /// Configuration file; its folder is the project [default: the next cog.yaml upwards].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Name of the image [default: `image` of cog.yaml, or the folder's name].
+    #[arg(short, long, value_name = "NAME[:TAG]")]
+    pub(crate) tag: Option<ImageName>,
+    /// Platform of the image [default: linux/amd64].
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<Platform>,
+    /// Where Python comes from.
+    #[arg(long, value_enum, default_value_t = ProviderOption::Base, value_name = "PROVIDER")]
+    pub(crate) python_provider: ProviderOption,
+    /// Base image [default: python:VERSION-slim, or debian:bookworm-slim with uv].
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) base: Option<ImageRef>,
+    /// Version of Cog's Python package, or `prerelease` [default: a fixed release].
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) sdk_version: Option<SdkVersion>,
+    /// Image that holds the uv program.
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) uv_image: Option<ImageRef>,
+    /// List of Pythons that uv chooses from (https:// or file:// in the base image).
+    #[arg(long, value_name = "URL", value_parser = public_url)]
+    pub(crate) uv_downloads: Option<String>,
+    /// Network of the steps that fetch something.
+    #[arg(long, value_enum, default_value_t = NetworkOption::Default, value_name = "MODE")]
+    pub(crate) network: NetworkOption,
+    /// Install Python packages after the system packages in any case.
+    #[arg(long)]
+    pub(crate) pip_after_apt: bool,
+    /// Leave out what system packages only recommend.
+    #[arg(long)]
+    pub(crate) no_recommends: bool,
+    /// Label of the image (repeatable).
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) label: Vec<(String, String)>,
+}
+
+/// What decides about a build.
+#[derive(Args, Debug)]
+pub(crate) struct BuildArgs {
+    /// Address of BuildKit: unix://, tcp://, docker:// … [default: searched].
+    #[arg(
+        long,
+        visible_alias = "builder",
+        env = "BUILDKIT_HOST",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) addr: Option<String>,
+    /// How progress is shown.
+    #[arg(long, value_enum, default_value_t = ProgressOption::Auto, value_name = "MODE")]
+    pub(crate) progress: ProgressOption,
+    /// Secret of a step: id=NAME,src=FILE or id=NAME,env=VARIABLE (repeatable).
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) secret: Vec<String>,
+    /// Build everything anew.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Certificates that steps trust besides the host's: file, folder, PEM or base64 of PEM
+    /// [default: `COG_CA_CERT`, then the bundle the host's variables name].
+    #[arg(long, value_name = "CERTIFICATES")]
+    pub(crate) ca_cert: Option<String>,
+    /// Trust only the certificates of --ca-cert.
+    #[arg(long, requires = "ca_cert")]
+    pub(crate) ca_only: bool,
+}
+
+/// `build`.
+#[derive(Args, Debug)]
+pub(crate) struct BuildCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    /// Push the image to its registry.
+    #[arg(long)]
+    pub(crate) push: bool,
+    /// Where the result goes, such as type=oci,dest=image.tar (repeatable) [default: the engine].
+    #[arg(short, long, value_name = "OUTPUT")]
+    pub(crate) output: Vec<OutputOption>,
+}
+
+/// `plan`.
+#[derive(Args, Debug)]
+pub(crate) struct PlanCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `predict`.
+#[derive(Args, Debug)]
+pub(crate) struct PredictCommand {
+    /// Image to use instead of building one.
+    pub(crate) image: Option<String>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    /// Input: name=value, or name=@file (repeatable).
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub(crate) input: Vec<InputOption>,
+    /// Variable of the container (repeatable).
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) env: Vec<String>,
+    /// File for an output that is a file [default: output.EXTENSION].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Seconds the model may take to set up.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub(crate) setup_timeout: u64,
+    /// Docker engine that runs the image [default: /var/run/docker.sock].
+    #[arg(long, env = "DOCKER_HOST", value_name = "ADDRESS")]
+    pub(crate) docker_host: Option<String>,
+}
+
+/// Values of `--python-provider`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderOption {
+    /// The base image has it.
+    Base,
+    /// uv installs it.
+    Uv,
+}
+
+impl From<ProviderOption> for PythonProvider {
+    fn from(option: ProviderOption) -> Self {
+        match option {
+            ProviderOption::Base => Self::Base,
+            ProviderOption::Uv => Self::Uv,
+        }
+    }
+}
+
+/// Values of `--network`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkOption {
+    /// What the builder gives.
+    Default,
+    /// The builder host's own.
+    Host,
+    /// None.
+    None,
+}
+
+impl From<NetworkOption> for Network {
+    fn from(option: NetworkOption) -> Self {
+        match option {
+            NetworkOption::Default => Self::Default,
+            NetworkOption::Host => Self::Host,
+            NetworkOption::None => Self::None,
+        }
+    }
+}
+
+/// Values of `--progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressOption {
+    /// Lines, and nothing that needs a terminal.
+    Auto,
+    /// Lines.
+    Plain,
+    /// Nothing but errors.
+    Quiet,
+}
+
+/// Everything a plan holds can be seen by whoever has the image.
+fn public_url(text: &str) -> Result<String, String> {
+    if crate::requirement::has_credentials(text) {
+        return Err("must not hold a user name with a password or a token".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("must be `KEY=VALUE`".to_owned()),
+    }
+}
+
+fn variable(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("must be `NAME=VALUE`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,344 @@
+//! `build`: plan, graph, solve.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use llb::MarshalOptions;
+use llb::client::{Client, Engine, Entitlement, Export, Outcome, Secret, Solve};
+use llb::progress::{Plain, Progress};
+use llb::value::Platform;
+use llb::{ResolveMode, State};
+
+use super::args::{BuildArgs, BuildCommand, PlanArgs, ProgressOption};
+use super::output::OutputOption;
+use super::project::{self, Project};
+use super::secret::{SecretOption, SecretOrigin};
+use super::{Failure, Interrupts, print, runtime};
+use crate::ca;
+use crate::engine;
+use crate::layer::{Base, Joining, graph};
+use crate::plan::{Action, Network, Plan};
+
+/// Runs the command.
+pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
+    let project = project::load(&command.plan)?;
+    let mut outputs = command.output.clone();
+    if command.push {
+        outputs.push(OutputOption::Image {
+            name: None,
+            push: true,
+        });
+    }
+    if outputs.is_empty() {
+        outputs.push(OutputOption::Image {
+            name: None,
+            push: false,
+        });
+    }
+    let builder = Builder::new(&project, &command.build)?;
+    let exports = outputs
+        .iter()
+        .map(|output| export(output, &project.plan))
+        .collect();
+    let outcome = run(async {
+        let client = connect(command.build.addr.as_deref(), None).await?;
+        builder.build(&client, exports).await
+    })?;
+    print(&result(&outputs, &project.plan, &outcome))
+}
+
+/// Builds an image into the engine that will run it; gives its name.
+///
+/// Without an address of its own the build runs in that engine's BuildKit.
+pub(super) fn build_for_engine(
+    plan: &PlanArgs,
+    args: &BuildArgs,
+    docker_host: Option<&str>,
+) -> Result<String, Failure> {
+    let project = project::load(plan)?;
+    let builder = Builder::new(&project, args)?;
+    let name = project.plan.image.clone();
+    run(async {
+        let client = connect(args.addr.as_deref(), docker_host).await?;
+        if matches!(client.engine(), Engine::Docker { .. }) {
+            builder
+                .build(&client, vec![Kind::Image(Export::image(&name))])
+                .await?;
+            return Ok(());
+        }
+        // A BuildKit of its own has no images an engine could run: hand it over as an archive.
+        let folder = tempfile::tempdir()
+            .map_err(|error| Failure::new(format!("cannot make a temporary folder: {error}")))?;
+        let archive = folder.path().join("image.tar");
+        let export = Kind::Image(Export::docker_archive(&archive).name(&name));
+        builder.build(&client, vec![export]).await?;
+        engine::Engine::connect(docker_host)
+            .await?
+            .load(&archive)
+            .await
+    })?;
+    Ok(name)
+}
+
+/// Runs something that waits for daemons, until it ends or the user ends it.
+fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime()?.block_on(async {
+        let mut interrupts = Interrupts::listen()?;
+        // Dropping a solve cancels the build.
+        tokio::select! {
+            result = work => result,
+            failure = interrupts.wait() => Err(failure),
+        }
+    })
+}
+
+async fn connect(address: Option<&str>, engine: Option<&str>) -> Result<Client, Failure> {
+    let client = match address.or(engine) {
+        Some(address) => {
+            let address = address.parse().map_err(|error| failure(&error, None))?;
+            Client::connect(&address).await
+        }
+        None => Client::discover().await,
+    };
+    client.map_err(|error| failure(&error, None))
+}
+
+/// An export, and whether it is an image, which has a configuration.
+enum Kind {
+    Image(Export),
+    Files(Export),
+}
+
+fn export(output: &OutputOption, plan: &Plan) -> Kind {
+    match output {
+        OutputOption::Image { name, push } => {
+            let name = name
+                .as_ref()
+                .map_or(plan.image.as_str(), |name| name.as_str());
+            Kind::Image(Export::image(name).push(*push))
+        }
+        OutputOption::Oci(path) => Kind::Image(Export::oci(path).name(&plan.image)),
+        OutputOption::Docker(path) => Kind::Image(Export::docker_archive(path).name(&plan.image)),
+        OutputOption::Tar(path) => Kind::Files(Export::tar(path)),
+        OutputOption::Local(path) => Kind::Files(Export::local(path)),
+    }
+}
+
+/// What was made, one line each: the image with its digest, or the path.
+fn result(outputs: &[OutputOption], plan: &Plan, outcome: &Outcome) -> String {
+    let digest = outcome
+        .image_digest()
+        .map(|digest| format!("@{digest}"))
+        .unwrap_or_default();
+    outputs.iter().fold(String::new(), |mut text, output| {
+        let line = match output {
+            OutputOption::Image { name, .. } => {
+                let name = name
+                    .as_ref()
+                    .map_or(plan.image.as_str(), |name| name.as_str());
+                format!("{name}{digest}")
+            }
+            OutputOption::Oci(path)
+            | OutputOption::Docker(path)
+            | OutputOption::Tar(path)
+            | OutputOption::Local(path) => path.display().to_string(),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{line}");
+        text
+    })
+}
+
+/// Everything of a build that is known before a daemon is asked.
+struct Builder<'a> {
+    plan: &'a Plan,
+    root: &'a Path,
+    args: &'a BuildArgs,
+    platform: Platform,
+    secrets: Vec<(String, Secret)>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(project: &'a Project, args: &'a BuildArgs) -> Result<Self, Failure> {
+        let plan = &project.plan;
+        let platform = plan.platform.parse().map_err(|error| {
+            Failure::new(format!(
+                "platform `{}` is not understood: {error}",
+                plan.platform
+            ))
+        })?;
+        let mut secrets = Vec::new();
+        for text in &args.secret {
+            // Parsed here, because the command line's own errors repeat what was written.
+            let option: SecretOption = text
+                .parse()
+                .map_err(|error| Failure::usage(format!("--secret: {error}")))?;
+            let secret = match &option.origin {
+                SecretOrigin::File(path) => Secret::file(path),
+                SecretOrigin::Variable(name) => Secret::env(name),
+            };
+            secrets.push((option.id, secret));
+        }
+        check_secrets(plan, &secrets)?;
+        secrets.extend(certificates(args)?);
+        Ok(Self {
+            plan,
+            root: &project.root,
+            args,
+            platform,
+            secrets,
+        })
+    }
+
+    async fn build(&self, client: &Client, exports: Vec<Kind>) -> Result<Outcome, Failure> {
+        let capabilities = client
+            .capabilities()
+            .await
+            .map_err(|error| failure(&error, None))?;
+        let joining = if capabilities.has_merge() {
+            Joining::Merge
+        } else {
+            Joining::Copy
+        };
+        let base = self.base(client).await?;
+        let state = graph(self.plan, &base, joining)
+            .map_err(|error| Failure::new(format!("the plan gives no graph: {error}")))?;
+        let mut solve = self.solve(&state)?;
+        let config = state.image_config().to_json(&self.platform);
+        for kind in exports {
+            solve = solve.export(match kind {
+                Kind::Image(export) => export.config(config.clone()),
+                Kind::Files(export) => export,
+            });
+        }
+        let mut progress = progress(self.args.progress);
+        client
+            .solve(solve, &mut progress)
+            .await
+            .map_err(|error| failure(&error, Some(self.root)))
+    }
+
+    /// Looks the base image up, so that the whole build takes the same one, and takes over what it
+    /// says about itself.
+    async fn base(&self, client: &Client) -> Result<Base, Failure> {
+        let reference = self.plan.steps.iter().find_map(|step| match &step.action {
+            Action::Base { reference } => Some(reference),
+            _ => None,
+        });
+        let Some(reference) = reference else {
+            return Ok(Base::default());
+        };
+        let found = client
+            .resolve_image(reference, &self.platform, ResolveMode::Default)
+            .await
+            .map_err(|error| failure(&error, None))?;
+        // An engine tells no digest of an image that it has in a store without manifests.
+        let pinned = if found.reference.contains('@') || found.digest.is_empty() {
+            found.reference
+        } else {
+            format!("{}@{}", found.reference, found.digest)
+        };
+        Ok(Base {
+            pinned: Some(pinned),
+            config: Some(found.config),
+        })
+    }
+
+    fn solve(&self, state: &State) -> Result<Solve, Failure> {
+        let mut solve = Solve::state(state, &MarshalOptions::new(self.platform.clone()))
+            .map_err(|error| Failure::new(format!("the plan gives no graph: {error}")))?;
+        for step in &self.plan.steps {
+            if let Action::Source(source) = &step.action {
+                solve = solve.local(&source.context, self.root);
+            }
+        }
+        for (id, secret) in &self.secrets {
+            solve = solve.secret(id, secret.clone());
+        }
+        if self.plan.network == Network::Host {
+            solve = solve.allow(Entitlement::NetworkHost);
+        }
+        if self.args.no_cache {
+            solve = solve.no_cache();
+        }
+        Ok(solve)
+    }
+}
+
+/// Refuses a build whose steps would fail, minutes later, for lack of a secret.
+fn check_secrets(plan: &Plan, given: &[(String, Secret)]) -> Result<(), Failure> {
+    let missing: Vec<&str> = plan
+        .required_secrets()
+        .into_iter()
+        .filter(|id| given.iter().all(|(known, _)| known != id))
+        .collect();
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    Err(Failure::new(format!(
+        "the build needs secrets that are not given: {}",
+        missing.join(", ")
+    ))
+    .hint(format!(
+        "add `--secret id={first},src=FILE` or `--secret id={first},env=VARIABLE`"
+    )))
+}
+
+/// The certificate bundle as secrets, where there is one.
+fn certificates(args: &BuildArgs) -> Result<Vec<(String, Secret)>, Failure> {
+    let found = ca::find(&ca::Disk, args.ca_cert.as_deref(), args.ca_only)?;
+    for problem in &found.passed_over {
+        // Nothing is left to tell a person whose terminal is gone.
+        let _ = writeln!(io::stderr().lock(), "warning: certificates of {problem}");
+    }
+    let secrets = found.bundle.iter().flat_map(|bundle| {
+        bundle
+            .secrets()
+            .map(|(id, value)| (id.to_owned(), Secret::bytes(value)))
+    });
+    Ok(secrets.collect())
+}
+
+fn progress(option: ProgressOption) -> Box<dyn Progress> {
+    match option {
+        ProgressOption::Auto | ProgressOption::Plain => Box::new(Plain::new(io::stderr())),
+        ProgressOption::Quiet => Box::new(()),
+    }
+}
+
+/// A failure of the client, with the line of the project that asked for the failed step.
+fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
+    /// Most characters of one line of output that are shown.
+    const WIDTH: usize = 400;
+    let text = error.to_string();
+    // What follows the first line is the step's output and the hint, which are told below.
+    let message = match error.step() {
+        Some(_) => text.lines().next().unwrap_or_default(),
+        None => text.split("\nhint: ").next().unwrap_or_default(),
+    };
+    let mut failure = Failure::new(message);
+    for source in error.sources() {
+        let file = root.map(|root| root.join(&source.filename));
+        let text = file
+            .and_then(|file| std::fs::read_to_string(file).ok())
+            .unwrap_or_default();
+        for &(line, _) in &source.ranges {
+            let line = usize::try_from(line).unwrap_or_default();
+            let excerpt = line
+                .checked_sub(1)
+                .and_then(|index| text.lines().nth(index));
+            failure = failure.place(&source.filename, line, excerpt);
+        }
+    }
+    for line in error.step().iter().flat_map(|step| &step.output) {
+        failure = match line.char_indices().nth(WIDTH) {
+            Some((end, _)) => failure.detail(&format!("{}…", &line[..end])),
+            None => failure.detail(line),
+        };
+    }
+    match error.hint_text() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

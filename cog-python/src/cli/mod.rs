@@ -1,0 +1,75 @@
+//! The program: commands, files, daemons.
+//!
+//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 the command
+//! line is wrong, 130 interrupted.
+
+mod args;
+mod build;
+mod failure;
+mod input;
+mod interrupt;
+mod output;
+mod predict;
+mod project;
+mod secret;
+
+pub use failure::Failure;
+
+use interrupt::Interrupts;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, PlanCommand};
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Build(command) => build::build(&command),
+        Command::Plan(command) => plan(&command),
+        Command::Predict(command) => predict::predict(&command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // There is nobody to tell when stderr is closed.
+            let _ = writeln!(io::stderr().lock(), "{failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn plan(command: &PlanCommand) -> Result<(), Failure> {
+    let project = project::load(&command.plan)?;
+    if command.json {
+        print(&project.plan.to_json())
+    } else {
+        print(&project.plan.to_string())
+    }
+}
+
+/// Writes a result to stdout.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        // `cog-python plan | head` is no failure.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot write the result: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What waits for daemons.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))
+}

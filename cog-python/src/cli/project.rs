@@ -1,0 +1,169 @@
+//! Finding and reading a project on the disk.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::args::PlanArgs;
+use crate::config::{self, Config};
+use crate::diagnostic::{Report, Source};
+use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
+use crate::plan::Plan;
+use crate::resolution::Options;
+
+/// The configuration file when none is named.
+const CONFIG_FILE: &str = "cog.yaml";
+/// How many parent folders are searched for it.
+const PARENT_LIMIT: usize = 100;
+
+/// A project that was read without errors.
+pub(crate) struct Project {
+    /// Folder of the configuration file.
+    pub(crate) root: PathBuf,
+    /// What will be done.
+    pub(crate) plan: Plan,
+}
+
+/// Reads the project, writes its warnings to stderr, and plans the build.
+pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
+    let (root, file) = locate(args.file.as_deref())?;
+    let disk = Disk { root: &root };
+    let text = disk.read(&file).map_err(|problem| {
+        Failure::new(format!(
+            "configuration file `{}` {problem}",
+            root.join(&file).display()
+        ))
+    })?;
+    let (config, report) = config::read(&Source::new(file, text), &disk, args.sdk_version.as_ref());
+    let Some(config) = config else {
+        return Err(rejected(&report));
+    };
+    let ignore = match disk.read(".dockerignore") {
+        Ok(text) => Some(text),
+        Err(FileProblem::Missing) => None,
+        Err(problem) => return Err(Failure::new(format!("file `.dockerignore` {problem}"))),
+    };
+    let mut stderr = io::stderr().lock();
+    for warning in report.warnings() {
+        // Nothing is left to tell a person whose terminal is gone.
+        let _ = writeln!(stderr, "{warning}\n");
+    }
+    let plan = plan(&config, args, &root, ignore);
+    Ok(Project { root, plan })
+}
+
+fn plan(config: &Config, args: &PlanArgs, root: &Path, ignore: Option<String>) -> Plan {
+    let folder = root
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let options = Options {
+        folder: folder.unwrap_or_default(),
+        tag: args.tag.clone(),
+        platform: args.platform.clone(),
+        python_provider: args.python_provider.into(),
+        base: args
+            .base
+            .as_ref()
+            .map(|base| base.without_default_tag().to_owned()),
+        sdk_version: args.sdk_version.clone(),
+        uv_image: args
+            .uv_image
+            .as_ref()
+            .map(|image| image.without_default_tag().to_owned()),
+        uv_downloads: args.uv_downloads.clone(),
+        network: args.network.into(),
+        pip_after_apt: args.pip_after_apt,
+        no_recommends: args.no_recommends,
+        labels: args.label.clone(),
+        ignore,
+    };
+    Plan::new(config, &options)
+}
+
+fn rejected(report: &Report) -> Failure {
+    let errors = report.sorted().len() - report.warnings().len();
+    let noun = if errors == 1 { "error" } else { "errors" };
+    Failure::report(format!("{report}\n\n{errors} {noun}: nothing was built"))
+}
+
+/// The project folder and the name of the configuration file in it.
+fn locate(named: Option<&Path>) -> Result<(PathBuf, String), Failure> {
+    let start = absolute(Path::new("."))?;
+    if let Some(named) = named {
+        let path = absolute(named)?;
+        let folder = path.parent().map(Path::to_owned);
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .map(str::to_owned);
+        let (Some(folder), Some(name)) = (folder, name) else {
+            return Err(Failure::new(format!(
+                "`{}` does not name a file",
+                named.display()
+            )));
+        };
+        if !path.exists() {
+            let message = format!("configuration file `{}` does not exist", named.display());
+            return Err(Failure::new(message));
+        }
+        return Ok((folder, name));
+    }
+    start
+        .ancestors()
+        .take(PARENT_LIMIT)
+        .find(|folder| folder.join(CONFIG_FILE).is_file())
+        .map(|folder| (folder.to_owned(), CONFIG_FILE.to_owned()))
+        .ok_or_else(|| {
+            Failure::new(format!(
+                "there is no {CONFIG_FILE} in `{}` or a folder above it",
+                start.display()
+            ))
+            .hint("go to the project, or name the file with `--file`")
+        })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::new(format!("cannot resolve `{}`: {error}", path.display())))
+}
+
+/// The files of a project folder.
+struct Disk<'a> {
+    root: &'a Path,
+}
+
+impl Disk<'_> {
+    fn metadata(&self, path: &str) -> Result<fs::Metadata, FileProblem> {
+        let metadata = fs::metadata(self.root.join(path)).map_err(|error| problem(&error))?;
+        if metadata.is_file() {
+            Ok(metadata)
+        } else {
+            Err(FileProblem::NotAFile)
+        }
+    }
+}
+
+impl ProjectFiles for Disk<'_> {
+    fn read(&self, path: &str) -> Result<String, FileProblem> {
+        if self.metadata(path)?.len() > TEXT_LIMIT {
+            return Err(FileProblem::TooLarge);
+        }
+        let bytes = fs::read(self.root.join(path)).map_err(|error| problem(&error))?;
+        String::from_utf8(bytes).map_err(|_| FileProblem::NotText)
+    }
+
+    fn check_file(&self, path: &str) -> Result<(), FileProblem> {
+        self.metadata(path)?;
+        fs::File::open(self.root.join(path))
+            .map(drop)
+            .map_err(|error| problem(&error))
+    }
+}
+
+fn problem(error: &io::Error) -> FileProblem {
+    match error.kind() {
+        io::ErrorKind::NotFound => FileProblem::Missing,
+        _ => FileProblem::Other(error.to_string()),
+    }
+}

@@ -1,0 +1,102 @@
+//! `cog.yaml`, read and checked.
+//!
+//! [`read`] gives a [`Config`] and a [`Report`](crate::Report) of everything that is wrong or deprecated, each
+//! with line, column and the line itself. A `Config` exists only when nothing is wrong, so what
+//! follows ([`Resolution`](crate::Resolution), [`Plan`](crate::Plan)) has no user mistakes to
+//! deal with.
+
+mod environment;
+mod image_name;
+mod keys;
+mod label;
+mod python;
+mod read;
+mod run_reference;
+mod system_package;
+
+pub use image_name::{ImageName, ImageNameError};
+pub use label::label;
+pub use python::{PythonVersion, PythonVersionError};
+pub use read::read;
+pub use run_reference::{RunReference, RunReferenceError};
+pub use system_package::{SystemPackage, SystemPackageError};
+
+pub(crate) use environment::sounds_secret;
+
+use crate::diagnostic::{Span, Spanned};
+use crate::requirement::Requirements;
+use crate::sdk::SdkVersion;
+
+/// A model's configuration without mistakes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Path of the file relative to the project folder, usually `cog.yaml`.
+    pub file: String,
+    /// `build`.
+    pub build: Build,
+    /// `environment`, in the order of the file.
+    pub environment: Vec<Spanned<Variable>>,
+    /// `image`.
+    pub image: Option<Spanned<ImageName>>,
+    /// `run`, or its old name `predict`.
+    pub run: Option<Spanned<RunReference>>,
+}
+
+/// The `build` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// `python_version`.
+    pub python_version: Spanned<PythonVersion>,
+    /// `python_requirements` or `python_packages`.
+    pub python: PythonPackages,
+    /// What pip is given, read from either of them.
+    pub requirements: Requirements,
+    /// `system_packages`, in the order of the file.
+    pub system_packages: Vec<Spanned<SystemPackage>>,
+    /// `run`.
+    pub run: Vec<RunCommand>,
+    /// `pre_install`, deprecated: runs after `run`.
+    pub pre_install: Vec<RunCommand>,
+    /// `sdk_version`.
+    pub sdk_version: Option<Spanned<SdkVersion>>,
+}
+
+/// Where a model lists its Python packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PythonPackages {
+    /// Nowhere.
+    None,
+    /// In a requirements file, by its path as written.
+    File(Spanned<String>),
+    /// In `cog.yaml`, deprecated.
+    List(Vec<Spanned<String>>),
+}
+
+/// An environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Name: letters, digits and `_`.
+    pub name: String,
+    /// Value, which may be empty.
+    pub value: String,
+}
+
+/// A command of the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunCommand {
+    /// Shell text, trimmed; several lines are one script.
+    pub command: String,
+    /// Secrets the command can read.
+    pub mounts: Vec<SecretMount>,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A secret as a file of one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretMount {
+    /// Name under which the secret is given: `--secret id=ID,…`.
+    pub id: String,
+    /// Absolute path of the file.
+    pub target: String,
+}

@@ -1,0 +1,61 @@
+//! System packages by apt.
+
+use llb::{Constrain, Sharing, State, args, bind, cache, file, scratch};
+
+use super::StepOptions;
+use crate::config::SystemPackage;
+
+/// Read after the image's own settings: images for containers are set to delete what they
+/// download, which would empty the cache.
+const CONFIG: &str = "#clear DPkg::Post-Invoke;\n\
+                      #clear APT::Update::Post-Invoke;\n\
+                      APT::Keep-Downloaded-Packages \"true\";\n\
+                      Acquire::Retries \"3\";\n";
+
+/// Where [`CONFIG`] is mounted.
+const CONFIG_FOLDER: &str = "/run/cog-python/apt";
+
+/// The arguments are options of `install` up to `--`, then packages.
+///
+/// Logs and backups are removed because they hold times, which differ from build to build.
+const SCRIPT: &str = r#"set -- -c /run/cog-python/apt/apt.conf -q "$@"
+if [ -f /run/secrets/ca-bundle.crt ]; then
+  set -- -o Acquire::https::CaInfo=/run/secrets/ca-bundle.crt "$@"
+  apt-get -c /run/cog-python/apt/apt.conf -q -o Acquire::https::CaInfo=/run/secrets/ca-bundle.crt update
+else
+  apt-get -c /run/cog-python/apt/apt.conf -q update
+fi
+apt-get install -y "$@"
+rm -f /var/log/apt/* /var/log/dpkg.log /var/log/alternatives.log /var/cache/ldconfig/aux-cache
+rm -f /var/lib/dpkg/*-old /var/cache/debconf/*-old"#;
+
+/// Installs packages on a Debian file system; `recommends` installs what they recommend, too.
+///
+/// Downloads and package lists are kept in cache mounts and are not part of the result. Steps on
+/// one builder wait for each other, because apt locks its folders.
+#[track_caller]
+pub fn apt(
+    base: &State,
+    packages: &[SystemPackage],
+    recommends: bool,
+    options: &StepOptions,
+) -> State {
+    if packages.is_empty() {
+        return base.clone();
+    }
+    let names: Vec<&str> = packages.iter().map(SystemPackage::as_str).collect();
+    let mut command = vec!["/bin/sh", "-ec", SCRIPT, "apt"];
+    if !recommends {
+        command.push("--no-install-recommends");
+    }
+    command.push("--");
+    command.extend(&names);
+    let config = scratch().file(file::mkfile("/apt.conf", 0o644, CONFIG).name("apt settings"));
+    let exec = args(command)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .mount(bind(CONFIG_FOLDER, config).readonly())
+        .mount(cache("/var/cache/apt", "cog-python-apt-cache").sharing(Sharing::Locked))
+        .mount(cache("/var/lib/apt/lists", "cog-python-apt-lists").sharing(Sharing::Locked))
+        .name(format!("apt: {}", names.join(" ")));
+    base.run(options.connected(exec))
+}

@@ -1,0 +1,258 @@
+//! From a plan to a graph.
+
+use std::collections::BTreeMap;
+
+use llb::{Constrain, Image, Range, SourceMap, State};
+
+use super::{
+    Interpreter, Joining, Requirements, SecretFile, StepOptions, Tree, Uv, apt, configure, overlay,
+    pip, run, source, uv_python, venv,
+};
+use crate::plan::{Action, Plan, Step};
+
+/// What is known of the base image before the build; the default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// Reference with digest, so that the build takes the image that was looked at.
+    pub pinned: Option<String>,
+    /// Its configuration (OCI image config JSON): steps and the image take over its environment.
+    pub config: Option<Vec<u8>>,
+}
+
+/// Why a plan gives no graph. A plan made from a [`Config`](crate::Config) always gives one.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    /// A step names one that does not come before it.
+    #[error("step `{step}` comes after `{after}`, and no earlier step has that name")]
+    Order {
+        /// The step.
+        step: String,
+        /// The name it gives.
+        after: String,
+    },
+    /// A step needs files that the steps it comes after do not give.
+    #[error("step `{step}` must come after a step that {needs}")]
+    Needs {
+        /// The step.
+        step: String,
+        /// What is missing.
+        needs: &'static str,
+    },
+    /// The plan has no last step.
+    #[error("the plan has no step that assembles the image")]
+    NoImage,
+    /// The base image's configuration is not one.
+    #[error("the configuration of the base image is not understood: {0}")]
+    BaseConfig(llb::Error),
+}
+
+/// What a step gives to those after it.
+enum Files {
+    Whole(State),
+    Tree(Tree),
+    Interpreter(Interpreter),
+}
+
+/// The graph of a plan: the image's file system with its configuration.
+///
+/// Depends on its arguments alone. Every step carries its line of `cog.yaml` as a source location,
+/// which the builder sends back when the step fails.
+pub fn graph(plan: &Plan, base: &Base, joining: Joining) -> Result<State, GraphError> {
+    let mut builder = Builder {
+        plan,
+        base,
+        joining,
+        results: BTreeMap::new(),
+        maps: BTreeMap::new(),
+    };
+    let mut image = None;
+    for step in &plan.steps {
+        let files = builder.step(step)?;
+        if let (Action::Assemble {}, Files::Whole(state)) = (&step.action, &files) {
+            image = Some(configure(state, &plan.config));
+        }
+        builder.results.insert(step.name.clone(), files);
+    }
+    image.ok_or(GraphError::NoImage)
+}
+
+struct Builder<'a> {
+    plan: &'a Plan,
+    base: &'a Base,
+    joining: Joining,
+    results: BTreeMap<String, Files>,
+    maps: BTreeMap<String, SourceMap>,
+}
+
+/// The files a step sees.
+struct Ground {
+    whole: Option<State>,
+    trees: Vec<Tree>,
+}
+
+impl Ground {
+    fn whole(&self, step: &Step) -> Result<&State, GraphError> {
+        self.whole.as_ref().ok_or_else(|| GraphError::Needs {
+            step: step.name.clone(),
+            needs: "gives a whole file system",
+        })
+    }
+
+    /// The tree that a step goes on with, and the others.
+    fn tree(&self, step: &Step, path: &str) -> Result<(&Tree, Vec<&Tree>), GraphError> {
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.trees.iter().partition(|tree| tree.path() == path);
+        let tree = own.last().copied().ok_or_else(|| GraphError::Needs {
+            step: step.name.clone(),
+            needs: "makes the virtual environment",
+        })?;
+        Ok((tree, others))
+    }
+}
+
+impl Builder<'_> {
+    fn step(&mut self, step: &Step) -> Result<Files, GraphError> {
+        let ground = self.ground(step)?;
+        let options = self.options(step);
+        let files = match &step.action {
+            Action::Base { reference } => Files::Whole(self.base_image(reference)?),
+            Action::Apt {
+                packages,
+                recommends,
+            } => Files::Whole(apt(ground.whole(step)?, packages, *recommends, &options)),
+            Action::Python {
+                version,
+                uv,
+                downloads,
+                interpreter,
+            } => {
+                let folder = step.writes.as_deref().ok_or_else(|| GraphError::Needs {
+                    step: step.name.clone(),
+                    needs: "names the only folder that it writes",
+                })?;
+                let uv = Uv {
+                    image: uv,
+                    downloads: downloads.as_deref(),
+                };
+                let made = uv_python(ground.whole(step)?, *version, uv, folder, &options);
+                Files::Interpreter(Interpreter {
+                    command: interpreter.clone(),
+                    ..made
+                })
+            }
+            Action::Venv {
+                interpreter,
+                version,
+                path,
+            } => {
+                let interpreter = Interpreter {
+                    command: interpreter.clone(),
+                    version: *version,
+                    tree: ground.trees.first().cloned(),
+                };
+                Files::Tree(venv(ground.whole(step)?, &interpreter, path, &options))
+            }
+            Action::Pip(action) => {
+                let (tree, others) = ground.tree(step, &action.venv)?;
+                let requirements = Requirements {
+                    lines: &action.requirements,
+                    constraints: &action.constraints,
+                    secrets: &action.secrets,
+                };
+                let whole = ground.whole(step)?;
+                let environment = &action.environment;
+                Files::Tree(pip(
+                    whole,
+                    tree,
+                    others,
+                    &requirements,
+                    environment,
+                    &options,
+                ))
+            }
+            Action::Run {
+                command,
+                secrets,
+                environment,
+            } => {
+                let secrets: Vec<_> = secrets
+                    .iter()
+                    .map(|secret| SecretFile {
+                        id: &secret.id,
+                        target: &secret.target,
+                    })
+                    .collect();
+                let joined = overlay(ground.whole(step)?, ground.trees.clone(), self.joining);
+                let path = &self.plan.config.path;
+                Files::Whole(run(&joined, command, path, &secrets, environment, &options))
+            }
+            Action::Source(action) => Files::Tree(source(
+                &action.context,
+                &action.exclude,
+                &action.destination,
+                action.config_file.as_deref(),
+            )),
+            Action::Assemble {} => {
+                let whole = ground.whole(step)?.clone();
+                Files::Whole(overlay(&whole, ground.trees, self.joining))
+            }
+        };
+        Ok(files)
+    }
+
+    fn ground(&self, step: &Step) -> Result<Ground, GraphError> {
+        let mut ground = Ground {
+            whole: None,
+            trees: Vec::new(),
+        };
+        for after in &step.after {
+            match self.results.get(after) {
+                Some(Files::Whole(state)) => ground.whole = Some(state.clone()),
+                Some(Files::Tree(tree)) => ground.trees.push(tree.clone()),
+                Some(Files::Interpreter(interpreter)) => {
+                    ground.trees.extend(interpreter.tree.clone());
+                }
+                None => {
+                    return Err(GraphError::Order {
+                        step: step.name.clone(),
+                        after: after.clone(),
+                    });
+                }
+            }
+        }
+        Ok(ground)
+    }
+
+    fn base_image(&self, reference: &str) -> Result<State, GraphError> {
+        let reference = self.base.pinned.as_deref().unwrap_or(reference);
+        let state = Image::new(reference)
+            .name(format!("base {reference}"))
+            .state();
+        match &self.base.config {
+            Some(config) => state
+                .with_image_config(config)
+                .map_err(GraphError::BaseConfig),
+            None => Ok(state),
+        }
+    }
+
+    fn options(&mut self, step: &Step) -> StepOptions {
+        let options = StepOptions::new(self.plan.network);
+        let place = step
+            .source
+            .as_deref()
+            .and_then(|place| place.rsplit_once(':'));
+        let Some((file, line)) = place else {
+            return options;
+        };
+        let Ok(line) = line.parse() else {
+            return options;
+        };
+        // The text of the file stays here: what is sent can end up in published provenance.
+        let map = self
+            .maps
+            .entry(file.to_owned())
+            .or_insert_with(|| SourceMap::new(file, "YAML", Vec::new()));
+        options.location(map.location([Range::line(line)]))
+    }
+}

@@ -1,0 +1,42 @@
+//! Layers: what a build does, as functions over [`llb::State`].
+//!
+//! Each layer is a function of its own, usable without a plan or a `cog.yaml`. Two kinds of
+//! states go through them:
+//!
+//! * a **whole** file system, such as the base image or the base with system packages;
+//! * a **tree**: nothing but one folder, made by a step that ran on a whole file system with that
+//!   folder mounted. Whatever else the step wrote is dropped, so a tree can be laid over any whole
+//!   file system without bringing files of the base along, and without computing a difference.
+//!
+//! [`overlay`] lays trees over a whole file system: by `MergeOp`, which costs nothing, or by
+//! copying where an engine lacks it. Both give the same files.
+//!
+//! ```
+//! use cog_python::layer::{self, Joining, StepOptions};
+//!
+//! let base = llb::image("python:3.12-slim");
+//! let apt = layer::apt(&base, &["ffmpeg".parse()?], true, &StepOptions::default());
+//! let venv = layer::venv(&base, &layer::Interpreter::in_path("3.12".parse()?), "/opt/venv", &StepOptions::default());
+//! let image = layer::overlay(&apt, [venv], Joining::Merge);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod apt;
+mod config;
+mod graph;
+mod pip;
+mod python;
+mod run;
+mod source;
+mod step;
+mod tree;
+
+pub use apt::apt;
+pub use config::configure;
+pub use graph::{Base, GraphError, graph};
+pub use pip::{Requirements, pip};
+pub use python::{Interpreter, Uv, uv_python, venv};
+pub use run::{SecretFile, run};
+pub use source::source;
+pub use step::StepOptions;
+pub use tree::{Joining, Tree, overlay};

@@ -1,0 +1,66 @@
+//! What steps have in common: network, trust, and the line that asked for them.
+
+use llb::{Constrain, Exec, SourceLocation, secret};
+
+use crate::ca;
+use crate::plan::Network;
+
+/// Circumstances of a step. The default is the builder's network and no known line.
+///
+/// A step with a network always names the same optional secrets (see [`ca`]), whether there is a
+/// certificate bundle or not, so that the graph is the same everywhere.
+#[derive(Clone, Debug, Default)]
+pub struct StepOptions {
+    network: Network,
+    location: Option<SourceLocation>,
+}
+
+impl StepOptions {
+    /// A step with this network, if it needs one at all.
+    pub fn new(network: Network) -> Self {
+        Self {
+            network,
+            location: None,
+        }
+    }
+
+    /// A step that was asked for on a line of a file; a failure is reported there.
+    #[must_use = "returns the changed options"]
+    pub fn location(mut self, location: SourceLocation) -> Self {
+        self.location = Some(location);
+        self
+    }
+
+    /// A step that fetches something: gives it the network and the secrets that go with it.
+    pub(super) fn connected(&self, exec: Exec) -> Exec {
+        let exec = self.located(exec);
+        let exec = match self.network {
+            Network::Default => exec,
+            Network::Host => exec.network(llb::Network::Host),
+            Network::None => return exec.network(llb::Network::None),
+        };
+        // Programs such as apt read the bundle under another user than root.
+        let bundle = secret(ca::BUNDLE_PATH)
+            .id(ca::BUNDLE_SECRET)
+            .file(0, 0, 0o444)
+            .optional();
+        ca::VARIABLES
+            .iter()
+            .fold(exec.mount(bundle), |exec, (name, id)| {
+                exec.mount(secret(*id).as_env(*name).optional())
+            })
+    }
+
+    /// A step that needs no network and gets none.
+    pub(super) fn offline(&self, exec: Exec) -> Exec {
+        self.located(exec).network(llb::Network::None)
+    }
+
+    /// An op that knows its line.
+    pub(super) fn located<C: Constrain>(&self, op: C) -> C {
+        match &self.location {
+            Some(location) => op.location(location.clone()),
+            None => op,
+        }
+    }
+}

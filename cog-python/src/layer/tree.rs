@@ -1,0 +1,113 @@
+//! Trees, and laying them over a file system.
+
+use llb::{Constrain, Exec, FileActions, Merge, State, bind, file, scratch};
+
+/// A state that holds one folder and nothing else.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    state: State,
+    path: String,
+    /// How a tree that is nothing but a copy was made: copying it again would copy twice.
+    copied: Option<FileActions<file::Copy>>,
+}
+
+/// How trees are laid over a file system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Joining {
+    /// By `MergeOp`: each tree stays a layer of its own, nothing is copied.
+    #[default]
+    Merge,
+    /// By copying, for engines without `MergeOp`. The files are the same.
+    Copy,
+}
+
+impl Tree {
+    /// A state whose only content is the folder at this absolute path.
+    pub fn new(state: State, path: impl Into<String>) -> Self {
+        Self {
+            state,
+            path: path.into(),
+            copied: None,
+        }
+    }
+
+    /// A tree that is made by copying alone.
+    pub fn copied(actions: FileActions<file::Copy>, path: impl Into<String>) -> Self {
+        Self {
+            state: scratch().file(actions.clone()),
+            path: path.into(),
+            copied: Some(actions),
+        }
+    }
+
+    /// A tree with an empty folder.
+    pub fn empty(path: impl Into<String>) -> Self {
+        let path = path.into();
+        let folder = file::mkdir(path.as_str(), 0o755)
+            .parents()
+            .name(format!("folder {path}"));
+        Self {
+            state: scratch().file(folder),
+            path,
+            copied: None,
+        }
+    }
+
+    /// The folder, as an absolute path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Runs a step on a file system with this tree mounted at its path; gives the tree as the step
+    /// leaves it. Nothing else of what the step writes is kept.
+    #[must_use = "returns the changed tree"]
+    #[track_caller]
+    pub fn change(&self, ground: &State, exec: Exec) -> Self {
+        let mount = bind(self.path.as_str(), &self.state).selector(self.path.as_str());
+        let state = ground.exec(exec.mount(mount)).get_mount(&self.path);
+        Self {
+            state,
+            path: self.path.clone(),
+            copied: None,
+        }
+    }
+
+    /// Mounts this tree at its path into a step that only reads it.
+    pub(super) fn lend(&self, exec: Exec) -> Exec {
+        exec.mount(
+            bind(self.path.as_str(), &self.state)
+                .selector(self.path.as_str())
+                .readonly(),
+        )
+    }
+}
+
+/// Lays trees over a whole file system, later ones on top. Environment and image config are those
+/// of the file system.
+#[track_caller]
+pub fn overlay(ground: &State, trees: impl IntoIterator<Item = Tree>, joining: Joining) -> State {
+    let trees: Vec<Tree> = trees.into_iter().collect();
+    let names: Vec<&str> = trees.iter().map(Tree::path).collect();
+    let name = format!("join {}", names.join(", "));
+    match joining {
+        _ if trees.is_empty() => ground.clone(),
+        Joining::Merge => {
+            let states = [ground].into_iter().chain(trees.iter().map(Tree::state));
+            Merge::new(states).name(name).state()
+        }
+        Joining::Copy => trees.iter().fold(ground.clone(), |state, tree| {
+            let again = || {
+                file::copy(&tree.state, tree.path.as_str(), tree.path.as_str())
+                    .contents_only()
+                    .create_destination()
+                    .name(format!("copy {}", tree.path))
+            };
+            state.file(tree.copied.clone().unwrap_or_else(again))
+        }),
+    }
+}

@@ -1,0 +1,7 @@
+//! The program `cog-python`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cog_python::cli::main()
+}

@@ -1,0 +1,334 @@
+//! From configuration and resolution to the plan.
+//!
+//! The shape of every plan:
+//!
+//! ```text
+//! base ─┬─ apt ──────────────────────────┬─ run… ─┬─ image
+//!       └─ [python] ─ venv ─ pip ─ [sdk] ┘        │
+//! source ─────────────────────────────────────────┘
+//! ```
+//!
+//! `pip` also comes after `apt` when a system package may be needed to build a Python package.
+
+use indexmap::IndexMap;
+
+use super::{
+    Action, ImageConfig, PLAN_VERSION, Pip, Plan, PythonProvider, SecretFile, Source, Step,
+};
+use crate::config::{Config, RunCommand, label};
+use crate::diagnostic::Span;
+use crate::resolution::{Options, Resolution, resolve};
+
+/// Folder of the virtual environment.
+const VENV: &str = "/opt/venv";
+/// Folder of a Python that uv installs.
+const PYTHON: &str = "/opt/python";
+/// Folder of the project in the image; Cog's tools expect it there.
+const SOURCE: &str = "/src";
+/// What never belongs to an image. `.dockerignore` can take a pattern back with `!`.
+const EXCLUDED: [&str; 4] = [".git", ".cog", ".venv", "**/__pycache__"];
+
+impl Plan {
+    /// Plans a build.
+    pub fn new(config: &Config, options: &Options) -> Self {
+        let resolution = resolve(config, options);
+        let environment: IndexMap<String, String> = config
+            .environment
+            .iter()
+            .map(|entry| (entry.value.name.clone(), entry.value.value.clone()))
+            .collect();
+        let mut maker = Maker {
+            config,
+            environment,
+            steps: Vec::new(),
+        };
+        maker.system(&resolution);
+        let packages = maker.python(&resolution);
+        let below = maker.commands(packages);
+        maker.source(options);
+        maker.steps.push(Step {
+            name: "image".into(),
+            after: below.into_iter().chain(["source".into()]).collect(),
+            source: None,
+            writes: None,
+            action: Action::Assemble {},
+        });
+        let image_config = maker.image_config(&resolution, options);
+        Self {
+            version: PLAN_VERSION,
+            image: resolution.image.to_string(),
+            platform: resolution.platform.as_str().to_owned(),
+            network: options.network,
+            decisions: resolution.decisions,
+            steps: maker.steps,
+            config: image_config,
+        }
+    }
+}
+
+struct Maker<'a> {
+    config: &'a Config,
+    environment: IndexMap<String, String>,
+    steps: Vec<Step>,
+}
+
+impl Maker<'_> {
+    fn place(&self, span: Span) -> String {
+        format!("{}:{}", self.config.file, span.line)
+    }
+
+    fn push(
+        &mut self,
+        name: &str,
+        after: &[&str],
+        source: Option<String>,
+        writes: Option<&str>,
+        action: Action,
+    ) {
+        self.steps.push(Step {
+            name: name.to_owned(),
+            after: after.iter().map(|name| (*name).to_owned()).collect(),
+            source,
+            writes: writes.map(str::to_owned),
+            action,
+        });
+    }
+
+    fn system(&mut self, resolution: &Resolution) {
+        let reference = resolution.base.clone();
+        self.push("base", &[], None, None, Action::Base { reference });
+        let place = self
+            .config
+            .build
+            .system_packages
+            .first()
+            .map(|package| self.place(package.span));
+        let packages = resolution.system_packages.clone();
+        self.push(
+            "apt",
+            &["base"],
+            place,
+            None,
+            Action::Apt {
+                packages,
+                recommends: resolution.recommends,
+            },
+        );
+    }
+
+    /// Python and its packages; gives the steps whose results the image is made of.
+    fn python(&mut self, resolution: &Resolution) -> Vec<String> {
+        let version = self.config.build.python_version.value;
+        let place = Some(self.place(self.config.build.python_version.span));
+        let (interpreter, below) = match resolution.python_provider {
+            PythonProvider::Base => ("python3".to_owned(), "base"),
+            PythonProvider::Uv => {
+                let interpreter = format!("{PYTHON}/bin/python3");
+                let uv = resolution.uv_image.clone();
+                let action = Action::Python {
+                    version,
+                    uv,
+                    downloads: resolution.uv_downloads.clone(),
+                    interpreter: interpreter.clone(),
+                };
+                self.push("python", &["base"], place.clone(), Some(PYTHON), action);
+                (interpreter, "python")
+            }
+        };
+        let after: &[&str] = if below == "base" {
+            &["base"]
+        } else {
+            &["base", "python"]
+        };
+        let action = Action::Venv {
+            interpreter,
+            version,
+            path: VENV.into(),
+        };
+        self.push("venv", after, place, Some(VENV), action);
+
+        let requirements = &self.config.build.requirements;
+        let sdk = resolution.sdk.requirement();
+        let ground = if resolution.pip_after_apt {
+            "apt"
+        } else {
+            "base"
+        };
+        let mut after: Vec<&str> = vec![ground];
+        after.extend((below == "python").then_some("python"));
+        let with_venv = |venv| after.iter().copied().chain([venv]).collect::<Vec<_>>();
+        let pip = |lines: Vec<String>, environment: &IndexMap<String, String>| Pip {
+            venv: VENV.into(),
+            requirements: lines,
+            constraints: requirements.constraints.clone(),
+            secrets: requirements.secrets.clone(),
+            environment: environment.clone(),
+        };
+        let results = |last: &str| {
+            let python = (below == "python").then_some("python");
+            ["apt"]
+                .into_iter()
+                .chain(python)
+                .chain([last])
+                .map(str::to_owned)
+                .collect()
+        };
+        let place = self.requirements_place();
+        if requirements.hashed {
+            // With one hash pip demands hashes for all packages, and nobody has listed the SDK's.
+            let action = Action::Pip(pip(requirements.lines.clone(), &self.environment));
+            self.push("pip", &with_venv("venv"), place, Some(VENV), action);
+            let action = Action::Pip(Pip {
+                constraints: Vec::new(),
+                secrets: Vec::new(),
+                ..pip(vec![sdk], &self.environment)
+            });
+            self.push("sdk", &with_venv("pip"), None, Some(VENV), action);
+            return results("sdk");
+        }
+        // One resolution for all: a conflict with the SDK is then an error, not a downgrade.
+        let mut lines = requirements.lines.clone();
+        lines.push(sdk);
+        let action = Action::Pip(pip(lines, &self.environment));
+        self.push("pip", &with_venv("venv"), place, Some(VENV), action);
+        results("pip")
+    }
+
+    fn requirements_place(&self) -> Option<String> {
+        use crate::config::PythonPackages;
+        match &self.config.build.python {
+            PythonPackages::None => None,
+            PythonPackages::File(path) => Some(self.place(path.span)),
+            PythonPackages::List(packages) => {
+                packages.first().map(|package| self.place(package.span))
+            }
+        }
+    }
+
+    /// Commands of the user, one on top of the other; gives what the image is laid on.
+    fn commands(&mut self, mut below: Vec<String>) -> Vec<String> {
+        let build = &self.config.build;
+        let commands: Vec<&RunCommand> = build.run.iter().chain(&build.pre_install).collect();
+        for (index, run) in commands.into_iter().enumerate() {
+            let name = format!("run-{}", index + 1);
+            let secrets = run
+                .mounts
+                .iter()
+                .map(|mount| SecretFile {
+                    id: mount.id.clone(),
+                    target: mount.target.clone(),
+                })
+                .collect();
+            self.steps.push(Step {
+                name: name.clone(),
+                after: std::mem::take(&mut below),
+                source: Some(self.place(run.span)),
+                writes: None,
+                action: Action::Run {
+                    command: run.command.clone(),
+                    secrets,
+                    environment: self.environment.clone(),
+                },
+            });
+            below = vec![name];
+        }
+        below
+    }
+
+    fn source(&mut self, options: &Options) {
+        let mut exclude: Vec<String> = EXCLUDED.iter().map(|&pattern| pattern.to_owned()).collect();
+        exclude.extend(options.ignore.iter().flat_map(|text| ignore_patterns(text)));
+        let config_file = (self.config.file != "cog.yaml").then(|| self.config.file.clone());
+        let action = Action::Source(Source {
+            context: "context".into(),
+            exclude,
+            destination: SOURCE.into(),
+            config_file,
+        });
+        self.push("source", &[], None, Some(SOURCE), action);
+    }
+
+    fn image_config(&self, resolution: &Resolution, options: &Options) -> ImageConfig {
+        let mut environment = IndexMap::new();
+        environment.insert("PYTHONUNBUFFERED".into(), "1".into());
+        environment.insert("VIRTUAL_ENV".into(), VENV.into());
+        environment.extend(self.environment.clone());
+        if let Some(run) = &self.config.run {
+            environment.insert("COG_PREDICT_TYPE_STUB".into(), run.value.to_string());
+        }
+        let mut labels = IndexMap::new();
+        labels.insert("run.cog.version".into(), resolution.sdk.to_string());
+        labels.insert("run.cog.config".into(), label(self.config));
+        labels.insert("run.cog.has_init".into(), "true".into());
+        labels.extend(options.labels.iter().cloned());
+        ImageConfig {
+            environment,
+            path: vec![format!("{VENV}/bin")],
+            entrypoint: vec!["/usr/bin/tini".into(), "--".into()],
+            command: ["python", "-m", "cog.server.http"]
+                .map(String::from)
+                .to_vec(),
+            working_directory: SOURCE.into(),
+            exposed_ports: vec!["5000/tcp".into()],
+            labels,
+        }
+    }
+}
+
+/// The patterns of a `.dockerignore`: without comments and blanks, cleaned as Docker does.
+fn ignore_patterns(text: &str) -> Vec<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut patterns = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let line = line.trim();
+        let (mark, pattern) = match line.strip_prefix('!') {
+            Some(pattern) => ("!", pattern.trim()),
+            None => ("", line),
+        };
+        if pattern.is_empty() {
+            continue;
+        }
+        patterns.push(format!("{mark}{}", clean(pattern)));
+    }
+    patterns
+}
+
+/// Removes `.`, `..` and repeated or leading `/`, as Go's `path.Clean` does for a rooted path.
+fn clean(pattern: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() {
+        ".".to_owned()
+    } else {
+        parts.join("/")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignore_files_are_cleaned() {
+        assert_eq!(
+            ignore_patterns(
+                "# c\n\n /data/ \n!data/keep.txt\r\n!\n./a/../b//c\n**/*.bin\n  # not a comment\n"
+            ),
+            [
+                "data",
+                "!data/keep.txt",
+                "b/c",
+                "**/*.bin",
+                "# not a comment"
+            ]
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! The plan as people read it.
+
+use std::fmt;
+
+use super::{Action, Plan, Step};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{} for {}", self.image, self.platform)?;
+        writeln!(formatter, "\nDecisions")?;
+        let width = self
+            .decisions
+            .iter()
+            .map(|decision| decision.subject.len())
+            .max()
+            .unwrap_or(0);
+        for decision in &self.decisions {
+            writeln!(
+                formatter,
+                "  {:width$}  {}",
+                decision.subject, decision.choice
+            )?;
+            writeln!(formatter, "  {:width$}    because {}", "", decision.reason)?;
+        }
+        writeln!(formatter, "\nSteps")?;
+        let width = self
+            .steps
+            .iter()
+            .map(|step| step.name.len())
+            .max()
+            .unwrap_or(0);
+        for step in &self.steps {
+            write_step(formatter, step, width)?;
+        }
+        writeln!(formatter, "\nImage")?;
+        for folder in &self.config.path {
+            writeln!(formatter, "  path        {folder} first")?;
+        }
+        for (name, value) in &self.config.environment {
+            writeln!(formatter, "  env         {name}={}", shown(name, value))?;
+        }
+        writeln!(
+            formatter,
+            "  entrypoint  {}",
+            self.config.entrypoint.join(" ")
+        )?;
+        writeln!(formatter, "  command     {}", self.config.command.join(" "))?;
+        writeln!(formatter, "  directory   {}", self.config.working_directory)?;
+        for port in &self.config.exposed_ports {
+            writeln!(formatter, "  port        {port}")?;
+        }
+        for (name, value) in &self.config.labels {
+            // The configuration holds the environment, which was shown above.
+            let value = if name == "run.cog.config" {
+                "(cog.yaml as JSON)"
+            } else {
+                value
+            };
+            writeln!(formatter, "  label       {name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_step(formatter: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> fmt::Result {
+    let mut lines = describe(&step.action).into_iter();
+    let first = lines.next().unwrap_or_default();
+    let after = match step.after.as_slice() {
+        [] => String::new(),
+        after => format!("  (after {})", after.join(", ")),
+    };
+    let place = step
+        .source
+        .as_ref()
+        .map(|place| format!("  [{place}]"))
+        .unwrap_or_default();
+    writeln!(formatter, "  {:width$}  {first}{after}{place}", step.name)?;
+    for line in lines {
+        writeln!(formatter, "  {:width$}    {line}", "")?;
+    }
+    Ok(())
+}
+
+/// What an action does, first line first.
+fn describe(action: &Action) -> Vec<String> {
+    match action {
+        Action::Base { reference } => vec![reference.clone()],
+        Action::Apt {
+            packages,
+            recommends,
+        } => {
+            let names: Vec<_> = packages.iter().map(ToString::to_string).collect();
+            let recommends = if *recommends {
+                ", and what they recommend"
+            } else {
+                ""
+            };
+            vec![format!("install {}{recommends}", names.join(" "))]
+        }
+        Action::Python { version, uv, .. } => {
+            vec![format!("install Python {version} with uv from {uv}")]
+        }
+        Action::Venv {
+            interpreter,
+            version,
+            path,
+        } => {
+            vec![format!(
+                "make {path} with {interpreter}, which must be Python {version}"
+            )]
+        }
+        Action::Pip(pip) => {
+            let mut lines = vec![format!("install into {}", pip.venv)];
+            lines.extend(pip.requirements.iter().cloned());
+            lines.extend(
+                pip.constraints
+                    .iter()
+                    .map(|line| format!("constraint {line}")),
+            );
+            lines.extend(pip.secrets.iter().map(|name| format!("secret {name}")));
+            lines
+        }
+        Action::Run {
+            command, secrets, ..
+        } => {
+            let mut lines: Vec<_> = command.lines().map(str::to_owned).collect();
+            lines.extend(
+                secrets
+                    .iter()
+                    .map(|secret| format!("secret {} at {}", secret.id, secret.target)),
+            );
+            lines
+        }
+        Action::Assemble {} => vec!["lay the steps over each other".into()],
+        Action::Source(source) => {
+            let mut lines = vec![format!("copy the project to {}", source.destination)];
+            lines.push(format!("without {}", source.exclude.join(" ")));
+            lines.extend(
+                source
+                    .config_file
+                    .iter()
+                    .map(|file| format!("{file} as cog.yaml")),
+            );
+            lines
+        }
+    }
+}
+
+/// The value of a variable, unless its name says it is a secret: terminals are recorded.
+fn shown<'v>(name: &str, value: &'v str) -> &'v str {
+    if crate::config::sounds_secret(name) && !value.is_empty() {
+        "***"
+    } else {
+        value
+    }
+}

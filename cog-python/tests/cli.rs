@@ -1,0 +1,273 @@
+//! The program as people run it: exit code, stdout and stderr.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+mod common;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use common::example_folder;
+use tempfile::TempDir;
+
+/// Runs the program in a folder with an empty environment; gives a transcript.
+fn transcript(folder: &Path, arguments: &[&str]) -> String {
+    transcript_with(folder, arguments, &[])
+}
+
+fn transcript_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_cog-python"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let mut text = format!("$ cog-python {}\n", arguments.join(" "));
+    writeln!(text, "exit code {}", output.status.code().unwrap()).unwrap();
+    for (name, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
+        if !bytes.is_empty() {
+            writeln!(
+                text,
+                "-- {name}\n{}",
+                String::from_utf8(bytes).unwrap().trim_end()
+            )
+            .unwrap();
+        }
+    }
+    text.replace(&folder.display().to_string(), "PROJECT")
+}
+
+/// A project on the disk.
+fn project(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::with_prefix("project-").unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+const SMALL: &str = "build:\n  python_version: \"3.12\"\nimage: small\nrun: run.py:Runner\n";
+
+#[test]
+fn the_plan_of_the_example() {
+    insta::assert_snapshot!(transcript(&example_folder(), &["plan"]));
+}
+
+#[test]
+fn the_plan_of_the_example_as_json() {
+    insta::assert_snapshot!(transcript(&example_folder(), &["plan", "--json"]));
+}
+
+#[test]
+fn a_plan_with_every_option() {
+    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    insta::assert_snapshot!(transcript(
+        project.path(),
+        &[
+            "plan",
+            "--tag",
+            "registry.example.com/me/small:1",
+            "--platform",
+            "linux/arm64",
+            "--python-provider",
+            "uv",
+            "--base",
+            "debian:trixie-slim",
+            "--sdk-version",
+            "0.22.0",
+            "--uv-image",
+            "example.com/uv:1",
+            "--network",
+            "host",
+            "--pip-after-apt",
+            "--no-recommends",
+            "--label",
+            "org.opencontainers.image.source=https://example.com",
+        ],
+    ));
+}
+
+#[test]
+fn mistakes_are_all_shown_and_nothing_is_printed_to_stdout() {
+    let project = project(&[(
+        "cog.yaml",
+        "build:\n  python_verison: 3.12\n  system_packages: [git curl]\nenvironment:\n  - HF_TOKEN=hunter2\nrun: run.py:Runner\n",
+    )]);
+    insta::assert_snapshot!(transcript(project.path(), &["plan"]));
+}
+
+#[test]
+fn warnings_do_not_stop_a_plan() {
+    let project = project(&[
+        (
+            "cog.yaml",
+            "build:\n  python_version: 3.12\n  python_packages: [cog, six]\npredict: p.py:P\n",
+        ),
+        ("p.py", ""),
+    ]);
+    let text = transcript(project.path(), &["plan", "--json"]);
+    assert!(text.contains("exit code 0"), "{text}");
+    insta::assert_snapshot!(text.split("-- stderr\n").nth(1).unwrap());
+}
+
+#[test]
+fn the_configuration_is_found_upwards_and_by_name() {
+    let project = project(&[
+        ("cog.yaml", SMALL),
+        ("run.py", ""),
+        ("sub/deep/x", ""),
+        ("other.yaml", SMALL),
+    ]);
+    let above = transcript(&project.path().join("sub/deep"), &["plan"]);
+    assert!(above.contains("exit code 0"), "{above}");
+    let named = transcript(
+        &project.path().join("sub"),
+        &["plan", "-f", "../other.yaml"],
+    );
+    assert!(named.contains("other.yaml as cog.yaml"), "{named}");
+}
+
+#[test]
+fn a_folder_without_configuration_says_so() {
+    let project = project(&[("x", "")]);
+    insta::assert_snapshot!(transcript(project.path(), &["build"]));
+    insta::assert_snapshot!(transcript(
+        project.path(),
+        &["plan", "--file", "model.yaml"]
+    ));
+}
+
+/// What is wrong with the command line, without the usage below it.
+fn refused(arguments: &[&str]) -> String {
+    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    let text = transcript(project.path(), arguments);
+    assert!(text.contains("exit code 2"), "{text}");
+    let message = text.split("-- stderr\n").nth(1).unwrap();
+    message.split("\n\n").next().unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn the_command_line_is_checked() {
+    let cases: [&[&str]; 13] = [
+        &["plan", "--platform", "windows/amd64"],
+        &["plan", "--tag", "Hello"],
+        &["plan", "--sdk-version", "0.1"],
+        &["plan", "--base", "a b"],
+        &["plan", "--label", "x"],
+        &["plan", "--python-provider", "conda"],
+        &["build", "--secret", "hunter2"],
+        &["build", "--secret", "id=x,source=hunter2,env=z"],
+        &["build", "--progress", "fancy"],
+        &["build", "--ca-only"],
+        &["build", "--output", "type=zip"],
+        &["build", "--output", "type=oci"],
+        &["predict", "--input", "name"],
+    ];
+    let text: Vec<String> = cases
+        .iter()
+        .map(|arguments| {
+            format!(
+                "$ cog-python {}\n{}",
+                arguments.join(" "),
+                refused(arguments)
+            )
+        })
+        .collect();
+    let text = text.join("\n\n");
+    insta::assert_snapshot!(text);
+    let messages = text.lines().filter(|line| !line.starts_with('$'));
+    assert!(
+        messages.into_iter().all(|line| !line.contains("hunter2")),
+        "{text}"
+    );
+}
+
+#[test]
+fn secrets_that_are_needed_are_asked_for_before_the_build() {
+    let project = project(&[
+        (
+            "cog.yaml",
+            "build:\n  python_version: \"3.12\"\n  python_requirements: r.txt\n  run:\n    - command: cat /run/x\n      mounts: [{type: secret, id: x, target: /run/x}]\nrun: run.py:Runner\n",
+        ),
+        ("run.py", ""),
+        (
+            "r.txt",
+            "--index-url https://${INDEX_TOKEN}@example.com/simple\n",
+        ),
+    ]);
+    insta::assert_snapshot!(transcript(
+        project.path(),
+        &["build", "--secret", "id=x,src=run.py"]
+    ));
+}
+
+#[test]
+fn certificates_that_are_named_must_be_usable() {
+    let project = project(&[
+        ("cog.yaml", SMALL),
+        ("run.py", ""),
+        ("ca.pem", "no certificate"),
+    ]);
+    insta::assert_snapshot!(transcript(
+        project.path(),
+        &["build", "--ca-cert", "ca.pem"]
+    ));
+}
+
+#[test]
+fn a_builder_that_is_not_there_says_the_way_out() {
+    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    let arguments = ["build", "--addr", "unix:///nonexistent/buildkitd.sock"];
+    insta::assert_snapshot!(transcript(project.path(), &arguments));
+    insta::assert_snapshot!(transcript(
+        project.path(),
+        &["build", "--addr", "carrier-pigeon"]
+    ));
+}
+
+#[test]
+fn help_is_complete() {
+    let project = project(&[]);
+    for command in ["build", "plan", "predict"] {
+        insta::assert_snapshot!(
+            format!("help_{command}"),
+            transcript(project.path(), &[command, "--help"])
+        );
+    }
+}
+
+#[test]
+fn a_plan_depends_on_nothing_but_the_project() {
+    let first = project(&[("m/cog.yaml", SMALL), ("m/run.py", "")]);
+    let second = project(&[("m/cog.yaml", SMALL), ("m/run.py", "")]);
+    let plan = |folder: &TempDir| transcript(&folder.path().join("m"), &["plan", "--json"]);
+    assert_eq!(plan(&first), plan(&second));
+}
+
+#[test]
+fn an_engine_that_is_not_there_says_the_way_out() {
+    let project = project(&[]);
+    let text = transcript(
+        project.path(),
+        &[
+            "predict",
+            "hello",
+            "--docker-host",
+            "unix:///nonexistent/docker.sock",
+        ],
+    );
+    assert!(
+        text.contains("exit code 1") && text.contains("cannot reach the Docker engine"),
+        "{text}"
+    );
+    let text = transcript(
+        project.path(),
+        &["predict", "hello", "--docker-host", "tcp://h:1"],
+    );
+    assert!(text.contains("is not a unix socket"), "{text}");
+}

@@ -1,0 +1,230 @@
+//! Graphs of plans: their text, and what a change of the project leaves as it was.
+
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use cog_python::layer::{Base, GraphError, Joining, graph};
+use cog_python::plan::{Network, PythonProvider};
+use cog_python::{Options, Plan};
+use common::{Files, example, example_files, plan_of};
+use llb::{Definition, MarshalOptions};
+
+fn definition(plan: &Plan, joining: Joining) -> Definition {
+    let state = graph(plan, &Base::default(), joining).unwrap();
+    state.marshal(&MarshalOptions::linux_amd64()).unwrap()
+}
+
+/// Digests of all ops.
+fn digests(plan: &Plan) -> BTreeSet<String> {
+    definition(plan, Joining::Merge)
+        .ops()
+        .iter()
+        .map(|op| op.digest().to_string())
+        .collect()
+}
+
+/// Names of the ops that one project has and another has not.
+fn changed(before: &Files, after: &Files) -> Vec<String> {
+    let old = digests(&plan_of(before, &Options::default()));
+    let new = definition(&plan_of(after, &Options::default()), Joining::Merge);
+    new.ops()
+        .iter()
+        .filter(|op| !old.contains(&op.digest().to_string()))
+        .filter_map(|op| {
+            new.metadata(op.digest())?
+                .description
+                .get("llb.customname")
+                .cloned()
+        })
+        .collect()
+}
+
+fn edited(name: &str, from: &str, to: &str) -> (Files, Files) {
+    let before = example_files();
+    let mut after = before.clone();
+    let text = after.get_mut(name).unwrap();
+    assert!(text.contains(from), "{from} is not in {name}");
+    *text = text.replace(from, to);
+    (before, after)
+}
+
+#[test]
+fn the_example_as_a_graph() {
+    let state = graph(&example(), &Base::default(), Joining::Merge).unwrap();
+    insta::assert_snapshot!(state.to_text());
+}
+
+#[test]
+fn without_merge_op_trees_are_copied() {
+    let state = graph(&example(), &Base::default(), Joining::Copy).unwrap();
+    let text = state.to_text();
+    assert!(!text.contains("= merge "), "{text}");
+    let copies: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("  copy %"))
+        .collect();
+    insta::assert_snapshot!(copies.join("\n"));
+}
+
+#[test]
+fn uv_brings_python_as_a_tree_of_its_own() {
+    let options = Options {
+        python_provider: PythonProvider::Uv,
+        ..Options::default()
+    };
+    let plan = plan_of(&example_files(), &options);
+    let state = graph(&plan, &Base::default(), Joining::Merge).unwrap();
+    insta::assert_snapshot!(state.to_text());
+}
+
+#[test]
+fn a_definition_is_the_same_every_time() {
+    let bytes = || definition(&example(), Joining::Merge).to_bytes();
+    assert_eq!(bytes(), bytes());
+}
+
+#[test]
+fn a_plan_read_back_gives_the_same_definition() {
+    let plan = example();
+    let read = Plan::from_json(&plan.to_json()).unwrap();
+    assert_eq!(read, plan);
+    let bytes = |plan: &Plan| definition(plan, Joining::Merge).to_bytes();
+    assert_eq!(bytes(&read), bytes(&plan));
+}
+
+#[test]
+fn editing_a_comment_of_the_requirements_changes_nothing() {
+    let (before, after) = edited("requirements.txt", "# The compiled one.", "# Another word.");
+    assert_eq!(changed(&before, &after), Vec::<String>::new());
+}
+
+#[test]
+fn another_system_package_leaves_python_alone() {
+    let (before, after) = edited("cog.yaml", "- fortune-mod", "- fortune-mod\n    - ffmpeg");
+    let changed = changed(&before, &after);
+    assert!(
+        changed.iter().any(|name| name.starts_with("apt: ")),
+        "{changed:?}"
+    );
+    assert!(
+        !changed.iter().any(|name| name.starts_with("pip: ")),
+        "{changed:?}"
+    );
+}
+
+#[test]
+fn another_requirement_leaves_system_packages_and_the_environment_alone() {
+    let (before, after) = edited("requirements.txt", "humanize==4.17.0", "humanize==4.16.0");
+    let changed = changed(&before, &after);
+    assert!(
+        changed.iter().any(|name| name.starts_with("pip: ")),
+        "{changed:?}"
+    );
+    let kept = |name: &String| name.starts_with("apt: ") || name.starts_with("venv ");
+    assert!(!changed.iter().any(kept), "{changed:?}");
+}
+
+#[test]
+fn a_compiler_makes_pip_wait_for_apt() {
+    let (_, after) = edited("cog.yaml", "- fortune-mod", "- build-essential");
+    let plan = plan_of(&after, &Options::default());
+    assert_eq!(plan.step("pip").unwrap().after, ["apt", "venv"]);
+    assert_eq!(example().step("pip").unwrap().after, ["base", "venv"]);
+}
+
+#[test]
+fn the_image_takes_over_the_base_and_adds_its_own() {
+    let base = Base {
+        pinned: Some(format!("python:3.11-slim@sha256:{}", "0".repeat(64))),
+        config: Some(
+            br#"{"config":{"Env":["PATH=/usr/local/bin:/bin","LANG=C.UTF-8"],"Cmd":["python3"]}}"#
+                .to_vec(),
+        ),
+    };
+    let state = graph(&example(), &base, Joining::Merge).unwrap();
+    let config = state
+        .image_config()
+        .to_json(&llb::value::Platform::LINUX_AMD64);
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&config).unwrap());
+    assert!(state.to_text().contains("python:3.11-slim@sha256:0000"));
+}
+
+#[test]
+fn failed_steps_are_reported_at_their_line_without_the_text_of_the_file() {
+    let definition = definition(&example(), Joining::Merge);
+    let infos = definition.source_infos();
+    assert_eq!(infos.len(), 1);
+    assert_eq!(infos[0].filename(), "cog.yaml");
+}
+
+#[test]
+fn network_modes_reach_the_steps_that_fetch() {
+    let options = Options {
+        network: Network::Host,
+        ..Options::default()
+    };
+    let state = graph(
+        &plan_of(&example_files(), &options),
+        &Base::default(),
+        Joining::Merge,
+    );
+    let text = state.unwrap().to_text();
+    // apt, pip and the command; the environment is made without a network in any case.
+    assert_eq!(text.matches("network=host").count(), 3, "{text}");
+    assert_eq!(text.matches("network=none").count(), 1, "{text}");
+}
+
+#[test]
+fn hashed_requirements_install_the_sdk_in_a_step_of_its_own() {
+    let (_, after) = edited(
+        "requirements.txt",
+        "humanize==4.17.0",
+        "humanize==4.17.0 --hash=sha256:00",
+    );
+    let plan = plan_of(&after, &Options::default());
+    assert_eq!(plan.step("sdk").unwrap().after, ["base", "pip"]);
+    assert_eq!(plan.step("run-1").unwrap().after, ["apt", "sdk"]);
+    assert!(graph(&plan, &Base::default(), Joining::Merge).is_ok());
+}
+
+#[test]
+fn secrets_of_requirements_are_named_and_never_valued() {
+    let (_, after) = edited(
+        "requirements.txt",
+        "# The pure one.",
+        "--extra-index-url https://${INDEX_USER}:${INDEX_TOKEN}@example.com/simple",
+    );
+    let plan = plan_of(&after, &Options::default());
+    assert_eq!(plan.required_secrets(), ["INDEX_TOKEN", "INDEX_USER"]);
+    let text = graph(&plan, &Base::default(), Joining::Merge)
+        .unwrap()
+        .to_text();
+    assert!(
+        text.contains("$INDEX_TOKEN = secret \"INDEX_TOKEN\"\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_plan_written_by_hand_is_checked() {
+    let mut plan = example();
+    plan.steps.retain(|step| step.name != "venv");
+    let error = graph(&plan, &Base::default(), Joining::Merge).unwrap_err();
+    assert!(matches!(error, GraphError::Order { .. }), "{error}");
+    let mut plan = example();
+    plan.steps.pop();
+    let error = graph(&plan, &Base::default(), Joining::Merge).unwrap_err();
+    assert!(matches!(error, GraphError::NoImage), "{error}");
+    let text = example()
+        .to_json()
+        .replace("\"version\": 1", "\"version\": 2");
+    let error = Plan::from_json(&text).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the plan has version 2, this program reads version 1"
+    );
+}

@@ -1,0 +1,528 @@
+//! Real builds and predictions on the engines of `cargo xtask testbed up`.
+//!
+//! Each test runs on both engines: `containerd`, where BuildKit merges trees, and `graphdriver`,
+//! where it cannot and trees are copied. Nothing is mocked: packages come from Debian and PyPI, and
+//! the prediction is made by Cog's own runtime inside the image.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+use common::example_folder;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const ENGINES: [&str; 2] = ["containerd", "graphdriver"];
+
+/// The running testbed.
+struct Testbed(Value);
+
+impl Testbed {
+    /// The testbed that `LLB_TESTBED` names, or that of this workspace.
+    fn find() -> Self {
+        let path = std::env::var_os("LLB_TESTBED").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/testbed/state.json"),
+            PathBuf::from,
+        );
+        let Ok(text) = fs::read_to_string(&path) else {
+            panic!(
+                "there is no testbed at {}: run `cargo xtask testbed up`",
+                path.display()
+            );
+        };
+        Self(serde_json::from_str(&text).unwrap())
+    }
+
+    /// Address of an engine.
+    fn address(&self, engine: &str) -> String {
+        let address = self
+            .0
+            .pointer(&format!("/engines/{engine}/url"))
+            .and_then(Value::as_str);
+        address
+            .unwrap_or_else(|| panic!("the testbed has no engine {engine}"))
+            .to_owned()
+    }
+}
+
+/// What a run of the program left.
+#[derive(Debug)]
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    #[track_caller]
+    fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Steps that were taken from the cache.
+    fn cached(&self) -> usize {
+        self.stderr
+            .lines()
+            .filter(|line| line.ends_with(" CACHED"))
+            .count()
+    }
+
+    /// Whether a step of this name was run, as opposed to taken from the cache.
+    fn ran(&self, name: &str) -> bool {
+        let number = self.stderr.lines().find_map(|line| {
+            let (number, rest) = line.split_once(' ')?;
+            (number.starts_with('#') && rest.starts_with(name)).then_some(number)
+        });
+        let Some(number) = number else {
+            panic!("there is no step {name}\n{}", self.stderr)
+        };
+        !self
+            .stderr
+            .lines()
+            .any(|line| line == format!("{number} CACHED"))
+    }
+}
+
+/// A copy of the example as a project of its own, and an engine to build it on.
+struct Project {
+    folder: TempDir,
+    engine: String,
+    tag: String,
+}
+
+impl Project {
+    fn new(engine: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let folder = TempDir::with_prefix("cog-python-live-").unwrap();
+        for file in fs::read_dir(example_folder()).unwrap() {
+            let file = file.unwrap();
+            if file.file_type().unwrap().is_file() {
+                fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+            }
+        }
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let tag = format!("cog-python-live-{}-{count}", std::process::id());
+        Self {
+            folder,
+            engine: Testbed::find().address(engine),
+            tag,
+        }
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from} is not in {file}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cog-python"));
+        // The testbed's containers have no network of their own.
+        command
+            .args(arguments)
+            .args(["--tag", &self.tag, "--network", "host"])
+            .env_remove("BUILDKIT_HOST")
+            .env("DOCKER_HOST", &self.engine)
+            .current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let output = self.command(arguments).output().unwrap();
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn docker<T>(&self, work: impl AsyncFnOnce(Docker) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let path = self.engine.strip_prefix("unix://").unwrap();
+            let docker = Docker::connect_with_unix(path, 60, API_DEFAULT_VERSION).unwrap();
+            work(docker.negotiate_version().await.unwrap()).await
+        })
+    }
+
+    /// Containers of this project's image, ended ones too.
+    fn containers(&self) -> usize {
+        let containers = self.docker(async |docker| {
+            let options = bollard::query_parameters::ListContainersOptions {
+                all: true,
+                ..Default::default()
+            };
+            docker.list_containers(Some(options)).await.unwrap()
+        });
+        let ours = |container: &&bollard::models::ContainerSummary| {
+            container
+                .image
+                .as_deref()
+                .is_some_and(|image| image.starts_with(&self.tag))
+        };
+        containers.iter().filter(ours).count()
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let tag = self.tag.clone();
+        // Projects whose build failed have no image.
+        self.docker(async |docker| {
+            let options = bollard::query_parameters::RemoveImageOptions {
+                force: true,
+                ..Default::default()
+            };
+            let _ = docker.remove_image(&tag, Some(options), None).await;
+        });
+    }
+}
+
+#[test]
+fn the_example_predicts() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let built = project.run(&["build"]).succeeded();
+        assert!(
+            built
+                .stdout
+                .starts_with(&format!("{}@sha256:", project.tag)),
+            "{}",
+            built.stdout
+        );
+        let predicted = project
+            .run(&["predict", "-i", "name=world", "-i", "numbers=1,2,3000"])
+            .succeeded();
+        assert_eq!(
+            predicted.stdout, "Hello, world! The sum is 3,003.\n",
+            "{}",
+            predicted.stderr
+        );
+        assert_eq!(project.containers(), 0);
+    }
+}
+
+#[test]
+fn the_image_runs_the_model_and_says_what_it_is() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        project.run(&["build"]).succeeded();
+        let tag = project.tag.clone();
+        let image = project.docker(async |docker| docker.inspect_image(&tag).await.unwrap());
+        let config = image.config.unwrap();
+        assert_eq!(config.entrypoint.unwrap(), ["/usr/bin/tini", "--"]);
+        assert_eq!(config.cmd.unwrap(), ["python", "-m", "cog.server.http"]);
+        assert_eq!(config.working_dir.unwrap(), "/src");
+        let environment = config.env.unwrap();
+        assert!(
+            environment[0].starts_with("PATH=/opt/venv/bin:/usr/local/bin:"),
+            "{environment:?}"
+        );
+        assert!(environment.contains(&"COG_PREDICT_TYPE_STUB=run.py:Runner".to_owned()));
+        assert!(
+            environment.contains(&"LANG=C.UTF-8".to_owned()),
+            "{environment:?}"
+        );
+        let labels = config.labels.unwrap();
+        assert_eq!(labels["run.cog.version"], "0.23.1");
+        assert!(labels["run.cog.config"].starts_with("{\"build\":{\"python_version\":\"3.11\""));
+    }
+}
+
+#[test]
+fn a_change_rebuilds_what_it_changes() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        project.run(&["build"]).succeeded();
+        let again = project.run(&["build"]).succeeded();
+        for step in ["apt: ", "venv ", "pip: ", "run: "] {
+            assert!(
+                !again.ran(step),
+                "{step} ran again on {engine}\n{}",
+                again.stderr
+            );
+        }
+        assert!(again.cached() >= 4, "{}", again.stderr);
+
+        project.edit("run.py", "The sum is", "The total is");
+        let source = project.run(&["build"]).succeeded();
+        assert!(source.ran("copy the project"), "{}", source.stderr);
+        assert!(!source.ran("pip: ") && !source.ran("apt: ") && !source.ran("run: "));
+        let predicted = project.run(&["predict", "-i", "name=you"]).succeeded();
+        assert_eq!(predicted.stdout, "Hello, you! The total is 3,000.\n");
+
+        project.edit("requirements.txt", "humanize==4.17.0", "humanize==4.16.0");
+        let requirement = project.run(&["build"]).succeeded();
+        assert!(requirement.ran("pip: "), "{}", requirement.stderr);
+        assert!(
+            !requirement.ran("apt: ") && !requirement.ran("venv "),
+            "{}",
+            requirement.stderr
+        );
+    }
+}
+
+/// Path, kind, mode and link target of every file; sizes of those that hold no times.
+fn listing(archive: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(fs::File::open(archive).unwrap())
+        .entries()
+        .unwrap()
+    {
+        let mut entry = entry.unwrap();
+        let path = entry
+            .path()
+            .unwrap()
+            .to_string_lossy()
+            .trim_end_matches('/')
+            .to_owned();
+        let header = entry.header().clone();
+        let target = entry
+            .link_name()
+            .unwrap()
+            .map(|name| name.to_string_lossy().into_owned());
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        // Hard links and compiled files differ by how and when they were written.
+        let size = if Path::new(&path)
+            .extension()
+            .is_some_and(|extension| extension == "pyc")
+        {
+            0
+        } else {
+            content.len()
+        };
+        let kind = header.entry_type();
+        let mode = header.mode().unwrap() & 0o7777;
+        let text = format!("{kind:?} {mode:o} {size} {}", target.unwrap_or_default());
+        files.insert(path, text);
+    }
+    files
+}
+
+#[test]
+fn merged_and_copied_trees_are_the_same_files() {
+    let mut listings = ENGINES.map(|engine| {
+        let project = Project::new(engine);
+        let archive = project
+            .folder
+            .path()
+            .join("../")
+            .join(format!("{}.tar", project.tag));
+        project
+            .run(&[
+                "build",
+                "-o",
+                &format!("type=tar,dest={}", archive.display()),
+            ])
+            .succeeded();
+        let files = listing(&archive);
+        fs::remove_file(&archive).unwrap();
+        files
+    });
+    for files in &mut listings {
+        assert_eq!(files["src/run.py"].split(' ').next(), Some("Regular"));
+        assert!(
+            !files
+                .keys()
+                .any(|path| path.contains("cog-python") || path.contains("ca-bundle"))
+        );
+        // What apt and the dynamic linker write about themselves holds times.
+        files.retain(|path, _| path.starts_with("opt/") || path.starts_with("src"));
+    }
+    let [merged, copied] = listings;
+    assert!(merged.len() > 1000, "{}", merged.len());
+    let differences: Vec<_> = merged
+        .iter()
+        .filter(|(path, text)| copied.get(*path) != Some(*text))
+        .map(|(path, text)| format!("{path}: {text} / {:?}", copied.get(path)))
+        .chain(
+            copied
+                .keys()
+                .filter(|path| !merged.contains_key(*path))
+                .cloned(),
+        )
+        .collect();
+    assert_eq!(differences, Vec::<String>::new());
+}
+
+#[test]
+fn a_failed_step_is_reported_at_its_line_with_its_output() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        project.edit(
+            "cog.yaml",
+            "mkdir -p /etc/hello &&",
+            "echo this is wrong >&2; exit 3 #",
+        );
+        let run = project.run(&["build", "--progress", "quiet"]);
+        assert_eq!(run.code, Some(1));
+        assert_eq!(run.stdout, "");
+        assert!(run.stderr.contains("exited with code 3"), "{}", run.stderr);
+        assert!(run.stderr.contains("--> cog.yaml:10\n"), "{}", run.stderr);
+        assert_eq!(
+            run.stderr.matches("  | this is wrong\n").count(),
+            1,
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn a_base_with_another_python_is_refused() {
+    let project = Project::new("containerd");
+    project.edit("cog.yaml", "\"3.11\"", "\"3.13\"");
+    let run = project.run(&["build", "--progress", "quiet", "--base", "python:3.11-slim"]);
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.stderr.contains("and build.python_version is 3.13"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("--> cog.yaml:"), "{}", run.stderr);
+}
+
+#[test]
+fn secrets_reach_their_step_and_nothing_else() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        project.edit(
+            "cog.yaml",
+            "    - mkdir -p /etc/hello && printf 'Hello' > /etc/hello/greeting",
+            "    - command: test \"$(cat /run/secrets/word)\" = hunter2 && mkdir /etc/hello && printf Hi > /etc/hello/greeting\n      mounts: [{type: secret, id: word, target: /run/secrets/word}]",
+        );
+        let mut command = project.command(&["build", "--secret", "id=word,env=WORD"]);
+        let output = command.env("WORD", "hunter2").output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{stderr}");
+        let archive = project
+            .folder
+            .path()
+            .join("../")
+            .join(format!("{}.tar", project.tag));
+        let mut command = project.command(&["build", "--secret", "id=word,env=WORD"]);
+        command.args(["-o", &format!("type=tar,dest={}", archive.display())]);
+        assert!(command.env("WORD", "hunter2").status().unwrap().success());
+        let files = listing(&archive);
+        fs::remove_file(&archive).unwrap();
+        assert!(files.contains_key("etc/hello/greeting"));
+        assert!(
+            !files.keys().any(|path| path.starts_with("run/secrets")),
+            "{engine}"
+        );
+    }
+}
+
+#[test]
+fn a_model_that_fails_to_set_up_shows_its_traceback() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        project.edit(
+            "run.py",
+            "self.greeting = ",
+            "raise ValueError('no greeting') #",
+        );
+        let run = project.run(&["predict", "-i", "name=x", "--progress", "quiet"]);
+        assert_eq!(run.code, Some(1));
+        assert!(
+            run.stderr.contains("the model failed to set up"),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            run.stderr.contains("ValueError: no greeting"),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(project.containers(), 0);
+    }
+}
+
+#[test]
+fn a_prediction_that_fails_says_why() {
+    let project = Project::new("containerd");
+    let run = project.run(&["predict", "-i", "numbers=a", "--progress", "quiet"]);
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    assert!(
+        run.stderr.contains("error: the prediction failed: "),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(project.containers(), 0);
+}
+
+#[test]
+fn an_interrupted_prediction_leaves_no_container() {
+    let project = Project::new("containerd");
+    project.edit(
+        "run.py",
+        "self.greeting = ",
+        "import time; time.sleep(600) #",
+    );
+    project.run(&["build"]).succeeded();
+    let child = project.spawn(&["predict", "-i", "name=x", "--progress", "quiet"]);
+    let start = Instant::now();
+    while project.containers() == 0 {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "the container does not start"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(interrupt.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: interrupted\n"
+    );
+    assert_eq!(project.containers(), 0);
+}
+
+#[test]
+fn archives_and_folders_are_written() {
+    let project = Project::new("containerd");
+    let folder = TempDir::with_prefix("cog-python-out-").unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let outputs = [
+        format!("type=oci,dest={}", path("oci.tar")),
+        format!("type=docker,dest={}", path("docker.tar")),
+    ];
+    let run = project
+        .run(&["build", "-o", &outputs[0], "-o", &outputs[1]])
+        .succeeded();
+    assert_eq!(
+        run.stdout,
+        format!("{}\n{}\n", path("oci.tar"), path("docker.tar"))
+    );
+    assert!(listing(Path::new(&path("oci.tar"))).contains_key("index.json"));
+    assert!(listing(Path::new(&path("docker.tar"))).contains_key("manifest.json"));
+}

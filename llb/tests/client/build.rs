@@ -1,0 +1,209 @@
+//! Steps, caches, secrets and progress.
+
+use llb::client::{Entitlement, Export, Secret, Solve};
+use llb::progress::{Plain, Recorder, StepState};
+use llb::proto::pb;
+
+use super::graph::{Exec, Graph, script};
+use super::testbed::{containerd, engine, unique};
+
+#[tokio::test]
+async fn a_second_build_runs_nothing_again() {
+    for name in ["containerd", "graphdriver"] {
+        let client = engine(name).await;
+        let text = format!("echo {} > /out/id", unique());
+        let mut first = Recorder::new();
+        client
+            .solve(Solve::definition(script(&text)), &mut first)
+            .await
+            .unwrap();
+        let step = first.summary().by_name(&text).unwrap();
+        assert_eq!(step.state(), StepState::Executed, "{name}");
+
+        let outcome = client
+            .solve(Solve::definition(script(&text)), &mut ())
+            .await
+            .unwrap();
+        let step = outcome.summary().by_name(&text).unwrap();
+        assert_eq!(step.state(), StepState::Cached, "{name}");
+
+        let again = Solve::definition(script(&text)).no_cache();
+        let outcome = client.solve(again, &mut ()).await.unwrap();
+        let step = outcome.summary().by_name(&text).unwrap();
+        assert_eq!(step.state(), StepState::Executed, "{name}, no cache");
+    }
+}
+
+#[tokio::test]
+async fn steps_are_found_by_the_digest_of_their_op() {
+    let client = containerd().await;
+    let mut graph = Graph::default();
+    let base = graph.debian();
+    let text = format!("echo {}", unique());
+    let exec = graph.exec(Exec::new(base, &text));
+    let digest = graph.digest(exec);
+    let outcome = client
+        .solve(Solve::definition(graph.definition(exec, 1)), &mut ())
+        .await
+        .unwrap();
+    let step = outcome.summary().by_digest(&digest).unwrap();
+    assert_eq!(step.name(), text);
+    assert_eq!(step.output().len(), 1);
+}
+
+#[tokio::test]
+async fn plain_progress_shows_steps_and_their_output() {
+    let client = containerd().await;
+    let id = unique();
+    let mut plain = Plain::new(Vec::new());
+    client
+        .solve(
+            Solve::definition(script(&format!("echo out-{id}; echo err-{id} >&2"))),
+            &mut plain,
+        )
+        .await
+        .unwrap();
+    let text = String::from_utf8(plain.into_inner()).unwrap();
+    for part in [
+        format!(" out-{id}\n"),
+        format!(" err-{id}\n"),
+        "DONE".into(),
+    ] {
+        assert!(text.contains(&part), "{part} in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_reach_steps_as_files_and_variables() {
+    let client = containerd().await;
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("token"), "from-file").unwrap();
+    let out = home.path().join("out");
+
+    let mount = |id: &str, optional| pb::Mount {
+        input: -1,
+        dest: format!("/run/secrets/{id}"),
+        output: -1,
+        mount_type: pb::MountType::Secret.into(),
+        secret_opt: Some(pb::SecretOpt {
+            id: id.to_owned(),
+            mode: 0o400,
+            optional,
+            ..pb::SecretOpt::default()
+        }),
+        ..pb::Mount::default()
+    };
+    let text = format!(
+        ": {}; cat /run/secrets/token > /out/a; printf %s \"$KEY\" > /out/b; ls /run/secrets > /out/c",
+        unique()
+    );
+    let definition = || {
+        let mut graph = Graph::default();
+        let base = graph.debian();
+        let mut exec = Exec::new(base, &text);
+        exec.mounts = vec![mount("token", false), mount("absent", true)];
+        exec.secret_env = vec![pb::SecretEnv {
+            id: "key".into(),
+            name: "KEY".into(),
+            optional: false,
+        }];
+        let exec = graph.exec(exec);
+        graph.definition(exec, 1)
+    };
+    client
+        .solve(
+            Solve::definition(definition())
+                .secret("token", Secret::file(home.path().join("token")))
+                .secret("key", Secret::bytes("from-bytes"))
+                .export(Export::local(&out)),
+            &mut (),
+        )
+        .await
+        .unwrap();
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    assert_eq!(
+        (read("a").as_str(), read("b").as_str()),
+        ("from-file", "from-bytes")
+    );
+    assert_eq!(read("c"), "token\n");
+
+    let without = Solve::definition(definition()).no_cache();
+    let error = client.solve(without, &mut ()).await.unwrap_err();
+    assert!(error.is_build(), "{error}");
+    assert!(
+        error.to_string().contains("token") || error.to_string().contains("key"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn privileges_have_to_be_allowed() {
+    let client = containerd().await;
+    let text = format!(": {}; cat /proc/net/dev > /out/dev", unique());
+    let definition = || {
+        let mut graph = Graph::default();
+        let base = graph.debian();
+        let mut exec = Exec::new(base, &text);
+        exec.network = pb::NetMode::Host;
+        let exec = graph.exec(exec);
+        graph.definition(exec, 1)
+    };
+    let error = client
+        .solve(Solve::definition(definition()), &mut ())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("network.host"), "{error}");
+    assert!(
+        error.hint_text().is_some_and(|hint| hint.contains("allow")),
+        "{error}"
+    );
+    client
+        .solve(
+            Solve::definition(definition()).allow(Entitlement::NetworkHost),
+            &mut (),
+        )
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn dockerfiles_are_built_with_their_context() {
+    let client = containerd().await;
+    let home = tempfile::tempdir().unwrap();
+    let id = unique();
+    for (name, text) in [
+        (
+            "Dockerfile",
+            "FROM scratch\nMAINTAINER me\nCOPY sub /data\n",
+        ),
+        (".dockerignore", "**/*.log\n"),
+        ("sub/keep", id.as_str()),
+        ("sub/drop.log", "x"),
+    ] {
+        let path = home.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let out = home.path().join("out");
+    let outcome = client
+        .solve(
+            Solve::frontend("dockerfile.v0")
+                .local("context", home.path())
+                .local("dockerfile", home.path())
+                .export(Export::local(&out)),
+            &mut (),
+        )
+        .await
+        .unwrap();
+    assert_eq!(std::fs::read_to_string(out.join("data/keep")).unwrap(), id);
+    assert!(!out.join("data/drop.log").exists());
+    assert!(
+        outcome
+            .summary()
+            .warnings()
+            .iter()
+            .any(|warning| warning.short.contains("MaintainerDeprecated")),
+        "{:?}",
+        outcome.summary().warnings()
+    );
+}

@@ -1,0 +1,16 @@
+//! The client against real daemons: the engines of the testbed.
+
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "daemons, files and clocks are what these tests are about"
+)]
+
+mod build;
+mod connect;
+mod exports;
+mod failures;
+mod files;
+mod graph;
+mod images;
+mod testbed;
