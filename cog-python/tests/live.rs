@@ -18,7 +18,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bollard::{API_DEFAULT_VERSION, Docker};
+use cog_python::ca;
 use common::example_folder;
+use llb::client::{Client, Entitlement, Export, Secret, Solve};
+use llb::{MarshalOptions, State, scratch, secret, sh};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -335,7 +338,10 @@ fn listing(archive: &Path) -> BTreeMap<String, String> {
         let mut content = Vec::new();
         entry.read_to_end(&mut content).unwrap();
         // Hard links and compiled files differ by how and when they were written.
-        let size = if path.ends_with(".pyc") {
+        let size = if Path::new(&path)
+            .extension()
+            .is_some_and(|extension| extension == "pyc")
+        {
             0
         } else {
             content.len()
@@ -531,6 +537,84 @@ fn an_interrupted_prediction_leaves_no_container() {
         "error: interrupted\n"
     );
     assert_eq!(project.containers(), 0);
+}
+
+/// Builds a state on an engine and pushes it to the testbed's registry; gives its reference.
+fn push(testbed: &Testbed, engine: &str, name: &str, state: &State) -> String {
+    let registry = testbed
+        .0
+        .pointer("/registry/address")
+        .and_then(Value::as_str)
+        .unwrap();
+    let reference = format!("{registry}/cog-python-test/{name}");
+    let options = MarshalOptions::linux_amd64();
+    let mut solve = Solve::state(state, &options)
+        .unwrap()
+        .allow(Entitlement::NetworkHost)
+        .export(Export::image(&reference).push(true));
+    if let Some(bundle) = ca::find(&ca::Disk, None, false).unwrap().bundle {
+        for (id, value) in bundle.secrets() {
+            solve = solve.secret(id, Secret::bytes(value));
+        }
+    }
+    let address = testbed.address(engine).parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = Client::connect(&address).await.unwrap();
+        client.solve(solve, &mut ()).await.unwrap();
+    });
+    reference
+}
+
+#[test]
+fn uv_brings_its_own_python() {
+    let testbed = Testbed::find();
+    let image = |name: &str| {
+        testbed
+            .0
+            .pointer(name)
+            .and_then(Value::as_str)
+            .unwrap()
+            .to_owned()
+    };
+    // The uv program from PyPI, as an image such as its makers publish.
+    let bundle = secret(ca::BUNDLE_PATH).id(ca::BUNDLE_SECRET).optional();
+    let install = sh("pip install --target /uv uv==0.9.26")
+        .network(llb::Network::Host)
+        .mount(bundle)
+        .mount(secret(ca::PATH_SECRET).as_env("PIP_CERT").optional());
+    let program = llb::image("python:3.11-slim").run(install);
+    let uv = push(
+        &testbed,
+        "containerd",
+        "uv:1",
+        &scratch().copy(program, "/uv/bin/uv", "/uv"),
+    );
+    // A base with the testbed's Python builds: those of uv's own list are not needed.
+    let builds = llb::image(image("/uv_python/image"));
+    let folder = image("/uv_python/mount");
+    let base = llb::image("debian:bookworm-slim").copy(builds, "/", folder);
+    let base = push(&testbed, "containerd", "debian-with-python-builds:1", &base);
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let run = project.run(&[
+            "predict",
+            "-i",
+            "name=uv",
+            "--python-provider",
+            "uv",
+            "--uv-image",
+            &uv,
+            "--base",
+            &base,
+            "--uv-downloads",
+            "file:///uv-python/bookworm.json",
+        ]);
+        assert_eq!(run.succeeded().stdout, "Hello, uv! The sum is 3,000.\n");
+    }
 }
 
 #[test]
