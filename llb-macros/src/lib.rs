@@ -1,1 +1,27 @@
-//! Macros of `llb`.
+//! The macros of the crate `llb`, which re-exports and documents them.
+//!
+//! Each macro is a pipeline of files: what was written is read into a small syntax tree, checked, and expanded to calls
+//! of public functions of `llb` that a person could have written. All mistakes of one invocation are reported at once,
+//! each at the user's own tokens.
+//!
+//! **Invariant.** Nothing here knows what BuildKit does: a macro writes builder calls, and whatever a builder call can
+//! check at run time stays there.
+
+mod errors;
+mod layer;
+mod shell;
+mod tokens;
+
+use proc_macro::TokenStream;
+
+/// Makes a layer of a function; documented at `llb::layer`.
+#[proc_macro_attribute]
+pub fn layer(options: TokenStream, function: TokenStream) -> TokenStream {
+    layer::expand(options.into(), &function.into()).into()
+}
+
+/// A command line with values in it; documented at `llb::sh`.
+#[proc_macro]
+pub fn sh(input: TokenStream) -> TokenStream {
+    shell::expand(input.into()).into()
+}

@@ -14,6 +14,8 @@ pub mod exec;
 pub mod file;
 mod graph;
 mod inspect;
+pub mod layer;
+mod macros;
 mod metadata;
 mod op;
 #[cfg(feature = "client")]
@@ -44,6 +46,8 @@ pub use exec::{
     Exec, Mount, RunMount, Secret, Ssh, args, bind, cache, device, secret, sh, shlex, ssh, tmpfs,
 };
 pub use file::{BoundActions, CopySource, FileActions};
+pub use layer::Layer;
+pub use macros::{layer, sh};
 pub use metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
 pub use op::exec::{ContentCache, ProxyEnv, Sharing};
 pub use source::{
@@ -59,10 +63,10 @@ pub use state::{
 
 /// What most programs need: `use llb::prelude::*`.
 pub mod prelude {
-    pub use crate::exec::{args, bind, cache, device, secret, sh, shlex, ssh, tmpfs};
+    pub use crate::exec::{args, bind, cache, device, secret, shlex, ssh, tmpfs};
     pub use crate::file::{copy, mkdir, mkfile, rm, symlink};
     pub use crate::{
-        Constrain, Definition, Fork, Image, MarshalOptions, Network, Sharing, State, diff, git,
-        http, image, local, merge, oci_layout, scratch,
+        Constrain, Definition, Fork, Image, Layer, MarshalOptions, Network, Sharing, State, diff,
+        git, http, image, layer, local, merge, oci_layout, scratch, sh,
     };
 }

@@ -8,8 +8,11 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::context::Environment;
 use super::{ImageConfig, State};
+use crate::constraints::{Constrain as _, Constraints};
 use crate::error::{ErrorKind, Problem};
-use crate::metadata::ProgressGroup;
+use crate::file::mkdir;
+use crate::layer::Layer;
+use crate::metadata::OpMetadata;
 use crate::state::{Diff, Merge};
 
 /// A branch of a state that remembers where it left; made by [`State::fork`].
@@ -28,17 +31,13 @@ impl Fork {
     }
 
     fn is_unchanged(&self) -> bool {
-        match (&self.state.output, &self.base.output) {
-            (Some(state), Some(base)) => state.is_same(base),
-            (None, None) => true,
-            _ => false,
-        }
+        self.state.is_same_output(&self.base)
     }
 }
 
 /// # Branches
 impl State {
-    /// Applies a function to this state as a branch that can be merged back.
+    /// Puts a layer on this state as a branch that can be merged back.
     ///
     /// ```
     /// use llb::prelude::*;
@@ -50,7 +49,7 @@ impl State {
     /// assert_eq!(app.image_config().env["APP"], "1");
     /// ```
     #[track_caller]
-    pub fn fork(&self, branch: impl FnOnce(Self) -> Self) -> Fork {
+    pub fn fork(&self, branch: impl Layer) -> Fork {
         Fork {
             base: self.clone(),
             state: branch(self.clone()),
@@ -73,11 +72,7 @@ impl State {
         let forks: Vec<Fork> = forks.into_iter().collect();
         let mut problems = Vec::new();
         for fork in &forks {
-            let is_ours = match (&fork.base.output, &self.output) {
-                (Some(left), Some(right)) => left.is_same(right),
-                (left, right) => left.is_none() && right.is_none(),
-            };
-            if !is_ours {
+            if !fork.base.is_same_output(self) {
                 let message = "a fork can be merged only into the state that it was forked from";
                 let problem = Problem::at(ErrorKind::Merge, message, fork.location);
                 problems.push(problem.hint(format!(
@@ -117,27 +112,88 @@ impl State {
         merge.problems.into_iter().fold(merged, Self::record)
     }
 
-    /// Applies a function whose ops progress shows as one group under a name.
+    /// Puts a layer on this state, as its next step.
     ///
     /// ```
     /// use llb::prelude::*;
     ///
-    /// let state = image("debian").layer("tools", |state| state.run(sh("apt-get update")).run(sh("apt-get install -y git")));
-    /// let definition = state.marshal(&MarshalOptions::linux_amd64())?;
-    /// let group = definition.metadata(definition.head()).unwrap().progress_group.as_ref().unwrap();
-    /// assert_eq!(group.name, "tools");
-    /// # Ok::<(), llb::Error>(())
+    /// #[layer]
+    /// fn apt(base: State, packages: &[&str]) -> State {
+    ///     base.run(args(["apt-get", "install", "-y"].iter().chain(packages).copied()))
+    /// }
+    /// let state = image("debian").layer(apt(&["git"])).layer(|state| state.dir("/src"));
     /// ```
-    pub fn layer(&self, name: impl Into<String>, layer: impl FnOnce(Self) -> Self) -> Self {
-        let name = name.into();
-        let outer = self.context.group.clone();
-        let group = Arc::new(ProgressGroup {
-            id: name.clone(),
-            name,
-            weak: false,
-        });
-        let inside = self.context(|context| context.group = Some(group));
-        layer(inside).context(|context| context.group = outer)
+    pub fn layer(&self, layer: impl Layer) -> Self {
+        layer(self.clone())
+    }
+
+    /// Puts a layer on this state so that it becomes exactly one layer of the image, however many ops it is made of.
+    /// Needs a daemon with `mergeop` and `diffop`.
+    ///
+    /// What the ops in between wrote and removed again is in no image: the result is this state with the difference
+    /// that the layer makes, deletions included, on top. Run context and image config are those of the layer.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").squash(|base| base.run(sh("apt-get update && apt-get install -y git")).rm("/var/lib/apt/lists"));
+    /// assert_eq!(state.to_text(), r#"
+    /// platform linux/amd64
+    /// %debian = source "docker-image://docker.io/library/debian:latest"
+    /// %file = file {
+    ///   on %debian
+    ///   mkdir "/" 0755
+    /// }
+    /// %exec = exec "/bin/sh" "-c" "apt-get update && apt-get install -y git" cwd=/ {
+    ///   / = %debian -> out0
+    /// }
+    /// %file-2 = file {
+    ///   on %exec
+    ///   rm "/var/lib/apt/lists"
+    /// }
+    /// %diff = diff %file -> %file-2
+    /// %merge = merge %debian, %diff
+    /// return %merge
+    /// "#.trim_start());
+    /// ```
+    ///
+    /// Making the root directory changes nothing. But what it makes is no ancestor of the layer's result: of a state and
+    /// its own ancestor, BuildKit exports every layer in between instead of one with the difference.
+    #[track_caller]
+    pub fn squash(&self, layer: impl Layer) -> Self {
+        let layered = layer(self.clone());
+        let (Some(upper), false) = (&layered.output, layered.is_same_output(self)) else {
+            return layered;
+        };
+        // The last op of a layer with a name is in its group.
+        let constraints = upper.vertex.data().constraints.as_deref();
+        let group = constraints.and_then(|constraints| constraints.metadata.progress_group.clone());
+        let constraints = Constraints {
+            metadata: OpMetadata {
+                progress_group: group,
+                ..OpMetadata::default()
+            },
+            ..Constraints::default()
+        };
+        let location = Location::caller();
+        let mut lower = mkdir("/", 0o755);
+        *lower.constraints_mut() = constraints.clone();
+        let mut added = Diff::new(self.file(lower), &layered).made_at(location);
+        *added.constraints_mut() = constraints.clone();
+        let mut merged = Merge::new([self.clone(), added.state()]).made_at(location);
+        *merged.constraints_mut() = constraints;
+        let merged = merged.state();
+        Self {
+            problems: merged.problems,
+            ..layered.with_output(merged.output)
+        }
+    }
+
+    fn is_same_output(&self, other: &Self) -> bool {
+        match (&self.output, &other.output) {
+            (Some(left), Some(right)) => left.is_same(right),
+            (left, right) => left.is_none() && right.is_none(),
+        }
     }
 }
 

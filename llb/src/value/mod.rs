@@ -12,6 +12,7 @@ pub mod digest;
 pub mod git;
 pub mod host;
 pub mod json;
+pub mod mode;
 pub mod path;
 pub mod platform;
 pub mod reference;

@@ -191,12 +191,10 @@ pub fn copy_source<'p>(dir: Option<&str>, path: &'p str) -> Cow<'p, str> {
 macro_rules! abs {
     ($path:expr) => {{
         const PATH: &str = $path;
-        const {
-            assert!(
-                $crate::value::path::is_absolute(PATH),
-                "the path must be absolute: start it with `/`"
-            )
-        }
+        const _: () = assert!(
+            $crate::value::path::is_absolute(PATH),
+            "the path must be absolute: start it with `/`"
+        );
         PATH
     }};
 }

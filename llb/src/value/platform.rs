@@ -102,25 +102,15 @@ impl Platform {
     /// # Ok::<(), llb::value::platform::PlatformError>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self, PlatformError> {
-        let mut parts = text.split('/');
-        let (Some(os), Some(architecture), variant, None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(PlatformError { text: text.into() });
-        };
-        let is_word = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-        };
-        if !is_word(os) || !is_word(architecture) || !variant.is_none_or(is_word) {
+        if !is_valid_platform(text) {
             return Err(PlatformError { text: text.into() });
         }
+        let mut parts = text.split('/');
+        let [os, architecture, variant] = std::array::from_fn(|_| parts.next().unwrap_or_default());
         let platform = Self {
             os: os.to_owned().into(),
             architecture: architecture.to_owned().into(),
-            variant: variant.unwrap_or_default().to_owned().into(),
+            variant: variant.to_owned().into(),
             ..Self::default()
         };
         Ok(platform.normalized())
@@ -223,6 +213,68 @@ impl fmt::Display for Platform {
         }
         Ok(())
     }
+}
+
+/// Whether [`Platform::parse`] accepts `text`; usable in constants.
+///
+/// ```
+/// use llb::value::platform::is_valid_platform;
+///
+/// const { assert!(is_valid_platform("linux/arm/v7")) };
+/// assert!(!is_valid_platform("linux"));
+/// ```
+#[must_use]
+pub const fn is_valid_platform(text: &str) -> bool {
+    let text = text.as_bytes();
+    let mut slashes = 0;
+    let mut start = 0;
+    let mut index = 0;
+    while index < text.len() {
+        match text[index] {
+            b'/' if index == start => return false,
+            b'/' => {
+                slashes += 1;
+                start = index + 1;
+            }
+            b'_' | b'.' | b'-' => {}
+            byte if byte.is_ascii_alphanumeric() => {}
+            _ => return false,
+        }
+        index += 1;
+    }
+    start < text.len() && (slashes == 1 || slashes == 2)
+}
+
+/// Gives a [`Platform`] from a literal, checked when the program is compiled.
+///
+/// ```
+/// use llb::value::Platform;
+///
+/// assert_eq!(llb::platform!("linux/arm64"), Platform::LINUX_ARM64);
+/// ```
+///
+/// A mistake does not compile:
+///
+/// ```compile_fail
+/// let platform = llb::platform!("arm64");
+/// ```
+#[macro_export]
+macro_rules! platform {
+    ($platform:expr) => {{
+        const PLATFORM: &str = $platform;
+        const _: () = assert!(
+            $crate::value::platform::is_valid_platform(PLATFORM),
+            "invalid platform: expected os/architecture or os/architecture/variant, such as linux/arm/v7"
+        );
+        $crate::value::platform::checked(PLATFORM)
+    }};
+}
+
+/// The platform of a checked literal; [`platform!`](crate::platform) is written with it.
+#[doc(hidden)]
+#[must_use]
+pub fn checked(text: &'static str) -> Platform {
+    Platform::parse(text).expect("the literal was checked when the program was compiled")
 }
 
 /// A text that is no platform.

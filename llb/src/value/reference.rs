@@ -340,7 +340,7 @@ pub const fn require_reference(text: &str) {
 macro_rules! image {
     ($reference:expr) => {{
         const REFERENCE: &str = $reference;
-        const { $crate::value::reference::require_reference(REFERENCE) }
+        const _: () = $crate::value::reference::require_reference(REFERENCE);
         REFERENCE
     }};
 }

@@ -5,8 +5,12 @@
 //! The shell inside the container is the other; [`quote`] makes one word for it out of any text, and both readers
 //! agree on what it makes.
 
+mod interpolate;
+
 use std::borrow::Cow;
 use std::fmt;
+
+pub use interpolate::{Word, in_double_quotes, in_single_quotes, word, words};
 
 /// Splits `line` into words exactly as BuildKit's Go client does (`github.com/google/shlex`).
 ///

@@ -1,0 +1,8 @@
+use llb::prelude::*;
+
+#[layer]
+async fn resolved(base: State, name: &str) -> State {
+    base.run(args([name]))
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use llb::prelude::*;
+
+#[layer]
+struct Tools;
+
+fn main() {}

@@ -1,0 +1,8 @@
+use llb::prelude::*;
+
+#[layer(skip)]
+fn login(base: State, token: &str) -> State {
+    base.env("TOKEN", token)
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use llb::prelude::*;
+
+#[layer(nmae = "tools")]
+fn tools(base: State) -> State {
+    base
+}
+
+fn main() {}

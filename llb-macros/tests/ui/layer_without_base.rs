@@ -1,0 +1,8 @@
+use llb::prelude::*;
+
+#[layer]
+fn timezone() -> State {
+    image("debian")
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use llb::prelude::*;
+
+#[layer]
+fn tools(base: State) {
+    base.run(sh("true"));
+}
+
+fn main() {}

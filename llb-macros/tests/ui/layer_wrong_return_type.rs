@@ -1,0 +1,8 @@
+use llb::prelude::*;
+
+#[layer]
+fn tools(base: State) -> Option<State> {
+    Some(base)
+}
+
+fn main() {}

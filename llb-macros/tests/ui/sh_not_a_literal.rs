@@ -1,0 +1,6 @@
+use llb::prelude::*;
+
+fn main() {
+    let script = String::from("make");
+    let _ = sh!(script);
+}

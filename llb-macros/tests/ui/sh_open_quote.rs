@@ -1,0 +1,5 @@
+use llb::prelude::*;
+
+fn main() {
+    let _ = sh!("echo 'hello && make install");
+}

@@ -1,0 +1,6 @@
+use llb::prelude::*;
+
+fn main() {
+    let file = "x";
+    let _ = sh!("cat `dirname {file}` \"");
+}

@@ -1,0 +1,6 @@
+use llb::prelude::*;
+
+fn main() {
+    let packages = ["git", "curl"];
+    let _ = sh!("apt-get install -y '{packages...}'");
+}

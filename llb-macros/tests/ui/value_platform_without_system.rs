@@ -1,0 +1,3 @@
+fn main() {
+    let _ = llb::platform!("arm64");
+}
