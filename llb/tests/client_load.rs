@@ -5,6 +5,10 @@
 //! `cargo test -p llb --features client --test client_load --release -- --nocapture`.
 
 #![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "files, environment and clock are what the client is about"
+)]
 
 #[path = "client/graph.rs"]
 #[expect(dead_code, reason = "shared with the other tests of the client")]

@@ -39,6 +39,14 @@ impl Bridge {
 }
 
 impl Client {
+    /// The gateway of a build that runs, or will run in a moment.
+    pub(super) fn bridge(&self, build: &str) -> Bridge {
+        Bridge {
+            calls: LlbBridgeClient::new(self.channel()).max_decoding_message_size(LARGEST_MESSAGE),
+            build: build.to_owned(),
+        }
+    }
+
     /// Starts an empty build, asks its gateway a question and ends it.
     pub(super) async fn ask<T>(
         &self,
@@ -47,12 +55,8 @@ impl Client {
     ) -> Result<T, Error> {
         let job = Job::new(self, Solve::default())?;
         let answer = Mutex::new(None);
-        let bridge = |build: &str| Bridge {
-            calls: LlbBridgeClient::new(self.channel()).max_decoding_message_size(LARGEST_MESSAGE),
-            build: build.to_owned(),
-        };
         let asking = {
-            let (bridge, mut end) = (bridge(job.reference()), bridge(job.reference()));
+            let (bridge, mut end) = (self.bridge(job.reference()), self.bridge(job.reference()));
             let answer = &answer;
             async move {
                 let result = question(bridge).await;

@@ -17,6 +17,7 @@ use crate::proto::moby::buildkit::v1::ListWorkersRequest;
 
 /// From this API version on a Docker engine may take HTTP/2 directly.
 const DIRECT_SINCE: (u32, u32) = (1, 53);
+const SNAPSHOTTER_LABEL: &str = "org.mobyproject.buildkit.worker.snapshotter";
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest message taken from a daemon, in bytes. Go's clients take 16 MiB.
@@ -35,7 +36,10 @@ impl Client {
         let (engine, direct) = match answer {
             Answer::Other => (Engine::BuildKit, true),
             Answer::Http { api_version } => (
-                Engine::Docker { api_version },
+                Engine::Docker {
+                    api_version,
+                    image_store: false,
+                },
                 api_version.is_some_and(|version| version >= DIRECT_SINCE)
                     && transport::speaks_http2(address).await,
             ),
@@ -104,7 +108,7 @@ impl Client {
             .connect_with_connector(connector)
             .await
             .map_err(|error| unreachable(address, io::Error::other(error)))?;
-        let client = Self {
+        let mut client = Self {
             channel,
             address: address.clone(),
             engine,
@@ -116,7 +120,17 @@ impl Client {
                 .await
         };
         match timeout(FIRST_CALL_TIMEOUT, call).await {
-            Ok(Ok(_)) => Ok(client),
+            Ok(Ok(workers)) => {
+                if let Engine::Docker { image_store, .. } = &mut client.engine {
+                    // The workers of an engine without it have no labels.
+                    *image_store = workers
+                        .get_ref()
+                        .record
+                        .iter()
+                        .any(|worker| worker.labels.contains_key(SNAPSHOTTER_LABEL));
+                }
+                Ok(client)
+            }
             Ok(Err(status)) => Err(unreachable(
                 address,
                 io::Error::other(format!("it is no BuildKit: {}", status.message())),

@@ -9,7 +9,7 @@
 //! end after its build.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use super::connect::LARGEST_MESSAGE;
 use super::error::{Error, ErrorKind};
 use super::failure::{build_error, call_error};
 use super::outcome::Outcome;
+use super::push::push;
+use super::result::{self, Build};
 use super::solve::{CacheOption, Solve};
 use super::{Client, ControlClient};
 use crate::progress::{Event, Progress, Summary, Vertex, events};
@@ -53,21 +55,27 @@ impl Client {
         P: Progress + ?Sized,
     {
         solve.check()?;
-        let job = Job::new(self, solve)?;
-        let never = std::future::pending();
+        let mut job = Job::new(self, solve)?;
         let mut forward = |event: &Event| progress.event(event);
+        let companion = job.companion(self);
         // Boxed: callers of a build should not carry the weight of its state.
-        let result = Box::pin(job.run(self, &mut forward, never)).await;
+        let result = Box::pin(job.run(self, &mut forward, companion)).await;
         progress.finish();
         result
     }
 }
+
+type Companion = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// A build that is ready to be sent.
 pub(crate) struct Job {
     request: wire::SolveRequest,
     services: Services,
     session_key: String,
+    /// Names of images that the engine pushes after the build.
+    pushes: Vec<String>,
+    /// Image config for the result, on engines whose exporters take none.
+    result_config: Option<String>,
 }
 
 impl Job {
@@ -85,11 +93,23 @@ impl Job {
             services.secrets.insert(id.clone(), secret.read(id)?);
         }
         let mut exporters = Vec::new();
+        let mut pushes = Vec::new();
+        let mut result_config = None;
         let mut targets = Targets::default();
         for (position, export) in solve.exports.iter().enumerate() {
-            let (exporter, target) = export.resolve(client.engine(), position)?;
-            exporters.push(exporter);
-            if let Some(target) = target {
+            let resolved = export.resolve(client.engine(), position)?;
+            exporters.push(resolved.exporter);
+            pushes.extend(resolved.push);
+            if let Some(config) = resolved.config {
+                if result_config.as_ref().is_some_and(|other| *other != config) {
+                    return Err(Error::new(
+                        ErrorKind::Request,
+                        "this engine gives all images of a build one config, the exports have several",
+                    ));
+                }
+                result_config = Some(config);
+            }
+            if let Some(target) = resolved.target {
                 targets.insert(position, target);
             }
         }
@@ -135,7 +155,33 @@ impl Job {
             request,
             services,
             session_key,
+            pushes,
+            result_config,
         })
+    }
+
+    /// What runs beside the build. For most nothing, which never ends.
+    ///
+    /// Where an image config can only come with the result, the build has to be one that makes its
+    /// result over the gateway.
+    fn companion(&mut self, client: &Client) -> Companion {
+        let Some(config) = self.result_config.take() else {
+            return Box::pin(std::future::pending());
+        };
+        let request = Build {
+            definition: self.request.definition.take(),
+            frontend: std::mem::take(&mut self.request.frontend),
+            attributes: std::mem::take(&mut self.request.frontend_attrs),
+            inputs: std::mem::take(&mut self.request.frontend_inputs),
+            caches: self
+                .request
+                .cache
+                .iter()
+                .flat_map(|cache| cache.imports.clone())
+                .collect(),
+        };
+        let bridge = client.bridge(self.reference());
+        Box::pin(result::with_config(bridge, request, config))
     }
 
     /// The id of the build, by which the gateway knows it.
@@ -161,17 +207,24 @@ impl Job {
         let end = watch
             .follow(&mut control, self.request, &session, companion)
             .await;
-        let summary = watch.summary;
         if matches!(end, End::Done(Ok(_))) {
             services.targets.settled().await;
         }
         session.close().await;
         match end {
             End::Done(Ok(response)) => {
+                let mut answers = response.exporter_response;
+                for name in &self.pushes {
+                    let digest = push(client, name, &services.logins, &mut watch).await?;
+                    answers
+                        .extend(digest.map(|digest| ("containerimage.digest".to_owned(), digest)));
+                }
                 services.targets.commit()?;
-                Ok(Outcome::new(response.exporter_response, summary))
+                Ok(Outcome::new(answers, watch.summary))
             }
-            End::Done(Err(status)) => Err(explain(&status, services.problems.take(), &summary)),
+            End::Done(Err(status)) => {
+                Err(explain(&status, services.problems.take(), &watch.summary))
+            }
             End::Broken(error) => Err(error),
         }
     }
@@ -184,7 +237,7 @@ enum End {
 }
 
 /// Follows the progress of a build.
-struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     forward: &'a mut (dyn FnMut(&Event) + Send),
     summary: Summary,
     running: BTreeSet<String>,
@@ -267,9 +320,14 @@ impl<'a> Watch<'a> {
             if let Event::Vertex(vertex) = &event {
                 self.count(vertex);
             }
-            self.summary.take(&event);
-            (self.forward)(&event);
+            self.report(&event);
         }
+    }
+
+    /// Reports an event of the build, or of what the client adds to it.
+    pub(crate) fn report(&mut self, event: &Event) {
+        self.summary.take(event);
+        (self.forward)(event);
     }
 
     fn count(&mut self, vertex: &Vertex) {

@@ -38,7 +38,9 @@ mod export;
 mod failure;
 mod info;
 mod outcome;
+mod push;
 mod resolve;
+mod result;
 mod solve;
 mod transport;
 
@@ -77,6 +79,9 @@ pub enum Engine {
     Docker {
         /// The engine's API version, as major and minor.
         api_version: Option<(u32, u32)>,
+        /// Whether images are in containerd's store. Without it the engine has neither merge ops
+        /// nor annotations, and images are pushed by the engine instead of the build.
+        image_store: bool,
     },
 }
 

@@ -294,6 +294,12 @@ impl Solve {
     }
 }
 
+impl From<Definition> for pb::Definition {
+    fn from(definition: Definition) -> Self {
+        Self::decode(&*definition.to_bytes()).expect("a definition's own bytes can be decoded")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,11 +341,5 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Request);
             assert!(error.to_string().contains(part), "{error}");
         }
-    }
-}
-
-impl From<Definition> for pb::Definition {
-    fn from(definition: Definition) -> Self {
-        Self::decode(&*definition.to_bytes()).expect("a definition's own bytes can be decoded")
     }
 }

@@ -40,7 +40,7 @@ pub use secret::Secret;
 
 pub(crate) use base::Session;
 pub(crate) use base64::decode as base64_decode;
-pub(crate) use credential::{Logins, docker_config_directory};
+pub(crate) use credential::{HUB_HOST, Logins, docker_config_directory};
 pub(crate) use local::OpenDirectory;
 pub(crate) use secret::SecretValue;
 pub(crate) use target::{Target, TargetKind, Targets};

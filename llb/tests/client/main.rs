@@ -1,6 +1,10 @@
 //! The client against real daemons: the engines of the testbed.
 
 #![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "files, environment and clock are what the client is about"
+)]
 
 mod build;
 mod connect;
