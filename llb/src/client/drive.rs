@@ -92,6 +92,9 @@ impl Job {
         for (id, secret) in &solve.secrets {
             services.secrets.insert(id.clone(), secret.read(id)?);
         }
+        for (id, agent) in &solve.agents {
+            services.agents.insert(id.clone(), agent.find(id)?);
+        }
         let mut exporters = Vec::new();
         let mut pushes = Vec::new();
         let mut result_config = None;
@@ -290,7 +293,7 @@ impl<'a> Watch<'a> {
                     }
                 }
                 _ = watch.tick() => {
-                    if let Some(error) = self.silence(session) {
+                    if let Some(error) = self.silence(session.last_heard()) {
                         return End::Broken(error);
                     }
                 }
@@ -346,11 +349,8 @@ impl<'a> Watch<'a> {
     }
 
     /// The error of a build that has gone silent.
-    fn silence(&self, session: &Session) -> Option<Error> {
-        if session
-            .last_heard()
-            .is_some_and(|last| last.elapsed() > PULSE_SILENCE)
-        {
+    fn silence(&self, last_heard: Option<Instant>) -> Option<Error> {
+        if last_heard.is_some_and(|last| last.elapsed() > PULSE_SILENCE) {
             let seconds = PULSE_SILENCE.as_secs();
             return Some(
                 Error::new(
@@ -465,4 +465,72 @@ fn cache_imports(entries: &[wire::CacheOptionsEntry]) -> String {
         })
         .collect();
     serde_json::Value::from(entries).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn vertex(watch: &mut Watch<'_>, digest: &str, running: bool, error: Option<&str>) {
+        let now = Some(SystemTime::UNIX_EPOCH);
+        watch.count(&Vertex {
+            digest: digest.into(),
+            name: format!("step {digest}"),
+            started: now,
+            completed: if running { None } else { now },
+            error: error.map(str::to_owned),
+            ..Vertex::default()
+        });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_ends_nothing_ends_the_build() {
+        let mut ignore = |_: &Event| {};
+        let mut watch = Watch::new(&mut ignore);
+        vertex(&mut watch, "a", true, None);
+        vertex(&mut watch, "b", false, Some("not supported by the client"));
+        tokio::time::advance(FAILURE_SILENCE * 2).await;
+        assert!(watch.silence(None).is_none(), "another step still runs");
+        vertex(&mut watch, "a", false, None);
+        let error = watch.silence(None).unwrap();
+        assert!(error.is_build());
+        assert!(
+            error.to_string().contains("step b: not supported"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_has_gone_silent_is_lost() {
+        let mut ignore = |_: &Event| {};
+        let watch = Watch::new(&mut ignore);
+        let heard = Some(Instant::now());
+        tokio::time::advance(PULSE_SILENCE / 2).await;
+        assert!(watch.silence(heard).is_none());
+        tokio::time::advance(PULSE_SILENCE).await;
+        let error = watch.silence(heard).unwrap();
+        assert_eq!(error.kind(), ErrorKind::ConnectionLost);
+        assert!(
+            watch.silence(None).is_none(),
+            "a daemon without health checks is never silent"
+        );
+    }
+
+    #[test]
+    fn every_op_is_run_again_without_cache() {
+        let mut definition = pb::Definition {
+            def: vec![b"a".as_slice().into(), b"b".as_slice().into()],
+            ..pb::Definition::default()
+        };
+        ignore_cache(&mut definition);
+        assert_eq!(definition.metadata.len(), 2);
+        assert!(
+            definition
+                .metadata
+                .values()
+                .all(|metadata| metadata.ignore_cache)
+        );
+    }
 }

@@ -54,7 +54,7 @@ pub use outcome::Outcome;
 pub use resolve::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
-pub use crate::session::{LocalDirectory, Login, Secret};
+pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
 use tonic::transport::Channel;
 
