@@ -86,6 +86,9 @@ pub fn uv_python(
 }
 
 /// The arguments are interpreter, version and folder.
+///
+/// An environment looks for the standard library next to the path that its Python was started as,
+/// so that must not be a link from another folder.
 const VENV_SCRIPT: &str = r#"command -v "$1" >/dev/null || {
   echo "error: there is no $1 in the base image" >&2
   exit 1
@@ -95,7 +98,7 @@ case "$found." in
   "$2".*) ;;
   *) echo "error: $1 is Python $found, and build.python_version is $2" >&2; exit 1 ;;
 esac
-"$1" -m venv "$3""#;
+"$(readlink -f "$(command -v "$1")")" -m venv "$3""#;
 
 /// Makes a virtual environment with pip; fails when the interpreter has another version than it
 /// must have.
