@@ -6,17 +6,21 @@
 use llb::prelude::*;
 
 /// The image under test.
-fn worker(release: &str, with_ffmpeg: bool) -> State {
+fn thumbnailer(release: &str, with_ffmpeg: bool) -> State {
     image(format!("debian:{release}-slim"))
         .layer(layer::when(with_ffmpeg, |state| {
             state.run(sh("apt-get install -y ffmpeg").name("ffmpeg"))
         }))
-        .copy(local("context"), "/worker", "/usr/local/bin/worker")
-        .cmd(["worker"])
+        .copy(
+            local("context"),
+            "/thumbnailer",
+            "/usr/local/bin/thumbnailer",
+        )
+        .cmd(["thumbnailer"])
 }
 
 fn main() {
-    print!("{}", worker("bookworm", true).to_text());
+    print!("{}", thumbnailer("bookworm", true).to_text());
 }
 
 #[cfg(test)]
@@ -24,8 +28,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ffmpeg_is_installed_before_the_worker_comes_in() {
-        insta::assert_snapshot!(worker("bookworm", true).to_text(), @r#"
+    fn ffmpeg_is_installed_before_the_thumbnailer_comes_in() {
+        insta::assert_snapshot!(thumbnailer("bookworm", true).to_text(), @r#"
         platform linux/amd64
         %debian = source "docker-image://docker.io/library/debian:bookworm-slim"
         %ffmpeg = exec "/bin/sh" "-c" "apt-get install -y ffmpeg" cwd=/ name="ffmpeg" {
@@ -34,7 +38,7 @@ mod tests {
         %context = local "context"
         %file = file {
           on %ffmpeg
-          copy %context "/worker" => "/usr/local/bin/worker" contents-only create-destination
+          copy %context "/thumbnailer" => "/usr/local/bin/thumbnailer" contents-only create-destination
         }
         return %file
         "#);
@@ -42,7 +46,7 @@ mod tests {
 
     #[test]
     fn without_ffmpeg_nothing_runs() {
-        let text = worker("bookworm", false).to_text();
+        let text = thumbnailer("bookworm", false).to_text();
         assert!(!text.contains(" = exec "), "{text}");
     }
 }
