@@ -111,8 +111,8 @@ impl Solve {
     /// Everything that is wrong with the graph.
     pub fn state(state: &State, options: &MarshalOptions) -> Result<Self, crate::Error> {
         let mut options = options.clone();
-        if options.constraints.local_unique_id.is_none() {
-            options.constraints.local_unique_id = random_id().ok();
+        if options.constraints.options().local_unique_id.is_none() {
+            options.constraints.options_mut().local_unique_id = random_id().ok();
         }
         Ok(Self::definition(state.marshal(&options)?))
     }

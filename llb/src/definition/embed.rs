@@ -6,7 +6,7 @@ use std::panic::Location;
 use prost::Message as _;
 
 use super::{Definition, OpDigest};
-use crate::constraints::Constraints;
+use crate::constraints::{Constraints, Options};
 use crate::error::{ErrorKind, Problem};
 use crate::graph::{Output, Vertex, VertexData};
 use crate::op::{EmbeddedOp, Op};
@@ -140,11 +140,11 @@ impl<'d> Embedding<'d> {
                 metadata: op.metadata.clone(),
                 platform: platform.map(read_platform),
             })),
-            inputs,
-            constraints: Some(Box::new(Constraints {
+            inputs: inputs.into(),
+            constraints: Constraints::from(Options {
                 locations: locations.collect(),
-                ..Constraints::default()
-            })),
+                ..Options::default()
+            }),
             location: self.location,
             problems: Vec::new(),
         }))

@@ -1,7 +1,7 @@
 //! The bytes of one op, and the metadata that goes with them.
 
 use super::{MarshalOptions, OpDigest};
-use crate::constraints::Constraints;
+use crate::constraints::Options;
 use crate::graph::VertexData;
 use crate::metadata::OpMetadata;
 use crate::op::exec::{ContentCache, ExecOp, MountKind, MountOp, SecretOp, Sharing, SshOp};
@@ -37,9 +37,8 @@ pub(super) fn encode(
     inputs: &[EncodedInput],
     options: &MarshalOptions,
 ) -> Encoded {
-    let none = Constraints::default();
-    let own = data.constraints.as_deref().unwrap_or(&none);
-    let mut metadata = options.constraints.metadata.clone();
+    let own = data.constraints.options();
+    let mut metadata = options.constraints.options().metadata.clone();
     metadata.overlay(&own.metadata);
     let mut writer = Writer::with_capacity(256);
     let op = OpWriter {
@@ -94,7 +93,7 @@ impl InputTable {
 struct OpWriter<'a> {
     writer: &'a mut Writer,
     metadata: &'a mut OpMetadata,
-    own: &'a Constraints,
+    own: &'a Options,
     options: &'a MarshalOptions,
 }
 
@@ -108,6 +107,7 @@ impl OpWriter<'_> {
         let filters = self
             .options
             .constraints
+            .options()
             .filters
             .iter()
             .chain(&self.own.filters);
@@ -309,7 +309,7 @@ fn write_platform(writer: &mut Writer, platform: &Platform) {
     });
 }
 
-fn exec_caps(metadata: &mut OpMetadata, exec: &ExecOp, own: &Constraints, sets_default_path: bool) {
+fn exec_caps(metadata: &mut OpMetadata, exec: &ExecOp, own: &Options, sets_default_path: bool) {
     let mut require = |needed: bool, capability: Capability| {
         metadata.caps = metadata.caps.with_if(needed, capability);
     };

@@ -122,11 +122,7 @@ impl<'a> Marshaller<'a> {
             position
         };
         self.visited.insert(vertex.id() as u64, position);
-        for location in data
-            .constraints
-            .iter()
-            .flat_map(|constraints| &constraints.locations)
-        {
+        for location in &data.constraints.options().locations {
             let info = self.info_of(location);
             self.ops[position as usize]
                 .locations

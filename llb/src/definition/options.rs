@@ -75,6 +75,7 @@ impl MarshalOptions {
     /// The unique id of local sources that have none of their own: empty unless [`Constrain::local_unique_id`] set it.
     pub(crate) fn unique_id(&self) -> &str {
         self.constraints
+            .options()
             .local_unique_id
             .as_deref()
             .unwrap_or_default()

@@ -23,7 +23,7 @@ pub use raw::Source;
 
 use crate::constraints::Constraints;
 use crate::error::Problem;
-use crate::graph::{Vertex, VertexData};
+use crate::graph::{Inputs, Vertex, VertexData};
 use crate::op::{Op, SourceOp};
 use crate::state::State;
 
@@ -36,8 +36,8 @@ fn source_state(
 ) -> State {
     let vertex = Vertex::new(VertexData {
         op: Op::Source(op),
-        inputs: Vec::new(),
-        constraints: Some(Box::new(constraints)),
+        inputs: Inputs::new(),
+        constraints,
         location,
         problems,
     });
