@@ -73,7 +73,10 @@ pub trait Constrain: Sized {
     /// A filter that the worker of this op must match.
     #[must_use = "this returns the changed op"]
     fn require(mut self, filter: impl Into<String>) -> Self {
-        self.constraints_mut().options_mut().filters.push(filter.into());
+        self.constraints_mut()
+            .options_mut()
+            .filters
+            .push(filter.into());
         self
     }
 
@@ -118,7 +121,10 @@ pub trait Constrain: Sized {
     /// Resource limits; replaces all that were set before.
     #[must_use = "this returns the changed op"]
     fn linux_resources(mut self, resources: LinuxResources) -> Self {
-        self.constraints_mut().options_mut().metadata.linux_resources = Some(resources);
+        self.constraints_mut()
+            .options_mut()
+            .metadata
+            .linux_resources = Some(resources);
         self
     }
 
@@ -174,7 +180,10 @@ pub trait Constrain: Sized {
     /// Where a user wrote the op; may be given several times.
     #[must_use = "this returns the changed op"]
     fn location(mut self, location: SourceLocation) -> Self {
-        self.constraints_mut().options_mut().locations.push(location);
+        self.constraints_mut()
+            .options_mut()
+            .locations
+            .push(location);
         self
     }
 

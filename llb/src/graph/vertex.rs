@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::constraints::Constraints;
+use crate::definition::VertexCache;
 use crate::error::Problem;
 use crate::op::Op;
 use crate::value::platform::Platform;
@@ -33,6 +34,7 @@ pub(crate) struct VertexData {
     /// The line of the program that made the op.
     pub(crate) location: &'static Location<'static>,
     pub(crate) problems: Vec<Problem>,
+    pub(crate) cache: VertexCache,
 }
 
 impl Vertex {

@@ -22,6 +22,7 @@ pub use oci_layout::{OciLayout, oci_layout};
 pub use raw::Source;
 
 use crate::constraints::Constraints;
+use crate::definition::VertexCache;
 use crate::error::Problem;
 use crate::graph::{Inputs, Vertex, VertexData};
 use crate::op::{Op, SourceOp};
@@ -40,6 +41,7 @@ fn source_state(
         constraints,
         location,
         problems,
+        cache: VertexCache::default(),
     });
     State::from_output(Some(vertex.output(0)))
 }

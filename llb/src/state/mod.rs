@@ -19,7 +19,7 @@ pub use merge::{Diff, Merge, diff, merge};
 pub use passthrough::{Build, Passthrough};
 
 use crate::constraints::Constraints;
-use crate::definition::{Definition, MarshalOptions, marshal};
+use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
 use crate::op::Op;
@@ -192,6 +192,7 @@ impl State {
             constraints,
             location,
             problems,
+            cache: VertexCache::default(),
         })
     }
 }
