@@ -111,8 +111,10 @@ impl Solve {
     /// Everything that is wrong with the graph.
     pub fn state(state: &State, options: &MarshalOptions) -> Result<Self, crate::Error> {
         let mut options = options.clone();
-        if options.constraints.local_unique_id.is_none() {
-            options.constraints.local_unique_id = random_id().ok();
+        if options.data.constraints.options().local_unique_id.is_none() {
+            if let Ok(id) = random_id() {
+                options = options.local_unique_id(id);
+            }
         }
         Ok(Self::definition(state.marshal(&options)?))
     }
