@@ -188,6 +188,23 @@ fn the_command_line_is_checked() {
 }
 
 #[test]
+fn a_model_that_is_ignored_is_refused() {
+    let files = [
+        ("cog.yaml", SMALL),
+        ("run.py", ""),
+        (".dockerignore", "*.py\n!keep.py\n"),
+    ];
+    let ignored = project(&files);
+    insta::assert_snapshot!(transcript(ignored.path(), &["plan"]));
+    let broken = project(&[
+        ("cog.yaml", SMALL),
+        ("run.py", ""),
+        (".dockerignore", "a\n[b\n"),
+    ]);
+    insta::assert_snapshot!(transcript(broken.path(), &["plan"]));
+}
+
+#[test]
 fn secrets_that_are_needed_are_asked_for_before_the_build() {
     let project = project(&[
         (

@@ -29,19 +29,19 @@ apt-get install -y "$@"
 rm -f /var/log/apt/* /var/log/dpkg.log /var/log/alternatives.log /var/cache/ldconfig/aux-cache
 rm -f /var/lib/dpkg/*-old /var/cache/debconf/*-old"#;
 
-/// Installs packages on a Debian file system; `recommends` installs what they recommend, too.
+/// A layer that installs packages on a Debian file system; `recommends` installs what they recommend, too.
 ///
 /// Downloads and package lists are kept in cache mounts and are not part of the result. Steps on
 /// one builder wait for each other, because apt locks its folders.
-#[track_caller]
+#[llb::layer]
 pub fn apt(
-    base: &State,
+    base: State,
     packages: &[SystemPackage],
-    recommends: bool,
-    options: &StepOptions,
+    #[layer(skip)] recommends: bool,
+    #[layer(skip)] options: &StepOptions,
 ) -> State {
     if packages.is_empty() {
-        return base.clone();
+        return base;
     }
     let names: Vec<&str> = packages.iter().map(SystemPackage::as_str).collect();
     let mut command = vec!["/bin/sh", "-ec", SCRIPT, "apt"];

@@ -69,7 +69,7 @@ pub fn graph(plan: &Plan, base: &Base, joining: Joining) -> Result<State, GraphE
     for step in &plan.steps {
         let files = builder.step(step)?;
         if let (Action::Assemble {}, Files::Whole(state)) = (&step.action, &files) {
-            image = Some(configure(state, &plan.config));
+            image = Some(state.layer(configure(&plan.config)));
         }
         builder.results.insert(step.name.clone(), files);
     }
@@ -119,7 +119,11 @@ impl Builder<'_> {
             Action::Apt {
                 packages,
                 recommends,
-            } => Files::Whole(apt(ground.whole(step)?, packages, *recommends, &options)),
+            } => Files::Whole(
+                ground
+                    .whole(step)?
+                    .layer(apt(packages, *recommends, &options)),
+            ),
             Action::Python {
                 version,
                 uv,
@@ -184,7 +188,7 @@ impl Builder<'_> {
                     .collect();
                 let joined = overlay(ground.whole(step)?, ground.trees.clone(), self.joining);
                 let path = &self.plan.config.path;
-                Files::Whole(run(&joined, command, path, &secrets, environment, &options))
+                Files::Whole(joined.layer(run(command, path, &secrets, environment, &options)))
             }
             Action::Source(action) => Files::Tree(source(
                 &action.context,
