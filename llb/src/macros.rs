@@ -3,8 +3,8 @@
 /// Makes a layer of a function: `fn apt(base: State, packages: &[&str]) -> State` becomes
 /// `fn apt(packages: &[&str]) -> impl Layer`.
 ///
-/// The first parameter is the state that the layer is put on. The function returns a [`State`], or a [`Result`] with
-/// one, whose error is recorded and reported by [`State::marshal`] with the line that called the function. Docs,
+/// The first parameter is the state that the layer is put on. The function returns a [`State`](crate::State), or a [`Result`] with
+/// one, whose error is recorded and reported by [`State::marshal`](crate::State::marshal) with the line that called the function. Docs,
 /// visibility, generics and other attributes stay.
 ///
 /// ```
@@ -80,7 +80,7 @@ pub use llb_macros::layer;
 
 /// A command line for `/bin/sh -c` with values put in, each as one word: `sh!("pip install {package}")`.
 ///
-/// The result is an [`Exec`], as [`sh`](fn@crate::sh) makes it. What is put in is quoted for the place where it stands,
+/// The result is an [`Exec`](crate::Exec), as [`sh`](fn@crate::sh) makes it. What is put in is quoted for the place where it stands,
 /// so that no text, however odd, is more than a part of one word:
 ///
 /// ```

@@ -7,7 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
 #![expect(
     clippy::disallowed_methods,
-    reason = "daemons, files and clocks are what these tests are about"
+    reason = "files, environment and clock are what the client is about"
 )]
 
 #[path = "client/graph.rs"]

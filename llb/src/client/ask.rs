@@ -39,7 +39,7 @@ impl Bridge {
 }
 
 impl Client {
-    /// The gateway of a build.
+    /// The gateway of a build that runs, or will run in a moment.
     pub(super) fn bridge(&self, build: &str) -> Bridge {
         Bridge {
             calls: LlbBridgeClient::new(self.channel()).max_decoding_message_size(LARGEST_MESSAGE),

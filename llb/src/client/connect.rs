@@ -17,6 +17,7 @@ use crate::proto::moby::buildkit::v1::ListWorkersRequest;
 
 /// From this API version on a Docker engine may take HTTP/2 directly.
 const DIRECT_SINCE: (u32, u32) = (1, 53);
+const SNAPSHOTTER_LABEL: &str = "org.mobyproject.buildkit.worker.snapshotter";
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest message taken from a daemon, in bytes. Go's clients take 16 MiB.
@@ -35,7 +36,10 @@ impl Client {
         let (engine, direct) = match answer {
             Answer::Other => (Engine::BuildKit, true),
             Answer::Http { api_version } => (
-                Engine::Docker { api_version },
+                Engine::Docker {
+                    api_version,
+                    image_store: false,
+                },
                 api_version.is_some_and(|version| version >= DIRECT_SINCE)
                     && transport::speaks_http2(address).await,
             ),
@@ -104,7 +108,7 @@ impl Client {
             .connect_with_connector(connector)
             .await
             .map_err(|error| unreachable(address, io::Error::other(error)))?;
-        let client = Self {
+        let mut client = Self {
             channel,
             address: address.clone(),
             engine,
@@ -116,7 +120,17 @@ impl Client {
                 .await
         };
         match timeout(FIRST_CALL_TIMEOUT, call).await {
-            Ok(Ok(_)) => Ok(client),
+            Ok(Ok(workers)) => {
+                if let Engine::Docker { image_store, .. } = &mut client.engine {
+                    // The workers of an engine without it have no labels.
+                    *image_store = workers
+                        .get_ref()
+                        .record
+                        .iter()
+                        .any(|worker| worker.labels.contains_key(SNAPSHOTTER_LABEL));
+                }
+                Ok(client)
+            }
             Ok(Err(status)) => Err(unreachable(
                 address,
                 io::Error::other(format!("it is no BuildKit: {}", status.message())),
@@ -165,4 +179,142 @@ fn unreachable(address: &Address, error: io::Error) -> Error {
     )
     .hint(hint)
     .caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::path::Path;
+
+    use hyper::server::conn::http2;
+    use hyper_util::rt::TokioExecutor;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{UnixListener, UnixStream};
+    use tonic::{Request, Response, Status};
+    use tonic_prost::ProstCodec;
+
+    use super::*;
+    use crate::proto::moby::buildkit::v1::ListWorkersResponse;
+
+    /// How a double of a daemon speaks.
+    #[derive(Clone, Copy, Eq, PartialEq)]
+    enum Double {
+        /// HTTP/2 only, as buildkitd.
+        BuildKit,
+        /// HTTP/1.1, with HTTP/2 after an upgrade.
+        Engine,
+        /// Both from the first byte.
+        NewEngine,
+        /// Of a new version, but HTTP/2 after an upgrade only, as behind a proxy.
+        NewEngineBehindProxy,
+        /// HTTP/1.1 and no gRPC at all.
+        WebServer,
+    }
+
+    async fn serve(mut stream: UnixStream, double: Double) -> io::Result<()> {
+        let mut start = [0; 4];
+        stream.read_exact(&mut start).await?;
+        let rest = match &start {
+            b"PRI " if matches!(double, Double::BuildKit | Double::NewEngine) => start.to_vec(),
+            b"PRI " => return stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await,
+            _ if double == Double::BuildKit => return Ok(()),
+            start => {
+                let mut head = start.to_vec();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await?);
+                }
+                if head.starts_with(b"GET ") {
+                    let version = if double == Double::Engine {
+                        "1.51"
+                    } else {
+                        "1.53"
+                    };
+                    let answer = format!("HTTP/1.1 200 OK\r\n\r\n{{\"ApiVersion\":\"{version}\"}}");
+                    return stream.write_all(answer.as_bytes()).await;
+                }
+                if double == Double::WebServer {
+                    return stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").await;
+                }
+                stream
+                    .write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+                    .await?;
+                Vec::new()
+            }
+        };
+        let (reader, writer) = stream.into_split();
+        let io = tokio::io::join(io::Cursor::new(rest).chain(reader), writer);
+        let service = hyper::service::service_fn(|request: hyper::Request<_>| async {
+            let answer = tower::service_fn(|_: Request<ListWorkersRequest>| async {
+                Ok::<_, Status>(Response::new(ListWorkersResponse::default()))
+            });
+            let request = request.map(tonic::body::Body::new);
+            let mut grpc = tonic::server::Grpc::new(ProstCodec::default());
+            Ok::<_, Infallible>(grpc.unary(answer, request).await)
+        });
+        let connection =
+            http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(io), service);
+        connection.await.map_err(io::Error::other)
+    }
+
+    fn listen(path: &Path, double: Double) -> Address {
+        let listener = UnixListener::bind(path).unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, double));
+            }
+        });
+        Address::unix(path)
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_daemon_is_spoken_to_in_its_way() {
+        let home = tempfile::tempdir().unwrap();
+        let engine = |version| Engine::Docker {
+            api_version: Some(version),
+            image_store: false,
+        };
+        for (name, double, expected) in [
+            ("b", Double::BuildKit, Engine::BuildKit),
+            ("e", Double::Engine, engine((1, 51))),
+            ("n", Double::NewEngine, engine((1, 53))),
+            ("p", Double::NewEngineBehindProxy, engine((1, 53))),
+        ] {
+            let address = listen(&home.path().join(name), double);
+            let client = Client::connect(&address).await.unwrap();
+            assert_eq!(client.engine(), &expected, "{name}");
+            assert_eq!(client.list_workers().await.unwrap(), [], "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_speaks_no_grpc_is_no_daemon() {
+        let home = tempfile::tempdir().unwrap();
+        let address = listen(&home.path().join("w"), Double::WebServer);
+        let error = Client::connect(&address).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert!(error.to_string().contains("404 Not Found"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_named_is_used_or_the_error_tells() {
+        let home = tempfile::tempdir().unwrap();
+        let address = listen(&home.path().join("e"), Double::Engine);
+        let mut environment = Environment {
+            docker_host: Some(address.to_string()),
+            ..Environment::default()
+        };
+        let client = Client::discover_in(&environment).await.unwrap();
+        assert_eq!(client.address(), &address);
+        environment.buildkit_host = Some("unix:///no/such.sock".into());
+        let error = Client::discover_in(&environment).await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("BUILDKIT_HOST=unix:///no/such.sock: "),
+            "{text}"
+        );
+        assert!(
+            text.contains("no such socket") && !text.contains("DOCKER_HOST="),
+            "{text}"
+        );
+    }
 }

@@ -9,7 +9,7 @@
 //! end after its build.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use tonic::{Status, Streaming};
 
 use super::connect::LARGEST_MESSAGE;
 use super::error::{Error, ErrorKind};
-use super::export::IMAGE_CONFIG;
 use super::failure::{build_error, call_error};
-use super::handover::Handover;
 use super::outcome::Outcome;
+use super::push::push;
+use super::result::{self, Build};
 use super::solve::{CacheOption, Solve};
 use super::{Client, ControlClient};
 use crate::progress::{Event, Progress, Summary, Vertex, events};
@@ -56,15 +56,8 @@ impl Client {
     {
         solve.check()?;
         let mut job = Job::new(self, solve)?;
-        let handover = job.handover.take();
-        let bridge = self.bridge(job.reference());
-        let companion = async move {
-            match handover {
-                Some(handover) => handover.run(bridge).await,
-                None => Ok(()),
-            }
-        };
         let mut forward = |event: &Event| progress.event(event);
+        let companion = job.companion(self);
         // Boxed: callers of a build should not carry the weight of its state.
         let result = Box::pin(job.run(self, &mut forward, companion)).await;
         progress.finish();
@@ -72,12 +65,17 @@ impl Client {
     }
 }
 
+type Companion = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
 /// A build that is ready to be sent.
 pub(crate) struct Job {
     request: wire::SolveRequest,
     services: Services,
     session_key: String,
-    handover: Option<Handover>,
+    /// Names of images that the engine pushes after the build.
+    pushes: Vec<String>,
+    /// Image config for the result, on engines whose exporters take none.
+    result_config: Option<String>,
 }
 
 impl Job {
@@ -94,23 +92,27 @@ impl Job {
         for (id, secret) in &solve.secrets {
             services.secrets.insert(id.clone(), secret.read(id)?);
         }
+        for (id, agent) in &solve.agents {
+            services.agents.insert(id.clone(), agent.find(id)?);
+        }
         let mut exporters = Vec::new();
+        let mut pushes = Vec::new();
+        let mut result_config = None;
         let mut targets = Targets::default();
-        let mut config: Option<String> = None;
         for (position, export) in solve.exports.iter().enumerate() {
-            let (mut exporter, target) = export.resolve(client.engine(), position)?;
-            if solve.definition.is_some()
-                && let Some(own) = exporter.attrs.remove(IMAGE_CONFIG)
-            {
-                if config.as_ref().is_some_and(|other| *other != own) {
-                    let message = "the exports of one build have different image configs";
-                    return Err(Error::new(ErrorKind::Request, message)
-                        .hint("give all of them the same config, or solve twice"));
+            let resolved = export.resolve(client.engine(), position)?;
+            exporters.push(resolved.exporter);
+            pushes.extend(resolved.push);
+            if let Some(config) = resolved.config {
+                if result_config.as_ref().is_some_and(|other| *other != config) {
+                    return Err(Error::new(
+                        ErrorKind::Request,
+                        "this engine gives all images of a build one config, the exports have several",
+                    ));
                 }
-                config = Some(own);
+                result_config = Some(config);
             }
-            exporters.push(exporter);
-            if let Some(target) = target {
+            if let Some(target) = resolved.target {
                 targets.insert(position, target);
             }
         }
@@ -129,13 +131,6 @@ impl Job {
             attributes.insert("cache-imports".to_owned(), cache_imports(&cache_from));
         }
         let session_key = solve.session_key.unwrap_or_else(|| default_key(&services));
-        let handover = config.and_then(|config| {
-            Some(Handover {
-                definition: definition.take()?,
-                config,
-                cache_from: cache_from.clone(),
-            })
-        });
         let first = exporters.first().cloned().unwrap_or_default();
         let request = wire::SolveRequest {
             r#ref: new_id()?,
@@ -163,8 +158,33 @@ impl Job {
             request,
             services,
             session_key,
-            handover,
+            pushes,
+            result_config,
         })
+    }
+
+    /// What runs beside the build. For most nothing, which never ends.
+    ///
+    /// Where an image config can only come with the result, the build has to be one that makes its
+    /// result over the gateway.
+    fn companion(&mut self, client: &Client) -> Companion {
+        let Some(config) = self.result_config.take() else {
+            return Box::pin(std::future::pending());
+        };
+        let request = Build {
+            definition: self.request.definition.take(),
+            frontend: std::mem::take(&mut self.request.frontend),
+            attributes: std::mem::take(&mut self.request.frontend_attrs),
+            inputs: std::mem::take(&mut self.request.frontend_inputs),
+            caches: self
+                .request
+                .cache
+                .iter()
+                .flat_map(|cache| cache.imports.clone())
+                .collect(),
+        };
+        let bridge = client.bridge(self.reference());
+        Box::pin(result::with_config(bridge, request, config))
     }
 
     /// The id of the build, by which the gateway knows it.
@@ -190,17 +210,24 @@ impl Job {
         let end = watch
             .follow(&mut control, self.request, &session, companion)
             .await;
-        let summary = watch.summary;
         if matches!(end, End::Done(Ok(_))) {
             services.targets.settled().await;
         }
         session.close().await;
         match end {
             End::Done(Ok(response)) => {
+                let mut answers = response.exporter_response;
+                for name in &self.pushes {
+                    let digest = push(client, name, &services.logins, &mut watch).await?;
+                    answers
+                        .extend(digest.map(|digest| ("containerimage.digest".to_owned(), digest)));
+                }
                 services.targets.commit()?;
-                Ok(Outcome::new(response.exporter_response, summary))
+                Ok(Outcome::new(answers, watch.summary))
             }
-            End::Done(Err(status)) => Err(explain(&status, services.problems.take(), &summary)),
+            End::Done(Err(status)) => {
+                Err(explain(&status, services.problems.take(), &watch.summary))
+            }
             End::Broken(error) => Err(error),
         }
     }
@@ -213,7 +240,7 @@ enum End {
 }
 
 /// Follows the progress of a build.
-struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     forward: &'a mut (dyn FnMut(&Event) + Send),
     summary: Summary,
     running: BTreeSet<String>,
@@ -266,7 +293,7 @@ impl<'a> Watch<'a> {
                     }
                 }
                 _ = watch.tick() => {
-                    if let Some(error) = self.silence(session) {
+                    if let Some(error) = self.silence(session.last_heard()) {
                         return End::Broken(error);
                     }
                 }
@@ -296,9 +323,14 @@ impl<'a> Watch<'a> {
             if let Event::Vertex(vertex) = &event {
                 self.count(vertex);
             }
-            self.summary.take(&event);
-            (self.forward)(&event);
+            self.report(&event);
         }
+    }
+
+    /// Reports an event of the build, or of what the client adds to it.
+    pub(crate) fn report(&mut self, event: &Event) {
+        self.summary.take(event);
+        (self.forward)(event);
     }
 
     fn count(&mut self, vertex: &Vertex) {
@@ -317,11 +349,8 @@ impl<'a> Watch<'a> {
     }
 
     /// The error of a build that has gone silent.
-    fn silence(&self, session: &Session) -> Option<Error> {
-        if session
-            .last_heard()
-            .is_some_and(|last| last.elapsed() > PULSE_SILENCE)
-        {
+    fn silence(&self, last_heard: Option<Instant>) -> Option<Error> {
+        if last_heard.is_some_and(|last| last.elapsed() > PULSE_SILENCE) {
             let seconds = PULSE_SILENCE.as_secs();
             return Some(
                 Error::new(
@@ -436,4 +465,72 @@ fn cache_imports(entries: &[wire::CacheOptionsEntry]) -> String {
         })
         .collect();
     serde_json::Value::from(entries).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn vertex(watch: &mut Watch<'_>, digest: &str, running: bool, error: Option<&str>) {
+        let now = Some(SystemTime::UNIX_EPOCH);
+        watch.count(&Vertex {
+            digest: digest.into(),
+            name: format!("step {digest}"),
+            started: now,
+            completed: if running { None } else { now },
+            error: error.map(str::to_owned),
+            ..Vertex::default()
+        });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_ends_nothing_ends_the_build() {
+        let mut ignore = |_: &Event| {};
+        let mut watch = Watch::new(&mut ignore);
+        vertex(&mut watch, "a", true, None);
+        vertex(&mut watch, "b", false, Some("not supported by the client"));
+        tokio::time::advance(FAILURE_SILENCE * 2).await;
+        assert!(watch.silence(None).is_none(), "another step still runs");
+        vertex(&mut watch, "a", false, None);
+        let error = watch.silence(None).unwrap();
+        assert!(error.is_build());
+        assert!(
+            error.to_string().contains("step b: not supported"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_has_gone_silent_is_lost() {
+        let mut ignore = |_: &Event| {};
+        let watch = Watch::new(&mut ignore);
+        let heard = Some(Instant::now());
+        tokio::time::advance(PULSE_SILENCE / 2).await;
+        assert!(watch.silence(heard).is_none());
+        tokio::time::advance(PULSE_SILENCE).await;
+        let error = watch.silence(heard).unwrap();
+        assert_eq!(error.kind(), ErrorKind::ConnectionLost);
+        assert!(
+            watch.silence(None).is_none(),
+            "a daemon without health checks is never silent"
+        );
+    }
+
+    #[test]
+    fn every_op_is_run_again_without_cache() {
+        let mut definition = pb::Definition {
+            def: vec![b"a".as_slice().into(), b"b".as_slice().into()],
+            ..pb::Definition::default()
+        };
+        ignore_cache(&mut definition);
+        assert_eq!(definition.metadata.len(), 2);
+        assert!(
+            definition
+                .metadata
+                .values()
+                .all(|metadata| metadata.ignore_cache)
+        );
+    }
 }

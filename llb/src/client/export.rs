@@ -43,6 +43,18 @@ enum Kind {
     Local,
 }
 
+/// An export, made out for one daemon.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) exporter: Exporter,
+    /// What to serve for it.
+    pub(crate) target: Option<Target>,
+    /// The names the engine has to push when the build has succeeded.
+    pub(crate) push: Vec<String>,
+    /// The image config that has to come with the build's result.
+    pub(crate) config: Option<String>,
+}
+
 impl Export {
     fn new(kind: Kind) -> Self {
         Self {
@@ -97,7 +109,8 @@ impl Export {
         self.attribute("name", name)
     }
 
-    /// Whether to push the image to its registry. Images only.
+    /// Whether to push the image to its registry. Images only. A Docker engine without containerd's
+    /// image store pushes it itself when the build has succeeded.
     #[must_use = "the settings are in the value returned"]
     pub fn push(self, push: bool) -> Self {
         self.attribute("push", push.to_string())
@@ -110,7 +123,8 @@ impl Export {
         self.attribute(IMAGE_CONFIG, json)
     }
 
-    /// An annotation of the image manifest.
+    /// An annotation of the image manifest. A Docker engine without containerd's image store has no
+    /// manifests and drops it.
     #[must_use = "the settings are in the value returned"]
     pub fn annotation(self, key: &str, value: impl Into<String>) -> Self {
         self.attribute(format!("annotation.{key}"), value)
@@ -128,13 +142,8 @@ impl Export {
         self.output.as_deref()
     }
 
-    /// The exporter for a daemon, and the target to serve for it. `position` is that of the export
-    /// in the request.
-    pub(crate) fn resolve(
-        &self,
-        engine: &Engine,
-        position: usize,
-    ) -> Result<(Exporter, Option<Target>), Error> {
+    /// What the export is for a daemon. `position` is that of the export in the request.
+    pub(crate) fn resolve(&self, engine: &Engine, position: usize) -> Result<Resolved, Error> {
         let (name, target) = match self.kind {
             Kind::Image if *engine == Engine::BuildKit => ("image", None),
             Kind::Image => ("moby", None),
@@ -173,11 +182,33 @@ impl Export {
             (Some(_), None) => return Err(refuse("has no output path")),
             (None, _) => None,
         };
-        let exporter = Exporter {
+        let mut exporter = Exporter {
             r#type: name.to_owned(),
             attrs: self.attributes.clone(),
         };
-        Ok((exporter, target))
+        let mut push = Vec::new();
+        let mut config = None;
+        let without_store = matches!(
+            engine,
+            Engine::Docker {
+                image_store: false,
+                ..
+            }
+        );
+        if without_store && self.kind == Kind::Image {
+            // The exporter of such an engine ignores both attributes without a word.
+            config = exporter.attrs.remove(IMAGE_CONFIG);
+            if exporter.attrs.remove("push").is_some() && pushes {
+                let names = self.attributes.get("name").map_or("", String::as_str);
+                push.extend(names.split(',').map(str::to_owned));
+            }
+        }
+        Ok(Resolved {
+            exporter,
+            target,
+            push,
+            config,
+        })
     }
 }
 
@@ -185,15 +216,39 @@ impl Export {
 mod tests {
     use super::*;
 
-    const DOCKER: Engine = Engine::Docker { api_version: None };
+    const DOCKER: Engine = Engine::Docker {
+        api_version: None,
+        image_store: true,
+    };
+    const OLD_DOCKER: Engine = Engine::Docker {
+        api_version: None,
+        image_store: false,
+    };
 
     #[test]
     fn images_go_to_the_store_of_the_engine() {
         let export = Export::image("me/model");
-        let (exporter, target) = export.resolve(&DOCKER, 0).unwrap();
-        assert_eq!((exporter.r#type.as_str(), target.is_none()), ("moby", true));
-        let (exporter, _) = export.resolve(&Engine::BuildKit, 0).unwrap();
-        assert_eq!(exporter.r#type, "image");
+        let resolved = export.resolve(&DOCKER, 0).unwrap();
+        assert_eq!(resolved.exporter.r#type, "moby");
+        assert!(resolved.target.is_none());
+        let resolved = export.resolve(&Engine::BuildKit, 0).unwrap();
+        assert_eq!(resolved.exporter.r#type, "image");
+    }
+
+    #[test]
+    fn what_an_exporter_would_ignore_is_done_otherwise() {
+        let export = Export::image("me/a,me/b").push(true);
+        for (engine, push, names) in [
+            (Engine::BuildKit, true, &[][..]),
+            (DOCKER, true, &[]),
+            (OLD_DOCKER, false, &["me/a", "me/b"]),
+        ] {
+            let resolved = export.resolve(&engine, 0).unwrap();
+            assert_eq!(resolved.exporter.attrs.contains_key("push"), push);
+            assert_eq!(resolved.push, names);
+        }
+        let resolved = export.config("{}").resolve(&OLD_DOCKER, 0).unwrap();
+        assert_eq!(resolved.config.as_deref(), Some("{}"));
     }
 
     #[test]

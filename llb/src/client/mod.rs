@@ -36,10 +36,11 @@ mod drive;
 mod error;
 mod export;
 mod failure;
-mod handover;
 mod info;
 mod outcome;
+mod push;
 mod resolve;
+mod result;
 mod solve;
 mod transport;
 
@@ -53,7 +54,7 @@ pub use outcome::Outcome;
 pub use resolve::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
-pub use crate::session::{LocalDirectory, Login, Secret};
+pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
 use tonic::transport::Channel;
 
@@ -78,6 +79,9 @@ pub enum Engine {
     Docker {
         /// The engine's API version, as major and minor.
         api_version: Option<(u32, u32)>,
+        /// Whether images are in containerd's store. Without it the engine has neither merge ops
+        /// nor annotations, and images are pushed by the engine instead of the build.
+        image_store: bool,
     },
 }
 

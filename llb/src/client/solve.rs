@@ -7,7 +7,7 @@ use prost::Message as _;
 use super::error::{Error, ErrorKind};
 use super::export::Export;
 use crate::proto::pb;
-use crate::session::{LocalDirectory, Login, Secret, random_id};
+use crate::session::{LocalDirectory, Login, Secret, SshAgent, random_id};
 use crate::{Definition, MarshalOptions, State};
 
 /// One build: a definition or a frontend, and everything it is given.
@@ -31,6 +31,7 @@ pub struct Solve {
     pub(crate) inputs: BTreeMap<String, pb::Definition>,
     pub(crate) directories: BTreeMap<String, LocalDirectory>,
     pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) agents: BTreeMap<String, SshAgent>,
     pub(crate) logins: BTreeMap<String, Login>,
     pub(crate) exports: Vec<Export>,
     pub(crate) entitlements: Vec<Entitlement>,
@@ -180,6 +181,13 @@ impl Solve {
     #[must_use = "the settings are in the value returned"]
     pub fn secret(mut self, id: impl Into<String>, secret: Secret) -> Self {
         self.secrets.insert(id.into(), secret);
+        self
+    }
+
+    /// An ssh agent, by the id the graph has for it; mounts without one mean `default`.
+    #[must_use = "the settings are in the value returned"]
+    pub fn ssh(mut self, id: impl Into<String>, agent: SshAgent) -> Self {
+        self.agents.insert(id.into(), agent);
         self
     }
 

@@ -47,7 +47,9 @@ struct Step {
     members: BTreeMap<String, Vertex>,
     intervals: BTreeMap<SystemTime, SystemTime>,
     started: Option<SystemTime>,
-    done: Option<String>,
+    /// The last line printed when it had ended.
+    ended: Option<String>,
+    running: bool,
     lines: LineBuffer,
     last: LastLines,
     transfers: BTreeMap<String, Shown>,
@@ -100,12 +102,17 @@ impl<W: Write + Send> Plain<W> {
         step.started.get_or_insert(started);
         match vertex.completed {
             Some(completed) => drop(step.intervals.insert(started, completed)),
-            None => step.done = None,
+            None => step.running = true,
         }
-        let ended = step.ending();
+        let ending = step.ending();
+        // Asking the cache and running may both end the same way.
+        if ending.is_some() && ending == step.ended {
+            step.running = false;
+            return Ok(());
+        }
         self.title(&id)?;
-        if let Some(ended) = ended {
-            self.end(&id, ended)?;
+        if let Some(ending) = ending {
+            self.end(&id, ending)?;
         }
         Ok(())
     }
@@ -119,7 +126,7 @@ impl<W: Write + Send> Plain<W> {
             return Ok(());
         };
         if let Some(left) = self.current.as_ref().and_then(|left| self.steps.get(left))
-            && left.done.is_none()
+            && left.running
         {
             writeln!(self.writer, "#{} ...", left.number)?;
         }
@@ -135,9 +142,7 @@ impl<W: Write + Send> Plain<W> {
         let Some(step) = self.steps.get_mut(id) else {
             return Ok(());
         };
-        if step.done.as_ref() == Some(&ending) {
-            return Ok(());
-        }
+        step.running = false;
         if let Some(line) = step.lines.flush() {
             writeln!(self.writer, "#{} {line}", step.number)?;
         }
@@ -145,7 +150,7 @@ impl<W: Write + Send> Plain<W> {
         if ending.starts_with("ERROR") && !self.failed.iter().any(|failed| failed == id) {
             self.failed.push(id.to_owned());
         }
-        step.done = Some(ending);
+        step.ended = Some(ending);
         self.writer.flush()
     }
 
@@ -265,7 +270,8 @@ impl Step {
             members: BTreeMap::new(),
             intervals: BTreeMap::new(),
             started: None,
-            done: None,
+            ended: None,
+            running: true,
             lines: LineBuffer::default(),
             last: LastLines::new(ERROR_LINES),
             transfers: BTreeMap::new(),
@@ -399,6 +405,21 @@ mod tests {
             "#1 step a\n#1 1.204 one\n#1 ...\n\n#2 step b\n#2 0.010 other\n#2 ...\n\n\
              #1 step a\n#1 2.000 two\n#1 ...\n\n#2 step b\n#2 DONE 0.5s\n\n\
              #1 step a\n#1 DONE 2.5s\n\n#3 step c\n#3 CACHED\n"
+        );
+    }
+
+    #[test]
+    fn an_end_is_not_printed_twice() {
+        let text = print(&[
+            Event::Vertex(vertex("a", 0, Some(1))),
+            Event::Vertex(vertex("a", 2, None)),
+            Event::Vertex(vertex("b", 2, None)),
+            Event::Vertex(vertex("a", 2, Some(3))),
+            Event::Vertex(vertex("b", 2, Some(1002))),
+        ]);
+        assert_eq!(
+            text,
+            "#1 step a\n#1 DONE 0.0s\n#1 ...\n\n#2 step b\n#2 DONE 1.0s\n"
         );
     }
 

@@ -1,11 +1,11 @@
 //! Opening, serving and closing a session.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use hyper::rt::Executor as _;
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};

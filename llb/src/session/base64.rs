@@ -1,5 +1,26 @@
 //! Base64 as logins, descriptors and error details have it.
 
+/// Encodes as URL-safe base64 with padding.
+pub(crate) fn encode_url(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut bits = 0_u32;
+        for position in 0..3 {
+            bits = bits << 8 | u32::from(chunk.get(position).copied().unwrap_or(0));
+        }
+        for position in 0..4 {
+            let index = bits >> (18 - 6 * position) & 63;
+            text.push(if position <= chunk.len() {
+                char::from(ALPHABET[index as usize])
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
 /// Decodes standard base64, padded or not; `None` if it is something else.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
@@ -27,6 +48,17 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        for text in ["", "a", "ab", "abc", "abcd", "{\"secret\":\"~~~???\"}"] {
+            assert_eq!(
+                decode(&encode_url(text.as_bytes())).unwrap(),
+                text.as_bytes()
+            );
+        }
+        assert_eq!(encode_url(b"ab?~"), "YWI_fg==");
+    }
 
     #[test]
     fn texts_of_every_length_are_decoded() {

@@ -16,12 +16,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tonic::{Response, Status};
 
-use super::base64::decode;
+use super::base64::{decode, encode_url};
 use super::{Problem, Services};
 use crate::proto::moby::filesync::v1::CredentialsResponse;
 
 /// The host the daemon names for Docker Hub, and the key Docker keeps its login under.
-const HUB_HOST: &str = "registry-1.docker.io";
+pub(crate) const HUB_HOST: &str = "registry-1.docker.io";
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -48,6 +48,18 @@ impl Login {
         }
     }
 
+    /// As the header Docker engines take, in which a user name means a password.
+    pub(crate) fn to_engine_header(&self, host: &str) -> String {
+        let login = match (self.user.as_str(), self.secret.as_str()) {
+            (_, "") => serde_json::json!({}),
+            ("", token) => serde_json::json!({"identitytoken": token, "serveraddress": host}),
+            (user, password) => serde_json::json!({
+                "username": user, "password": password, "serveraddress": host,
+            }),
+        };
+        encode_url(login.to_string().as_bytes())
+    }
+
     /// An identity token (an OAuth 2 refresh token).
     pub fn identity_token(token: impl Into<String>) -> Self {
         Self::password("", token)
@@ -69,7 +81,8 @@ impl Logins {
         }
     }
 
-    async fn find(&self, host: &str) -> Result<Login, String> {
+    /// The login of a registry host, as daemons name it; an empty one if there is none.
+    pub(crate) async fn find(&self, host: &str) -> Result<Login, String> {
         if let Some(login) = self
             .given
             .get(if host == HUB_HOST { "docker.io" } else { host })

@@ -2,7 +2,7 @@
 //!
 //! The client is the gRPC server here, over bytes that travel inside one call to the daemon
 //! (`Control.Session`). It serves health checks (a daemon drops a session that does not answer
-//! them), local directories (`filesync`), export targets (`filesend`), secrets and registry logins.
+//! them), local directories (`filesync`), export targets (`filesend`), secrets, ssh agents and registry logins.
 //! A method that is not announced when the session opens does not exist for the daemon.
 //!
 //! Everything a session runs ends with it: dropping it aborts its tasks.
@@ -24,11 +24,13 @@ mod pipe;
 mod raw;
 mod router;
 mod secret;
+mod ssh;
 mod target;
 mod walk;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio_util::task::TaskTracker;
@@ -37,10 +39,11 @@ pub use credential::Login;
 pub use local::LocalDirectory;
 pub use pattern::{PatternError, PatternSet};
 pub use secret::Secret;
+pub use ssh::SshAgent;
 
 pub(crate) use base::Session;
 pub(crate) use base64::decode as base64_decode;
-pub(crate) use credential::{Logins, docker_config_directory};
+pub(crate) use credential::{HUB_HOST, Logins, docker_config_directory};
 pub(crate) use local::OpenDirectory;
 pub(crate) use secret::SecretValue;
 pub(crate) use target::{Target, TargetKind, Targets};
@@ -50,6 +53,8 @@ pub(crate) use target::{Target, TargetKind, Targets};
 pub(crate) struct Services {
     pub(crate) directories: BTreeMap<String, OpenDirectory>,
     pub(crate) secrets: BTreeMap<String, SecretValue>,
+    /// Sockets of ssh agents by id.
+    pub(crate) agents: BTreeMap<String, PathBuf>,
     pub(crate) logins: Logins,
     pub(crate) targets: Targets,
     pub(crate) problems: Problems,

@@ -12,28 +12,34 @@ use tower::service_fn;
 
 use super::executor::Spawner;
 use super::raw::RawCodec;
-use super::{Services, credential, filesend, filesync, secret};
+use super::{Services, credential, filesend, filesync, secret, ssh};
 use crate::proto::fsutil::types::Packet;
 use crate::proto::grpc::health::v1::health_check_response::ServingStatus;
 use crate::proto::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use crate::proto::moby::buildkit::secrets::v1::GetSecretRequest;
 use crate::proto::moby::filesync::v1::CredentialsRequest;
+use crate::proto::moby::sshforward::v1::CheckAgentRequest;
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 const FILE_SYNC: &str = "/moby.filesync.v1.FileSync/DiffCopy";
 const FILE_SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 const GET_SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
+const CHECK_AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
+const FORWARD_AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
 const CREDENTIALS: &str = "/moby.filesync.v1.Auth/Credentials";
 
 /// Largest message taken, in bytes.
 const LARGEST_MESSAGE: usize = 64 << 20;
 
-/// The methods to announce. Those of exports and directories only if there are any: announced
+/// The methods to announce. Those of exports, agents and directories only if there are any: announced
 /// without one, the daemon would call them and get an error it cannot explain.
 pub(crate) fn methods(services: &Services) -> Vec<&'static str> {
     let mut methods = vec![HEALTH, GET_SECRET, CREDENTIALS];
     if !services.directories.is_empty() {
         methods.push(FILE_SYNC);
+    }
+    if !services.agents.is_empty() {
+        methods.extend([CHECK_AGENT, FORWARD_AGENT]);
     }
     if !services.targets.is_empty() {
         methods.push(FILE_SEND);
@@ -78,6 +84,16 @@ pub(crate) async fn route(
                 std::future::ready(secret::get(&services, &request.into_inner().id))
             });
             prost().unary(service, request).await
+        }
+        CHECK_AGENT => {
+            let service = service_fn(move |request: Request<CheckAgentRequest>| {
+                std::future::ready(ssh::check(&services, &request.into_inner().id))
+            });
+            prost().unary(service, request).await
+        }
+        FORWARD_AGENT => {
+            let service = service_fn(move |request| ssh::forward(Arc::clone(&services), request));
+            prost().streaming(service, request).await
         }
         CREDENTIALS => {
             let service = service_fn(move |request: Request<CredentialsRequest>| {

@@ -1,8 +1,9 @@
 //! Steps, caches, secrets and progress.
 
-use llb::client::{Entitlement, Export, Secret, Solve};
+use llb::client::{Entitlement, Export, Secret, Solve, SshAgent};
 use llb::progress::{Plain, Recorder, StepState};
 use llb::proto::pb;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::graph::{Exec, Graph, script};
 use super::testbed::{containerd, engine, unique};
@@ -133,6 +134,73 @@ async fn secrets_reach_steps_as_files_and_variables() {
     assert!(
         error.to_string().contains("token") || error.to_string().contains("key"),
         "{error}"
+    );
+}
+
+#[tokio::test]
+async fn ssh_agents_are_forwarded_to_steps() {
+    let client = containerd().await;
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("agent.sock");
+    let agent = tokio::net::UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = agent.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut question = [0; 4];
+                stream.read_exact(&mut question).await.unwrap();
+                let answer = format!("{} pong", String::from_utf8_lossy(&question));
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    let text = format!(
+        "python3 -c 'import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect(\"/agent\")\n\
+         s.sendall(b\"ping\")\nopen(\"/out/answer\", \"wb\").write(s.makefile(\"rb\").read())' # {}",
+        unique()
+    );
+    let definition = || {
+        let mut graph = Graph::default();
+        let base = graph.source("docker-image://docker.io/library/python:3.11-slim", &[]);
+        let mut exec = Exec::new(base, &text);
+        exec.mounts = vec![pb::Mount {
+            input: -1,
+            dest: "/agent".to_owned(),
+            output: -1,
+            mount_type: pb::MountType::Ssh.into(),
+            ssh_opt: Some(pb::SshOpt {
+                id: "default".to_owned(),
+                mode: 0o600,
+                ..pb::SshOpt::default()
+            }),
+            ..pb::Mount::default()
+        }];
+        let exec = graph.exec(exec);
+        graph.definition(exec, 1)
+    };
+    let error = client
+        .solve(Solve::definition(definition()), &mut ())
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("ssh agent `default` was not given"),
+        "{error}"
+    );
+    let out = home.path().join("out");
+    client
+        .solve(
+            Solve::definition(definition())
+                .ssh("default", SshAgent::socket(&socket))
+                .export(Export::local(&out)),
+            &mut (),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        std::fs::read_to_string(out.join("answer")).unwrap(),
+        "ping pong"
     );
 }
 

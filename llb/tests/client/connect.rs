@@ -8,9 +8,14 @@ use super::testbed::{containerd, engine};
 async fn both_engines_answer_and_tell_their_capabilities() {
     for (name, merges) in [("containerd", true), ("graphdriver", false)] {
         let client = engine(name).await;
-        let Engine::Docker { api_version } = client.engine() else {
+        let Engine::Docker {
+            api_version,
+            image_store,
+        } = client.engine()
+        else {
             panic!("{name} is a Docker engine: {:?}", client.engine());
         };
+        assert_eq!(*image_store, merges, "{name}");
         assert!(api_version.is_some_and(|version| version >= (1, 40)));
         let workers = client.list_workers().await.unwrap();
         assert!(workers[0].platforms[0].starts_with("linux/"), "{workers:?}");
@@ -43,26 +48,4 @@ async fn where_nothing_listens_the_error_says_so() {
     drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
     let error = Client::connect(&Address::unix(left)).await.unwrap_err();
     assert!(error.to_string().contains("nothing listens"), "{error}");
-}
-
-#[tokio::test]
-async fn zz_probe() {
-    for name in ["containerd", "graphdriver"] {
-        let client = engine(name).await;
-        println!("{name} {:?}", client.list_workers().await.unwrap());
-        let mut graph = super::graph::Graph::default();
-        let file = graph.file("/id", &super::testbed::unique());
-        let tag = format!(
-            "{}/client-test/probe-{name}:1",
-            super::testbed::Testbed::find().registry()
-        );
-        let solve = llb::client::Solve::definition(graph.definition(file, 0))
-            .export(llb::client::Export::image(&tag).push(true));
-        let mut plain = llb::progress::Plain::new(Vec::new());
-        let result = client.solve(solve, &mut plain).await;
-        println!(
-            "{name} {result:?}\n{}",
-            String::from_utf8(plain.into_inner()).unwrap()
-        );
-    }
 }

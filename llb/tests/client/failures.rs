@@ -60,6 +60,26 @@ async fn a_failed_step_is_named_with_its_code_and_output() {
 }
 
 #[tokio::test]
+async fn a_step_of_an_image_with_a_config_fails_alike_on_both_engines() {
+    for name in ["containerd", "graphdriver"] {
+        let client = engine(name).await;
+        let text = format!("echo {}; exit 5", unique());
+        let config = br#"{"architecture":"amd64","os":"linux"}"#;
+        let export = Export::image("client-test/never:1").config(config.as_slice());
+        let solve = Solve::definition(script(&text)).export(export);
+        let error = client.solve(solve, &mut ()).await.unwrap_err();
+        assert!(error.is_build(), "{name}: {error}");
+        let step = error.step().unwrap();
+        assert_eq!(
+            (step.name.as_str(), step.exit_code),
+            (text.as_str(), Some(5)),
+            "{name}"
+        );
+        assert_eq!(step.output.len(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn what_an_engine_lacks_is_named() {
     let client = containerd().await;
     let mut graph = Graph::default();

@@ -118,7 +118,7 @@ impl Graph {
         let mut op = op(pb::op::Op::Exec(pb::ExecOp {
             meta: Some(pb::Meta {
                 args: ["/bin/sh", "-c", exec.script].map(str::to_owned).to_vec(),
-                env: vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned()],
+                env: vec!["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()],
                 cwd: "/".to_owned(),
                 ..pb::Meta::default()
             }),

@@ -7,7 +7,7 @@ use llb::client::{Export, Solve};
 use serde_json::{Value, json};
 
 use super::graph::Graph;
-use super::testbed::{Testbed, containerd, engine, unique};
+use super::testbed::{Testbed, engine, unique};
 
 /// The JSON a path of the registry answers with.
 fn get(path: &str) -> Value {
@@ -47,33 +47,61 @@ fn config() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_image_is_pushed_with_its_config_and_annotations() {
-    let client = containerd().await;
-    let mut graph = Graph::default();
-    let file = graph.file("/id", &unique());
-    let repository = format!("client-test/{}", unique());
-    let name = format!("{}/{repository}:1", Testbed::find().registry());
-    let outcome = client
-        .solve(
-            Solve::definition(graph.definition(file, 0)).export(
-                Export::image(&name)
-                    .push(true)
-                    .config(config())
-                    .annotation("org.example.annotation", "noted")
-                    .attribute("oci-mediatypes", "true"),
-            ),
-            &mut (),
-        )
-        .await
-        .unwrap();
-    let manifest = get(&format!("/v2/{repository}/manifests/1"));
-    assert_eq!(manifest["annotations"]["org.example.annotation"], "noted");
-    let config_digest = manifest["config"]["digest"].as_str().unwrap();
-    let config = get(&format!("/v2/{repository}/blobs/{config_digest}"));
-    assert_eq!(config["config"]["Cmd"], json!(["serve"]));
-    assert_eq!(config["config"]["Labels"]["org.example.label"], "value");
-    let digest = outcome.image_digest().unwrap();
-    get(&format!("/v2/{repository}/manifests/{digest}"));
+async fn an_image_is_pushed_with_its_config() {
+    for name in ["containerd", "graphdriver"] {
+        let client = engine(name).await;
+        let mut graph = Graph::default();
+        let file = graph.file("/id", &unique());
+        let repository = format!("client-test/{}", unique());
+        let tag = format!("{}/{repository}:1", Testbed::find().registry());
+        let export = Export::image(&tag)
+            .push(true)
+            .config(config())
+            .annotation("org.example.annotation", "noted")
+            .attribute("oci-mediatypes", "true");
+        let solve = Solve::definition(graph.definition(file, 0)).export(export);
+        let outcome = client.solve(solve, &mut ()).await.unwrap();
+
+        let manifest = get(&format!("/v2/{repository}/manifests/1"));
+        if name == "containerd" {
+            assert_eq!(manifest["annotations"]["org.example.annotation"], "noted");
+        }
+        let config_digest = manifest["config"]["digest"].as_str().unwrap();
+        assert_eq!(outcome.config_digest(), Some(config_digest), "{name}");
+        let config = get(&format!("/v2/{repository}/blobs/{config_digest}"));
+        assert_eq!(
+            config["config"]["Cmd"],
+            json!(["serve"]),
+            "{name}: {config}"
+        );
+        assert_eq!(config["config"]["Labels"]["org.example.label"], "value");
+        let digest = outcome.image_digest().unwrap();
+        assert_eq!(
+            get(&format!("/v2/{repository}/manifests/{digest}")),
+            manifest
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_push_that_fails_is_an_error_on_both_engines() {
+    for name in ["containerd", "graphdriver"] {
+        let client = engine(name).await;
+        let home = tempfile::tempdir().unwrap();
+        let mut graph = Graph::default();
+        let file = graph.file("/id", &unique());
+        let error = client
+            .solve(
+                Solve::definition(graph.definition(file, 0))
+                    .export(Export::image("127.0.0.1:1/none/none:1").push(true))
+                    .export(Export::local(home.path().join("out"))),
+                &mut (),
+            )
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("127.0.0.1:1"), "{name}: {error}");
+        assert!(!home.path().join("out").exists(), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,97 @@
+//! Builds that make their result over the gateway.
+//!
+//! An exporter finds an image's config in its own attributes or beside the result. The exporter of a
+//! Docker engine without containerd's image store looks beside the result only, and a definition
+//! sent for solving has nothing beside its result. So there the client does what a frontend would:
+//! it starts an empty build, solves the definition in it, and returns the result with the config.
+
+use std::collections::BTreeMap;
+
+use prost::Message as _;
+use tonic::Status;
+
+use super::ask::Bridge;
+use super::error::Error;
+use super::export::IMAGE_CONFIG;
+use super::failure::call_error;
+use crate::proto::google::rpc;
+use crate::proto::moby::buildkit::v1 as control;
+use crate::proto::moby::buildkit::v1::frontend::{
+    CacheOptionsEntry, Result as BuildResult, ReturnRequest, SolveRequest,
+};
+use crate::proto::pb;
+
+/// What to build over the gateway.
+pub(super) struct Build {
+    pub(super) definition: Option<pb::Definition>,
+    pub(super) frontend: String,
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) inputs: BTreeMap<String, pb::Definition>,
+    pub(super) caches: Vec<control::CacheOptionsEntry>,
+}
+
+/// Solves and returns the result with an image config. An error of the solve is returned as well:
+/// the daemon then ends the build with it.
+pub(super) async fn with_config(
+    mut bridge: Bridge,
+    build: Build,
+    config: String,
+) -> Result<(), Error> {
+    let fail = |status: Status| call_error("building over the gateway", &status);
+    let request = SolveRequest {
+        definition: build.definition,
+        frontend: build.frontend,
+        frontend_opt: build.attributes,
+        frontend_inputs: build.inputs,
+        allow_result_return: true,
+        allow_result_array_ref: true,
+        cache_imports: build
+            .caches
+            .into_iter()
+            .map(|cache| CacheOptionsEntry {
+                r#type: cache.r#type,
+                attrs: cache.attrs,
+            })
+            .collect(),
+        ..SolveRequest::default()
+    };
+    let request = bridge.request(request).map_err(fail)?;
+    let end = match bridge.calls.solve(request).await {
+        Ok(solved) => {
+            let mut result = solved.into_inner().result.unwrap_or_default();
+            give_config(&mut result, config);
+            ReturnRequest {
+                result: Some(result),
+                error: None,
+            }
+        }
+        Err(status) => ReturnRequest {
+            result: None,
+            error: Some(rpc::Status {
+                code: status.code().into(),
+                message: status.message().to_owned(),
+                // The same error in its own encoding: only its details are wanted.
+                details: rpc::Status::decode(status.details())
+                    .map(|status| status.details)
+                    .unwrap_or_default(),
+            }),
+        },
+    };
+    let request = bridge.request(end).map_err(fail)?;
+    bridge.calls.r#return(request).await.map_err(fail)?;
+    Ok(())
+}
+
+/// Sets the config of a result, and of each platform that a frontend gave one.
+fn give_config(result: &mut BuildResult, config: String) {
+    let config = bytes::Bytes::from(config);
+    for (key, value) in &mut result.metadata {
+        if key
+            .strip_prefix(IMAGE_CONFIG)
+            .is_some_and(|rest| rest.starts_with('/'))
+        {
+            *value = config.clone();
+        }
+    }
+    result.metadata.insert(IMAGE_CONFIG.to_owned(), config);
+}
