@@ -11,7 +11,7 @@
 //! [`overlay`] lays trees over a whole file system: by `MergeOp`, which costs nothing, or by
 //! copying where an engine lacks it. Both give the same files.
 //!
-//! Functions that make a whole file system of another one are [layers](llb::layer) and compose as
+//! Functions that make a whole file system of another one are [layers](mod@llb::layer) and compose as
 //! such; those that make trees are told what they run on.
 //!
 //! ```
