@@ -8,6 +8,7 @@ use super::{
     Interpreter, Joining, Requirements, SecretFile, StepOptions, Tree, Uv, apt, configure, overlay,
     pip, run, source, uv_python, venv,
 };
+use crate::config::SystemPackage;
 use crate::plan::{Action, Plan, Step};
 
 /// What is known of the base image before the build; the default is nothing.
@@ -119,11 +120,11 @@ impl Builder<'_> {
             Action::Apt {
                 packages,
                 recommends,
-            } => Files::Whole(
-                ground
-                    .whole(step)?
-                    .layer(apt(packages, *recommends, &options)),
-            ),
+            } => {
+                let names: Vec<&str> = packages.iter().map(SystemPackage::as_str).collect();
+                let apt = apt(&names, *recommends, &options);
+                Files::Whole(ground.whole(step)?.layer(apt))
+            }
             Action::Python {
                 version,
                 uv,

@@ -18,7 +18,7 @@
 //! use cog_python::layer::{self, Joining, StepOptions};
 //!
 //! let base = llb::image("python:3.12-slim");
-//! let apt = base.layer(layer::apt(&["ffmpeg".parse()?], true, &StepOptions::default()));
+//! let apt = base.layer(layer::apt(&["ffmpeg"], true, &StepOptions::default()));
 //! let venv = layer::venv(&base, &layer::Interpreter::in_path("3.12".parse()?), "/opt/venv", &StepOptions::default());
 //! let image = layer::overlay(&apt, [venv], Joining::Merge);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -34,7 +34,7 @@ mod source;
 mod step;
 mod tree;
 
-pub use apt::apt;
+pub use apt::{AptError, apt};
 pub use config::configure;
 pub use graph::{Base, GraphError, graph};
 pub use pip::{Requirements, pip};
