@@ -10,6 +10,7 @@ use llb::progress::{Plain, Progress};
 use llb::value::Platform;
 use llb::{ResolveMode, State};
 
+use super::advice::{Circumstances, advice};
 use super::args::{BuildArgs, BuildCommand, PlanArgs, ProgressOption};
 use super::output::OutputOption;
 use super::project::{self, Project};
@@ -213,10 +214,21 @@ impl<'a> Builder<'a> {
             });
         }
         let mut progress = progress(self.args.progress);
-        client
-            .solve(solve, &mut progress)
-            .await
-            .map_err(|error| failure(&error, Some(self.root)))
+        client.solve(solve, &mut progress).await.map_err(|error| {
+            let failure = failure(&error, Some(self.root));
+            let output = error.step().map_or(&[][..], |step| &step.output);
+            match advice(output, self.circumstances()) {
+                Some(advice) => failure.hint(advice),
+                None => failure,
+            }
+        })
+    }
+
+    fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            has_certificates: self.secrets.iter().any(|(id, _)| id == ca::BUNDLE_SECRET),
+            has_host_network: self.plan.network == Network::Host,
+        }
     }
 
     /// Looks the base image up, so that the whole build takes the same one, and takes over what it

@@ -10,6 +10,7 @@ use crate::config::{SystemPackage, SystemPackageError};
 const CONFIG: &str = "#clear DPkg::Post-Invoke;\n\
                       #clear APT::Update::Post-Invoke;\n\
                       APT::Keep-Downloaded-Packages \"true\";\n\
+                      APT::Update::Error-Mode \"any\";\n\
                       Acquire::Retries \"3\";\n";
 
 /// Where [`CONFIG`] is mounted.
