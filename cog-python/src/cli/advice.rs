@@ -39,6 +39,7 @@ const CASES: &[Case] = &[
             "could not resolve host",
             "failed to lookup address information",
             "name or service not known",
+            "network bridge not found",
         ],
         applies: |circumstances| !circumstances.has_host_network,
         advice: "the step reaches no network; if the builder has none to give, use `--network host`",
@@ -82,9 +83,14 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// What to do about a step with this output.
-pub(super) fn advice(output: &[String], circumstances: Circumstances) -> Option<&'static str> {
-    let output: Vec<String> = output.iter().map(|line| line.to_lowercase()).collect();
+/// What to do about a step that failed with this message and this output.
+pub(super) fn advice(
+    message: &str,
+    output: &[String],
+    circumstances: Circumstances,
+) -> Option<&'static str> {
+    let lines = output.iter().map(String::as_str).chain([message]);
+    let output: Vec<String> = lines.map(str::to_lowercase).collect();
     let said = |word: &&str| output.iter().any(|line| line.contains(*word));
     CASES
         .iter()
@@ -102,7 +108,11 @@ mod tests {
     };
 
     fn advise(line: &str, circumstances: Circumstances) -> Option<&'static str> {
-        advice(&["before".to_owned(), line.to_owned()], circumstances)
+        advice(
+            "step failed",
+            &["before".to_owned(), line.to_owned()],
+            circumstances,
+        )
     }
 
     #[test]
@@ -133,6 +143,12 @@ mod tests {
             assert!(advise(line, BARE).unwrap().contains(part), "{line}");
         }
         assert_eq!(advise("ValueError: no", BARE), None);
+        let refused = "did not complete successfully: network bridge not found";
+        assert!(
+            advice(refused, &[], BARE)
+                .unwrap()
+                .contains("--network host")
+        );
     }
 
     #[test]

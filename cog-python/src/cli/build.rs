@@ -217,7 +217,7 @@ impl<'a> Builder<'a> {
         client.solve(solve, &mut progress).await.map_err(|error| {
             let failure = failure(&error, Some(self.root));
             let output = error.step().map_or(&[][..], |step| &step.output);
-            match advice(output, self.circumstances()) {
+            match advice(&error.to_string(), output, self.circumstances()) {
                 Some(advice) => failure.hint(advice),
                 None => failure,
             }
@@ -329,7 +329,13 @@ fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
         Some(_) => text.lines().next().unwrap_or_default(),
         None => text.split("\nhint: ").next().unwrap_or_default(),
     };
-    let mut failure = Failure::new(message);
+    // Steps that could not even start are named by their whole command, scripts and all.
+    let mut failure = match message.split_once("did not complete successfully: ") {
+        Some((_, reason)) if error.step().is_none() => {
+            Failure::new(format!("build failed: a step could not be run: {reason}"))
+        }
+        _ => Failure::new(message),
+    };
     for source in error.sources() {
         let file = root.map(|root| root.join(&source.filename));
         let text = file
