@@ -329,10 +329,15 @@ fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
         Some(_) => text.lines().next().unwrap_or_default(),
         None => text.split("\nhint: ").next().unwrap_or_default(),
     };
-    // Steps that could not even start are named by their whole command, scripts and all.
+    // A step that could not even start is named by its whole command, scripts and all.
     let mut failure = match message.split_once("did not complete successfully: ") {
-        Some((_, reason)) if error.step().is_none() => {
-            Failure::new(format!("build failed: a step could not be run: {reason}"))
+        Some((_, reason)) if error.step().is_none_or(|step| step.exit_code.is_none()) => {
+            let name = error
+                .step()
+                .map(|step| step.name.as_str())
+                .filter(|name| !name.is_empty());
+            let step = name.map_or_else(|| "a step".to_owned(), |name| format!("step `{name}`"));
+            Failure::new(format!("build failed: {step} could not be run: {reason}"))
         }
         _ => Failure::new(message),
     };
