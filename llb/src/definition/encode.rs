@@ -391,14 +391,14 @@ fn write_exec_meta(writer: &mut Writer, exec: &ExecOp, adds_path: bool) {
             writer.string(5, &proxy.all_proxy);
         });
     }
-    for (host, address) in context.extra_hosts.iter() {
+    for (host, address) in &context.extra_hosts {
         writer.message(6, |writer| {
             writer.string(1, host);
             writer.string(2, address);
         });
     }
     writer.string(7, context.hostname.as_deref().unwrap_or_default());
-    for ulimit in context.ulimits.iter() {
+    for ulimit in &context.ulimits {
         writer.message(9, |writer| {
             writer.string(1, &ulimit.name);
             writer.signed(2, ulimit.soft);

@@ -67,20 +67,11 @@ struct Prefix {
     locations: Vec<(u32, u32, Vec<Range>)>,
 }
 
-enum NewOp<'a> {
-    /// Remembered by its vertex.
-    Known(DefinitionOp),
-    Encoded(EncodedOp<'a>),
-}
-
-struct EncodedOp<'a> {
-    digest: OpDigest,
-    /// Where the bytes are.
-    start: usize,
-    end: usize,
-    metadata: OpMetadata,
-    locations: Vec<(u32, Vec<Range>)>,
-    /// Who remembers the op: nobody if it is more than what one vertex says.
+struct NewOp<'a> {
+    op: DefinitionOp,
+    /// Where the bytes are in the buffer; empty for an op that its vertex remembers.
+    span: std::ops::Range<usize>,
+    /// Who will remember the op: nobody if it is more than what one vertex says.
     vertex: Option<&'a Vertex>,
 }
 
@@ -124,13 +115,12 @@ impl<'a> Marshaller<'a> {
                 _ => data.inputs.get(top.next),
             };
             top.next += 1;
-            match input {
-                Some(input) => self.enter(&input.vertex, &mut stack),
-                None => {
-                    let vertex = top.vertex;
-                    stack.pop();
-                    self.emit(vertex);
-                }
+            if let Some(input) = input {
+                self.enter(&input.vertex, &mut stack);
+            } else {
+                let vertex = top.vertex;
+                stack.pop();
+                self.emit(vertex);
             }
         }
     }
@@ -178,10 +168,7 @@ impl<'a> Marshaller<'a> {
     fn digest_at(&self, position: u32) -> OpDigest {
         match position.checked_sub(self.prefix.length) {
             None => self.prefix.definition.ops[position as usize].digest(),
-            Some(position) => match &self.ops[position as usize] {
-                NewOp::Known(op) => op.digest(),
-                NewOp::Encoded(op) => op.digest,
-            },
+            Some(position) => self.ops[position as usize].op.digest(),
         }
     }
 
@@ -200,7 +187,11 @@ impl<'a> Marshaller<'a> {
                     self.add_metadata(position, known.metadata());
                     position
                 }
-                None => self.push(known.digest(), NewOp::Known(known)),
+                None => self.push(NewOp {
+                    op: known,
+                    span: 0..0,
+                    vertex: None,
+                }),
             },
             None => self.encode(vertex, &inputs),
         };
@@ -220,20 +211,21 @@ impl<'a> Marshaller<'a> {
             self.add_metadata(position, &metadata);
             return position;
         }
-        let op = EncodedOp {
-            digest,
-            start,
-            end,
-            metadata,
-            locations: Vec::new(),
+        self.push(NewOp {
+            op: DefinitionOp::from(OpData {
+                digest,
+                bytes: Bytes::new(),
+                metadata,
+                locations: Vec::new(),
+            }),
+            span: start..end,
             vertex: Some(vertex),
-        };
-        self.push(digest, NewOp::Encoded(op))
+        })
     }
 
-    fn push(&mut self, digest: OpDigest, op: NewOp<'a>) -> u32 {
+    fn push(&mut self, op: NewOp<'a>) -> u32 {
         let position = self.prefix.length + position(self.ops.len());
-        self.positions.insert(digest, position);
+        self.positions.insert(op.op.digest(), position);
         self.ops.push(op);
         position
     }
@@ -258,15 +250,10 @@ impl<'a> Marshaller<'a> {
             self.prefix.additions.push((position, metadata.clone()));
             return;
         };
-        match &mut self.ops[position as usize] {
-            NewOp::Known(op) if op.metadata() == metadata => {}
-            NewOp::Known(op) => op.data_mut().metadata.overlay(metadata),
-            NewOp::Encoded(op) => {
-                if op.metadata != *metadata {
-                    op.metadata.overlay(metadata);
-                    op.vertex = None;
-                }
-            }
+        let new = &mut self.ops[position as usize];
+        if new.op.metadata() != metadata {
+            new.op.data_mut().metadata.overlay(metadata);
+            new.vertex = None;
         }
     }
 
@@ -295,13 +282,9 @@ impl<'a> Marshaller<'a> {
             self.prefix.locations.push((position, info, ranges));
             return;
         };
-        match &mut self.ops[position as usize] {
-            NewOp::Known(op) => op.data_mut().locations.push((info, ranges)),
-            NewOp::Encoded(op) => {
-                op.locations.push((info, ranges));
-                op.vertex = None;
-            }
-        }
+        let new = &mut self.ops[position as usize];
+        new.op.data_mut().locations.push((info, ranges));
+        new.vertex = None;
     }
 
     fn info_of(&mut self, location: &SourceLocation) -> u32 {
@@ -365,22 +348,18 @@ impl<'a> Marshaller<'a> {
             let op: &mut DefinitionOp = &mut ops[position as usize];
             op.data_mut().locations.push((info, ranges));
         }
-        for op in self.ops {
-            let op = match op {
-                NewOp::Known(op) => op,
-                NewOp::Encoded(encoded) => {
-                    let op = DefinitionOp::from(OpData {
-                        digest: encoded.digest,
-                        bytes: buffer.slice(encoded.start..encoded.end),
-                        metadata: encoded.metadata,
-                        locations: encoded.locations,
-                    });
-                    if let Some(vertex) = encoded.vertex {
-                        vertex.data().cache.set_op(&self.remembered, &op);
-                    }
-                    op
-                }
-            };
+        for NewOp {
+            mut op,
+            span,
+            vertex,
+        } in self.ops
+        {
+            if !span.is_empty() {
+                op.data_mut().bytes = buffer.slice(span);
+            }
+            if let Some(vertex) = vertex {
+                vertex.data().cache.set_op(&self.remembered, &op);
+            }
             caps = caps.union(metadata_caps(op.metadata()));
             ops.push(op);
         }
