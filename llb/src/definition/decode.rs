@@ -3,9 +3,11 @@
 //! Op bytes are kept as they are, because their digests are names; everything else is read and written anew. What a
 //! newer BuildKit adds to ops or capabilities survives, fields it adds beside them do not.
 
+use std::sync::Arc;
+
 use prost::Message as _;
 
-use super::{Definition, DefinitionOp, OpDigest, SourceInfo};
+use super::{Definition, DefinitionOp, OpData, OpDigest, SourceInfo};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::metadata::{LinuxResources, OpMetadata, ProgressGroup};
 use crate::proto::pb;
@@ -58,9 +60,9 @@ impl Definition {
             messages.push(message);
             let text = digest.to_string();
             let places = locations.remove(&text).unwrap_or_default().locations;
-            ops.push(DefinitionOp {
+            ops.push(DefinitionOp::from(OpData {
                 digest,
-                bytes: bytes.into(),
+                bytes,
                 metadata: metadata
                     .remove(&text)
                     .map(OpMetadata::from_message)
@@ -69,7 +71,7 @@ impl Definition {
                     .into_iter()
                     .map(|place| read_location(place, digest, infos.len()))
                     .collect::<Result<_, _>>()?,
-            });
+            }));
         }
 
         let mut known: Vec<OpDigest> = ops.iter().map(DefinitionOp::digest).collect();
@@ -79,7 +81,7 @@ impl Definition {
                 let is_known = OpDigest::parse(&input.digest)
                     .is_some_and(|digest| known.binary_search(&digest).is_ok());
                 if !is_known {
-                    let (reader, read) = (op.digest, &input.digest);
+                    let (reader, read) = (op.digest(), &input.digest);
                     return Err(fault(format!(
                         "invalid definition: op {reader} reads {read:?}, which is not in it"
                     )));
@@ -96,7 +98,11 @@ impl Definition {
                 return Err(fault(message));
             }
         };
-        Ok(Self { ops, infos, head })
+        Ok(Self {
+            ops: Arc::new(ops),
+            infos: Arc::new(infos),
+            head,
+        })
     }
 }
 
