@@ -20,6 +20,8 @@ use crate::session::{Services, Session};
 
 /// How long progress may stay silent after its build has ended.
 const STATUS_SILENCE: Duration = Duration::from_secs(5);
+/// How long progress of a build that failed may take to begin. One that failed at once has none.
+const STATUS_BEGIN: Duration = Duration::from_millis(500);
 /// How long a daemon may take to end a build after a problem on this side. Some never do: an
 /// exporter that fails leaves their progress open, and the solve waits for its end.
 const PROBLEM_GRACE: Duration = Duration::from_secs(3);
@@ -100,8 +102,13 @@ impl<'a> Watch<'a> {
                 }
             }
         };
+        let begin = if result.is_ok() {
+            STATUS_SILENCE
+        } else {
+            STATUS_BEGIN
+        };
         if status.is_opening()
-            && let Ok(Ok(opened)) = timeout(STATUS_SILENCE, &mut opening).await
+            && let Ok(Ok(opened)) = timeout(begin, &mut opening).await
         {
             status = Messages::Open(Box::new(opened.into_inner()));
         }
