@@ -170,5 +170,9 @@ async fn what_fails_at_once_is_told_at_once() {
     let solve = Solve::frontend("no-such-frontend");
     let error = client.solve(solve, &mut ()).await.unwrap_err();
     assert!(error.to_string().contains("no-such-frontend"), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
 }
