@@ -57,8 +57,8 @@ pub use source::{
 pub use sourcemap::{Position, Range, SourceLocation, SourceMap};
 pub use state::context::{Environment, Network, Security, Ulimit};
 pub use state::{
-    Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Merge, Passthrough, State, diff, merge,
-    scratch,
+    Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,
+    State, diff, merge, scratch,
 };
 
 /// What most programs need: `use llb::prelude::*`.
@@ -66,7 +66,7 @@ pub mod prelude {
     pub use crate::exec::{args, bind, cache, device, secret, shlex, ssh, tmpfs};
     pub use crate::file::{copy, mkdir, mkfile, rm, symlink};
     pub use crate::{
-        Constrain, Definition, Fork, Image, Layer, MarshalOptions, Network, Sharing, State, diff,
-        git, http, image, layer, local, merge, oci_layout, scratch, sh,
+        Constrain, Definition, Fork, Image, Layer, MarshalOptions, MergePolicy, Network, Sharing,
+        State, diff, git, http, image, layer, local, merge, oci_layout, scratch, sh,
     };
 }

@@ -51,9 +51,9 @@ pub struct ImageConfig {
     /// The shell of `RUN` lines in a Dockerfile that builds on the image.
     pub shell: Option<Vec<String>>,
     /// Everything else under `config`, as it was read.
-    other_config: Map<String, Value>,
+    pub(super) other_config: Map<String, Value>,
     /// Everything else at the top, as it was read: history, platform, author...
-    other: Map<String, Value>,
+    pub(super) other: Map<String, Value>,
 }
 
 /// How a container is checked (`Healthcheck` of Docker's image config).

@@ -71,6 +71,14 @@ impl Merge {
         Self { location, ..self }
     }
 
+    /// The same merge with other options.
+    pub(super) fn constrained(self, constraints: Constraints) -> Self {
+        Self {
+            constraints,
+            ..self
+        }
+    }
+
     /// The merged file system. Options are lost if fewer than two states have anything in them.
     pub fn state(self) -> State {
         let mut filled = self.states.iter().filter(|state| !state.is_scratch());

@@ -13,7 +13,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 pub use exec::ExecState;
-pub use fork::Fork;
+pub use fork::{Fork, Join, MergePolicy};
 pub use image_config::{Healthcheck, ImageConfig};
 pub use merge::{Diff, Merge, diff, merge};
 pub use passthrough::{Build, Passthrough};

@@ -10,6 +10,10 @@ use crate::state::image_config::{Healthcheck, ImageConfig};
 use crate::value::host;
 use crate::value::platform::Platform;
 
+/// The `PATH` of execs on Linux images that set none.
+pub(super) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// # Environment
 impl State {
     /// Sets an environment variable for later execs and in the image, as `ENV` in a Dockerfile does.
@@ -58,14 +62,30 @@ impl State {
     ///
     /// If `PATH` is not set, it begins with the default that BuildKit gives to Linux images.
     pub fn prepend_path(&self, directory: &str) -> Self {
-        const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-        let path = self
-            .environment()
+        let path = format!("{directory}:{}", self.search_path());
+        self.env("PATH", path)
+    }
+
+    /// Puts directories behind what `PATH` holds, for later execs and in the image.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").env("PATH", "/usr/bin:/bin").append_path("/opt/tool/bin");
+    /// assert_eq!(state.environment().get("PATH"), Some("/usr/bin:/bin:/opt/tool/bin"));
+    /// ```
+    ///
+    /// If `PATH` is not set, it begins with the default that BuildKit gives to Linux images.
+    pub fn append_path(&self, directory: &str) -> Self {
+        let path = format!("{}:{directory}", self.search_path());
+        self.env("PATH", path)
+    }
+
+    fn search_path(&self) -> &str {
+        self.environment()
             .get("PATH")
             .filter(|path| !path.is_empty())
-            .unwrap_or(DEFAULT_PATH);
-        let path = format!("{directory}:{path}");
-        self.env("PATH", path)
+            .unwrap_or(DEFAULT_PATH)
     }
 
     /// The environment of later execs.
