@@ -713,3 +713,121 @@ mod values_of_a_merge {
         assert_eq!(names(&base.merge([b, a])), ["PATH", "KEEP", "B", "A"]);
     }
 }
+
+mod declared_writes {
+    use super::*;
+
+    fn merged(forks: impl IntoIterator<Item = Fork>, base: &State) -> Vec<String> {
+        let merged = base.merge(forks);
+        match merged.marshal(&options()) {
+            Ok(_) => Vec::new(),
+            Err(_) => problems(&merged),
+        }
+    }
+
+    #[test]
+    fn two_forks_that_declare_one_path_are_named_with_both_lines() {
+        let base = base();
+        let first = base
+            .fork(|state| state.run(sh("a")))
+            .named("first")
+            .writes(["/opt/venv"]);
+        let second = base
+            .fork(|state| state.run(sh("b")))
+            .named("second")
+            .writes(["/opt/venv/lib/"]);
+        let found = merged([first.clone(), second.clone()], &base);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].contains("\"/opt/venv\" is written at ")
+                && found[0].contains("\"/opt/venv/lib\" at ")
+        );
+        assert!(
+            found[0].contains("the fork \"first\"") && found[0].contains("the fork \"second\"")
+        );
+        assert_eq!(found[0].matches("fork.rs:").count(), 4, "{found:?}");
+        base.joining([first, second])
+            .allow_overlaps()
+            .state()
+            .marshal(&options())
+            .expect("allowed");
+    }
+
+    #[test]
+    fn file_actions_and_copies_declare_what_they_write() {
+        let base = base();
+        let other = image("tools");
+        let layers: [(&str, State); 6] = [
+            ("/etc/app", base.mkfile("/etc/app", 0o644, "a")),
+            ("/etc/app", base.symlink("there", "/etc/app")),
+            ("/etc", base.rm("/etc")),
+            ("/etc", base.copy(local("context"), "/", "/etc")),
+            ("/etc/app", base.file(copy(&other, "/usr/app", "/etc/"))),
+            (
+                "/etc/app",
+                base.run(sh("x"))
+                    .mkfile("/etc/app", 0o644, "b")
+                    .run(sh("y")),
+            ),
+        ];
+        let tool = base.fork(|state| state.mkfile("/etc/app", 0o600, "other"));
+        for (path, layer) in layers {
+            let fork = base.fork(|_| layer);
+            let found = merged([fork, tool.clone()], &base);
+            assert_eq!(found.len(), 1, "{path}: {found:?}");
+            assert!(
+                found[0].contains(&format!("{path:?} is written at ")),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mount_of_a_part_of_the_state_declares_that_part() {
+        let base = base();
+        let venv = base.fork(|state| {
+            let mount = bind("/venv", state.clone()).selector("/opt/venv");
+            state.exec(sh("pip install x").mount(mount)).output("/venv")
+        });
+        let file = base.fork(|state| state.mkfile("/opt/venv/x", 0o644, ""));
+        assert_eq!(merged([venv.clone(), file], &base).len(), 1);
+        let beside = base.fork(|state| state.mkfile("/opt/x", 0o644, ""));
+        assert_eq!(merged([venv, beside], &base), [""; 0]);
+    }
+
+    #[test]
+    fn paths_that_do_not_meet_are_no_mistake() {
+        let base = base();
+        let forks = [
+            base.fork(|state| state.mkdir("/opt", 0o755).mkfile("/opt/a", 0o644, "a")),
+            base.fork(|state| state.mkdir("/opt", 0o755).mkfile("/opt/ab", 0o644, "b")),
+            base.fork(|state| state.mkfile("/same", 0o644, "x")),
+            base.fork(|state| state.mkfile("/same", 0o644, "x")),
+            base.fork(|state| state.run(sh("make install")))
+                .writes(["/usr/local"]),
+            base.fork(|state| state.copy(local("context"), "/", "/")),
+        ];
+        assert_eq!(merged(forks, &base), [""; 0]);
+    }
+
+    #[test]
+    fn steps_after_one_another_may_write_the_same_path() {
+        let base = base();
+        let first = base.fork(|state| state.mkfile("/a", 0o644, "1"));
+        let second = first.fork(|state| state.mkfile("/a", 0o644, "2"));
+        assert_eq!(merged([first.clone(), second], &base), [""; 0]);
+        let on_top = first.state().mkfile("/a", 0o644, "3");
+        assert_eq!(merged([base.fork(|_| on_top)], &base), [""; 0]);
+    }
+
+    #[test]
+    fn a_relative_path_is_refused() {
+        let base = base();
+        let fork = base.fork(|state| state.run(sh("a"))).writes(["opt"]);
+        let found = merged([fork], &base);
+        assert_eq!(
+            found,
+            ["a fork declares that it writes \"opt\", which is not an absolute path"]
+        );
+    }
+}

@@ -7,6 +7,7 @@ mod join;
 mod lineage;
 mod path_list;
 mod three_way;
+mod writes;
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -15,9 +16,12 @@ pub use join::{Join, MergePolicy};
 
 use super::State;
 use crate::constraints::{Constrain as _, Constraints};
+use crate::error::{ErrorKind, Problem};
 use crate::file::mkdir;
 use crate::layer::Layer;
 use crate::state::{Diff, Merge};
+use crate::value::path;
+use writes::Declared;
 
 /// A branch of a state that remembers where it left; made by [`State::fork`].
 ///
@@ -48,6 +52,7 @@ pub struct Fork {
     base: State,
     state: State,
     name: Option<Arc<str>>,
+    declared: Vec<Declared>,
     /// The fork that this one left, if it left one.
     parent: Option<Arc<Fork>>,
     location: &'static Location<'static>,
@@ -70,6 +75,39 @@ impl Fork {
             name: Some(name.into()),
             ..self
         }
+    }
+
+    /// Declares absolute paths that the branch writes: files, or directories with all that is below.
+    ///
+    /// File actions and mounts of a part of the state declare theirs by themselves; commands cannot. Two branches that
+    /// write the same path are a mistake with both lines when they are merged, before anything runs:
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let base = image("debian");
+    /// let venv = base.fork(|state| state.run(sh("python -m venv /opt/venv"))).writes(["/opt/venv"]);
+    /// let config = base.fork(|state| state.mkfile("/opt/venv/pip.conf", 0o644, ""));
+    /// let error = base.merge([venv, config]).marshal(&MarshalOptions::linux_amd64()).unwrap_err();
+    /// assert!(error.problems()[0].message().starts_with("two forks write the same path"));
+    /// ```
+    #[track_caller]
+    pub fn writes<S: AsRef<str>>(mut self, paths: impl IntoIterator<Item = S>) -> Self {
+        let location = Location::caller();
+        for path in paths {
+            let path = path.as_ref();
+            if path::is_absolute(path) {
+                let path = path.to_owned();
+                self.declared.push(Declared { path, location });
+            } else {
+                let message = format!(
+                    "a fork declares that it writes {path:?}, which is not an absolute path"
+                );
+                let problem = Problem::at(ErrorKind::Merge, message, location);
+                self.state = self.state.record(problem.hint("begin the path with `/`"));
+            }
+        }
+        self
     }
 
     /// Puts a layer on this branch as a branch of its own.
@@ -134,6 +172,7 @@ impl State {
             base: self.clone(),
             state: branch(self.clone()),
             name: None,
+            declared: Vec::new(),
             parent: None,
             location: Location::caller(),
         }
@@ -142,7 +181,8 @@ impl State {
     /// Joins branches of this state: this state, and on top of it what each branch added to it. Needs a daemon with
     /// `mergeop` and `diffop`.
     ///
-    /// Where two branches write the same path, the later one wins. Environment and image config merge three-way
+    /// Where two branches write the same path, the later one wins; if the graph says so, by file actions or by
+    /// [`Fork::writes`], it is a mistake. Environment and image config merge three-way
     /// against this state: what no branch touched stays, what one branch changed wins, and what two branches changed
     /// differently is a mistake that names both. Lists of paths (variables whose name ends in `PATH`) take the entries
     /// that each branch added before or after. A new entrypoint clears the command that the image had, but not one that

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::lineage::{Lineage, difference, key};
 use super::three_way::{Change, ThreeWay, Values};
+use super::writes::{self, Declared};
 use super::{Fork, State};
 use crate::constraints::{Constrain, Constraints};
 use crate::error::{ErrorKind, Problem};
@@ -31,6 +32,7 @@ pub struct Join {
     base: State,
     forks: Vec<Fork>,
     policy: MergePolicy,
+    overlaps: bool,
     constraints: Constraints,
     location: &'static Location<'static>,
 }
@@ -41,6 +43,7 @@ pub(super) struct Segment {
     pub(super) before: State,
     pub(super) after: State,
     pub(super) title: String,
+    pub(super) declared: Vec<Declared>,
     pub(super) location: &'static Location<'static>,
     /// The segment that this one goes on from.
     pub(super) parent: Option<usize>,
@@ -57,6 +60,7 @@ impl Join {
             base,
             forks,
             policy: MergePolicy::default(),
+            overlaps: false,
             constraints: Constraints::default(),
             location,
         }
@@ -68,10 +72,17 @@ impl Join {
         self
     }
 
+    /// Takes forks that are known to write the same paths; what the later one writes is on top.
+    pub fn allow_overlaps(mut self) -> Self {
+        self.overlaps = true;
+        self
+    }
+
     /// The merged state. Options of the op are lost if fewer than two forks have changed any files.
     pub fn state(self) -> State {
         let (segments, mut problems) = self.segments();
         let files = self.files(&segments);
+        problems.extend(self.overlaps(&segments));
         let values = self.values(&Values::from(&self.base), None, &segments, &mut problems);
         let mut context = (*self.base.context).clone();
         context.env = values.environment();
@@ -148,6 +159,7 @@ impl Join {
             let between = Segment {
                 before: base.clone(),
                 after: left,
+                declared: Vec::new(),
                 ..Segment::of(fork)
             };
             chain.insert(0, between);
@@ -169,6 +181,45 @@ impl Join {
             .made_at(self.location)
             .constrained(self.constraints.clone())
             .state()
+    }
+
+    /// Forks that are known to write the same paths.
+    fn overlaps(&self, segments: &[Segment]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.overlaps || segments.len() < 2 {
+            return problems;
+        }
+        let written: Vec<_> = segments.iter().map(writes::of).collect();
+        let goes_on = |from: usize, to: usize| {
+            std::iter::successors(Some(to), |&number| segments[number].parent)
+                .any(|number| number == from)
+        };
+        for later in 1..segments.len() {
+            for earlier in 0..later {
+                if goes_on(earlier, later) || goes_on(later, earlier) {
+                    continue;
+                }
+                let Some((left, right)) = writes::meeting(&written[earlier], &written[later])
+                else {
+                    continue;
+                };
+                let message = format!(
+                    "two forks write the same path: {:?} is written at {} in {}, and {:?} at {} in {}",
+                    left.path,
+                    left.location,
+                    segments[earlier].title,
+                    right.path,
+                    right.location,
+                    segments[later].title
+                );
+                let problem = Problem::at(ErrorKind::Merge, message, self.location);
+                problems.push(problem.hint(
+                    "give each fork paths of its own, make one a fork of the other (`Fork::fork`), or let the later \
+                     one win: `joining(..).allow_overlaps()`",
+                ));
+            }
+        }
+        problems
     }
 
     /// The values of a segment, or of the base, with those of the segments that go on from it.
@@ -207,6 +258,7 @@ impl Segment {
             before: fork.base.clone(),
             after: fork.state.clone(),
             title: fork.title(),
+            declared: fork.declared.clone(),
             location: fork.location,
             parent: None,
             first: 0,
