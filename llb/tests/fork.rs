@@ -831,3 +831,78 @@ mod declared_writes {
         );
     }
 }
+
+mod budgets {
+    use super::*;
+
+    #[test]
+    fn a_fork_of_one_step_in_a_group_of_its_own_is_its_difference() {
+        let base = base();
+        let fork = base.fork(|state| state.mkdir("/a", 0o755));
+        let by_hand = merge([base.clone(), diff(&base, fork.state())]);
+        assert_eq!(base.merge_within(3, [fork]).to_text(), by_hand.to_text());
+    }
+
+    #[test]
+    fn a_group_of_several_steps_is_one_layer() {
+        let base = base();
+        let forks =
+            ["/a", "/b"].map(|path| base.fork(|state| state.mkdir(path, 0o755).label(path, "1")));
+        let text = base.merge_within(1, forks.clone()).to_text();
+        let all = base.merge(forks);
+        let by_hand = merge([base.clone(), diff(base.mkdir("/", 0o755), &all)]);
+        assert_eq!(text, by_hand.to_text());
+        assert_eq!(
+            base.squash(|_| all).to_text(),
+            text,
+            "as squashing the merge"
+        );
+    }
+
+    #[test]
+    fn values_merge_in_the_order_of_forks() {
+        let base = base();
+        let forks = || {
+            (0..9).map(|number| {
+                base.fork(|state| {
+                    state
+                        .run(sh(format!("make {number}")))
+                        .env(format!("N{number}"), "1")
+                })
+            })
+        };
+        let within = base.merge_within(3, forks());
+        assert_eq!(within.image_config(), base.merge(forks()).image_config());
+    }
+
+    #[test]
+    fn overlaps_that_a_group_would_turn_over_are_refused() {
+        let base = base();
+        let fork = |name: &str| {
+            base.fork(|state| state.mkfile("/a", 0o644, name))
+                .named(name)
+        };
+        let broken = |first: &str, second: &str| {
+            let join = base
+                .joining([fork(first), fork(second)])
+                .within(64)
+                .allow_overlaps();
+            join.state().marshal(&options()).is_err()
+        };
+        assert_ne!(
+            broken("one", "two"),
+            broken("two", "one"),
+            "one of the orders is that of the groups"
+        );
+    }
+
+    #[test]
+    fn no_layers_at_all_is_a_mistake() {
+        let base = base();
+        let found = problems(&base.merge_within(0, [base.fork(|state| state.mkdir("/a", 0o755))]));
+        assert_eq!(
+            found,
+            ["a merge within 0 layers has no place for its forks: expected at least 1"]
+        );
+    }
+}

@@ -3,6 +3,7 @@
 //! A [`Fork`] remembers the state that it left. [`State::merge`] and [`State::joining`] bring forks together again:
 //! `join` lays their files over each other, `three_way` merges what travels along.
 
+mod budget;
 mod join;
 mod lineage;
 mod path_list;
@@ -17,9 +18,8 @@ pub use join::{Join, MergePolicy};
 use super::State;
 use crate::constraints::{Constrain as _, Constraints};
 use crate::error::{ErrorKind, Problem};
-use crate::file::mkdir;
 use crate::layer::Layer;
-use crate::state::{Diff, Merge};
+use crate::state::Merge;
 use crate::value::path;
 use writes::Declared;
 
@@ -69,7 +69,7 @@ impl Fork {
         &self.base
     }
 
-    /// Names the branch: mistakes show the name. It enters no digest.
+    /// Names the branch: mistakes show the name, and [`State::merge_within`] groups by it. It enters no digest.
     pub fn named(self, name: impl Into<Arc<str>>) -> Self {
         Self {
             name: Some(name.into()),
@@ -217,6 +217,25 @@ impl State {
         )
     }
 
+    /// As [`merge`](Self::merge), with at most this number of layers over this state: see [`Join::within`].
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let base = image("python");
+    /// let packages = (0..300).map(|number| {
+    ///     let name = format!("package-{number}");
+    ///     base.fork(|state| state.copy(local("wheels"), format!("/{name}"), format!("/packages/{name}"))).named(name)
+    /// });
+    /// let app = base.merge_within(20, packages);
+    /// app.marshal(&MarshalOptions::linux_amd64())?;
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn merge_within(&self, layers: usize, forks: impl IntoIterator<Item = Fork>) -> Self {
+        self.joining(forks).within(layers).state()
+    }
+
     /// Puts a layer on this state, as its next step.
     ///
     /// ```
@@ -277,10 +296,9 @@ impl State {
             constraints = constraints.progress_group(group.clone());
         }
         let location = Location::caller();
-        let mut lower = mkdir("/", 0o755);
-        *lower.constraints_mut() = constraints.clone();
-        let mut added = Diff::new(self.file(lower), &layered).made_at(location);
-        *added.constraints_mut() = constraints.clone();
+        let added = budget::one_layer(self, &layered, location, |options| {
+            options.clone_from(&constraints);
+        });
         let mut merged = Merge::new([self.clone(), added.state()]).made_at(location);
         *merged.constraints_mut() = constraints;
         let merged = merged.state();

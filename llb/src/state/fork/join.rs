@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::panic::Location;
 use std::sync::Arc;
 
+use super::budget;
 use super::lineage::{Lineage, difference, key};
 use super::three_way::{Change, ThreeWay, Values};
 use super::writes::{self, Declared};
@@ -33,6 +34,8 @@ pub struct Join {
     forks: Vec<Fork>,
     policy: MergePolicy,
     overlaps: bool,
+    /// The number of layers over the base.
+    budget: Option<usize>,
     constraints: Constraints,
     location: &'static Location<'static>,
 }
@@ -43,6 +46,7 @@ pub(super) struct Segment {
     pub(super) before: State,
     pub(super) after: State,
     pub(super) title: String,
+    pub(super) name: Option<Arc<str>>,
     pub(super) declared: Vec<Declared>,
     pub(super) location: &'static Location<'static>,
     /// The segment that this one goes on from.
@@ -61,6 +65,7 @@ impl Join {
             forks,
             policy: MergePolicy::default(),
             overlaps: false,
+            budget: None,
             constraints: Constraints::default(),
             location,
         }
@@ -78,9 +83,28 @@ impl Join {
         self
     }
 
+    /// Merges the files into at most this number of layers over the base: forks share layers in groups.
+    ///
+    /// The group of a fork depends on the number and on the fork's [name](Fork::named), else on the name of its layer,
+    /// else on all that it is made of; never on other forks. So a fork that is added changes one layer, and all others
+    /// stay as they are in caches and registries. The number is a maximum: two forks may share a layer while fewer are
+    /// used.
+    ///
+    /// Groups, not forks, lie over each other in a fixed order. Forks that write the same path, which a merge without a
+    /// budget lets the later one win, have to be merged into one fork first, or made forks of each other; where the graph
+    /// says that they do so, it is a mistake.
+    pub fn within(mut self, layers: usize) -> Self {
+        self.budget = Some(layers);
+        self
+    }
+
     /// The merged state. Options of the op are lost if fewer than two forks have changed any files.
     pub fn state(self) -> State {
         let (segments, mut problems) = self.segments();
+        if self.budget == Some(0) {
+            let message = "a merge within 0 layers has no place for its forks: expected at least 1";
+            problems.push(Problem::at(ErrorKind::Merge, message, self.location));
+        }
         let files = self.files(&segments);
         problems.extend(self.overlaps(&segments));
         let values = self.values(&Values::from(&self.base), None, &segments, &mut problems);
@@ -176,8 +200,13 @@ impl Join {
     }
 
     fn files(&self, segments: &[Segment]) -> State {
-        let changed: Vec<&Segment> = segments.iter().filter(|segment| segment.adds()).collect();
-        lay(&self.base, &changed)
+        let merge = if let Some(budget) = self.budget {
+            budget::lay_within(&self.base, segments, budget, self.location)
+        } else {
+            let adding = segments.iter().filter(|segment| segment.adds());
+            lay(&self.base, &adding.collect::<Vec<_>>())
+        };
+        merge
             .made_at(self.location)
             .constrained(self.constraints.clone())
             .state()
@@ -186,9 +215,14 @@ impl Join {
     /// Forks that are known to write the same paths.
     fn overlaps(&self, segments: &[Segment]) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if self.overlaps || segments.len() < 2 {
+        if segments.len() < 2 || (self.overlaps && self.budget.is_none()) {
             return problems;
         }
+        let groups = self.budget.map(|budget| budget::groups(segments, budget));
+        let turned = |earlier: usize, later: usize| {
+            let groups = groups.as_ref();
+            groups.is_some_and(|groups| groups[earlier] > groups[later])
+        };
         let written: Vec<_> = segments.iter().map(writes::of).collect();
         let goes_on = |from: usize, to: usize| {
             std::iter::successors(Some(to), |&number| segments[number].parent)
@@ -196,7 +230,8 @@ impl Join {
         };
         for later in 1..segments.len() {
             for earlier in 0..later {
-                if goes_on(earlier, later) || goes_on(later, earlier) {
+                let allowed = self.overlaps && !turned(earlier, later);
+                if allowed || goes_on(earlier, later) || goes_on(later, earlier) {
                     continue;
                 }
                 let Some((left, right)) = writes::meeting(&written[earlier], &written[later])
@@ -213,10 +248,12 @@ impl Join {
                     segments[later].title
                 );
                 let problem = Problem::at(ErrorKind::Merge, message, self.location);
-                problems.push(problem.hint(
+                problems.push(problem.hint(if self.overlaps {
+                    "groups of forks do not keep this order: make the later one a fork of the other (`Fork::fork`)"
+                } else {
                     "give each fork paths of its own, make one a fork of the other (`Fork::fork`), or let the later \
-                     one win: `joining(..).allow_overlaps()`",
-                ));
+                     one win: `joining(..).allow_overlaps()`"
+                }));
             }
         }
         problems
@@ -258,6 +295,7 @@ impl Segment {
             before: fork.base.clone(),
             after: fork.state.clone(),
             title: fork.title(),
+            name: fork.name.clone(),
             declared: fork.declared.clone(),
             location: fork.location,
             parent: None,
@@ -268,7 +306,7 @@ impl Segment {
     }
 
     /// Whether it has files that the base has not.
-    fn adds(&self) -> bool {
+    pub(super) fn adds(&self) -> bool {
         !self.contained && !self.before.is_same_output(&self.after)
     }
 
