@@ -50,6 +50,8 @@ pub enum ErrorKind {
     Layer,
     /// A definition that cannot be decoded.
     Definition,
+    /// A mistake in the text form of a graph.
+    Text,
 }
 
 impl Error {
