@@ -22,7 +22,7 @@
 /// let one_image_layer = base.squash(apt(&["git"]).then(apt(&["curl"])));
 /// # assert!(next.to_text().contains(r#"group="apt(git)""#));
 /// # assert!(branches.to_text().contains(r#"group="apt(git, curl)""#));
-/// # assert!(one_image_layer.to_text().ends_with("group=\"apt(curl)\"\nreturn %merge\n"));
+/// # assert!(one_image_layer.to_text().ends_with("group=\"apt(curl)\"\nreturn %merge-debian\n"));
 /// ```
 ///
 /// # Names
