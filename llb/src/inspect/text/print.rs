@@ -133,10 +133,12 @@ impl Printer {
     }
 
     pub(super) fn platform_value(&mut self, platform: &pb::Platform) {
-        let mut text = format!("{}/{}", platform.os, platform.architecture);
+        // An op with such a part has its bytes beside it.
+        let part = |part: &str| part.replace('/', ":");
+        let mut text = format!("{}/{}", part(&platform.os), part(&platform.architecture));
         if !platform.variant.is_empty() {
             text.push('/');
-            text += &platform.variant;
+            text += &part(&platform.variant);
         }
         self.text += &word(&text);
         if !platform.os_version.is_empty() {
