@@ -13,3 +13,4 @@ mod load;
 mod mistakes;
 mod roundtrip;
 mod stable;
+mod views;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::inspect::is_hidden;
 use crate::proto::pb;
 
 /// Whether a byte may stand in a word without quotes.
@@ -68,17 +69,12 @@ fn escape(quoted: &mut String, text: &str, indent: usize, is_end: bool) {
             }
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            hidden if hidden.is_control() || is_invisible(hidden) => {
+            hidden if is_hidden(hidden) => {
                 quoted.extend(hidden.escape_unicode());
             }
             other => quoted.push(other),
         }
     }
-}
-
-/// Characters that would make a reader see another text than there is.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// An owner as `user:group`, each a number, a name, `?` for one without content, or nothing. A name that reads as
