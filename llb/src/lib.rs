@@ -37,6 +37,7 @@ mod source;
 mod sourcemap;
 mod state;
 pub mod value;
+pub mod verify;
 mod wire;
 
 pub use constraints::{Constrain, Constraints};

@@ -254,6 +254,59 @@ fn write_owner(writer: &mut Writer, field: u32, owner: Option<&pb::ChownOpt>) {
     });
 }
 
+/// What the parts of an op read: what each part is called, the number of its input, whether scratch will do, and how
+/// many actions before it can be read instead.
+pub(crate) fn mentions(op: &pb::Op) -> Vec<(String, i64, bool, i64)> {
+    match &op.op {
+        None | Some(pb::op::Op::Source(_)) => Vec::new(),
+        Some(pb::op::Op::Exec(exec)) => exec
+            .mounts
+            .iter()
+            .map(|mount| {
+                (
+                    format!("the mount on {:?}", mount.dest),
+                    mount.input,
+                    true,
+                    0,
+                )
+            })
+            .collect(),
+        Some(pb::op::Op::File(file)) => {
+            let mut mentions = Vec::new();
+            for (number, action) in (0..).zip(&file.actions) {
+                for input in [action.input, action.secondary_input] {
+                    mentions.push((format!("action {number}"), input, true, number));
+                }
+            }
+            mentions
+        }
+        Some(pb::op::Op::Build(build)) => build
+            .inputs
+            .iter()
+            .map(|(name, input)| (format!("the input {name:?}"), input.input, false, 0))
+            .collect(),
+        Some(pb::op::Op::Merge(merge)) => merge
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(number, input)| (format!("layer {number}"), input.input, false, 0))
+            .collect(),
+        Some(pb::op::Op::Diff(diff)) => [
+            ("the lower side", diff.lower.map(|lower| lower.input)),
+            ("the upper side", diff.upper.map(|upper| upper.input)),
+        ]
+        .into_iter()
+        .filter_map(|(side, input)| Some((side.to_owned(), input?, true, 0)))
+        .collect(),
+        Some(pb::op::Op::Passthrough(passthrough)) => passthrough
+            .outputs
+            .iter()
+            .enumerate()
+            .map(|(number, input)| (format!("output {number}"), *input, false, 0))
+            .collect(),
+    }
+}
+
 /// Whether ops of this kind are written with a platform.
 pub(crate) fn takes_platform(op: &pb::Op) -> bool {
     match &op.op {

@@ -42,13 +42,11 @@ pub(super) fn label(op: &GraphOp<'_>) -> String {
 /// The text in one line, with what does not print made visible, cut if it is long.
 fn shorten(text: &str) -> String {
     let mut short = String::new();
-    let mut count = 0;
-    for character in text.trim_end().chars() {
+    for (count, character) in text.trim_end().chars().enumerate() {
         if count == LONGEST {
             short.push('…');
             break;
         }
-        count += 1;
         match character {
             '\n' => short.push('⏎'),
             '\t' | '\r' => short.push(' '),
@@ -101,7 +99,7 @@ pub(super) fn roles(op: &GraphOp<'_>) -> Vec<String> {
 
 /// The input that an op goes on with, rather than read beside it: the root of an exec, the base of file actions, the
 /// bottom of a merge, the upper of a diff.
-pub(super) fn main_input(op: &GraphOp<'_>) -> Option<usize> {
+pub(crate) fn main_input(op: &GraphOp<'_>) -> Option<usize> {
     let input = match &op.message.op {
         Some(pb::op::Op::Exec(exec)) => exec
             .mounts

@@ -8,6 +8,8 @@ mod name;
 mod text;
 mod tree;
 
+pub(crate) use label::main_input;
+
 /// Characters that do not show, or that make a reader see another text than there is.
 fn is_hidden(character: char) -> bool {
     character.is_control()

@@ -36,6 +36,7 @@ fn check(definition: &Definition) {
     if let Ok(read) = Definition::from_text(&definition.to_text()) {
         assert_eq!(read.head(), definition.head());
     }
+    definition.verify();
     definition.to_tree();
     definition.to_dot();
     if let Ok(built) = definition.state().marshal(&MarshalOptions::linux_amd64()) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use llb::Definition;
 use llb::value::Capability;
+use llb::verify::Severity;
 
 use crate::load::{Vector, names};
 
@@ -68,6 +69,22 @@ fn no_golden_definition_needs_its_bytes_in_the_text() {
         let text = Definition::from_bytes(&bytes).unwrap().to_full_text();
         assert!(!text.contains(" bytes="), "{name}\n{text}");
     }
+}
+
+#[test]
+fn golden_definitions_have_no_errors() {
+    // The Go client's ways around its own builders ask for no capabilities.
+    let around = ["merge-new-direct", "raw-source-image-prefix"];
+    let mut found = BTreeSet::new();
+    for (name, bytes) in definitions() {
+        for finding in Definition::from_bytes(&bytes).unwrap().verify() {
+            if finding.severity() == Severity::Error {
+                assert_eq!(finding.code(), "missing-cap", "{name}: {finding}");
+                found.insert(name.clone());
+            }
+        }
+    }
+    assert!(found.iter().eq(around.iter()), "{found:#?}");
 }
 
 /// Vectors with capabilities that show only in how an op was made.
