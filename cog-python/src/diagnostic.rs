@@ -109,10 +109,8 @@ impl Source {
 pub(crate) fn without_secrets(line: &str) -> String {
     for (index, mark) in line.match_indices(['=', ':']) {
         let name = line[..index].trim_end_matches([' ', '"', '\'']);
-        let start = name
-            .rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .map_or(0, |index| index + 1);
-        if crate::config::sounds_secret(&name[start..]) {
+        let before = name.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        if crate::config::sounds_secret(&name[before.len()..]) {
             return format!("{}{mark}***", &line[..index]);
         }
     }

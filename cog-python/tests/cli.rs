@@ -64,6 +64,25 @@ fn the_plan_of_the_example_as_json() {
 }
 
 #[test]
+fn the_readme_shows_what_the_program_prints() {
+    let readme = include_str!("../README.md");
+    let block = |start: &str| {
+        let start = readme.find(start).unwrap();
+        readme[start..].split("\n```").next().unwrap()
+    };
+    let plan = transcript(&example_folder(), &["plan"]);
+    assert!(plan.contains(block("Steps\n")), "{plan}");
+    let yaml = fs::read_to_string(example_folder().join("cog.yaml")).unwrap();
+    assert!(
+        yaml.ends_with(&format!("{}\n", block("build:\n"))),
+        "{yaml}"
+    );
+    let project = project(&[("cog.yaml", "build:\n  python_verison: 3.12\n")]);
+    let mistakes = transcript(project.path(), &["plan"]);
+    assert!(mistakes.contains(block("error: unknown key")), "{mistakes}");
+}
+
+#[test]
 fn a_plan_with_every_option() {
     let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
     insta::assert_snapshot!(transcript(
@@ -185,6 +204,23 @@ fn the_command_line_is_checked() {
         messages.into_iter().all(|line| !line.contains("hunter2")),
         "{text}"
     );
+}
+
+#[test]
+fn a_model_that_is_ignored_is_refused() {
+    let files = [
+        ("cog.yaml", SMALL),
+        ("run.py", ""),
+        (".dockerignore", "*.py\n!keep.py\n"),
+    ];
+    let ignored = project(&files);
+    insta::assert_snapshot!(transcript(ignored.path(), &["plan"]));
+    let broken = project(&[
+        ("cog.yaml", SMALL),
+        ("run.py", ""),
+        (".dockerignore", "a\n[b\n"),
+    ]);
+    insta::assert_snapshot!(transcript(broken.path(), &["plan"]));
 }
 
 #[test]

@@ -8,19 +8,26 @@
 //! check at run time stays there.
 
 mod errors;
+mod graph;
 mod layer;
 mod shell;
 mod tokens;
 
 use proc_macro::TokenStream;
 
-/// Makes a layer of a function; documented at `llb::layer`.
+#[expect(missing_docs, reason = "documented at `llb::graph`")]
+#[proc_macro]
+pub fn graph(input: TokenStream) -> TokenStream {
+    graph::expand(input.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at `llb::layer`")]
 #[proc_macro_attribute]
 pub fn layer(options: TokenStream, function: TokenStream) -> TokenStream {
     layer::expand(options.into(), &function.into()).into()
 }
 
-/// A command line with values in it; documented at `llb::sh`.
+#[expect(missing_docs, reason = "documented at `llb::sh`")]
 #[proc_macro]
 pub fn sh(input: TokenStream) -> TokenStream {
     shell::expand(input.into()).into()

@@ -11,3 +11,9 @@ pub(crate) fn mention(tokens: &TokenStream, name: &Ident) -> bool {
         TokenTree::Punct(_) => false,
     })
 }
+
+/// Whether a name occurs in some code, not counting what stands in its braces and brackets.
+pub(crate) fn mention_outside_blocks(tokens: &TokenStream, name: &Ident) -> bool {
+    let is_name = |token: &TokenTree| matches!(token, TokenTree::Ident(ident) if ident == name);
+    tokens.clone().into_iter().any(|token| is_name(&token))
+}

@@ -5,13 +5,43 @@ use crate::sourcemap::SourceLocation;
 use crate::value::platform::Platform;
 
 /// Options that every op takes; [`Constrain`] sets them.
-#[derive(Clone, Debug, Default)]
-pub struct Constraints {
+///
+/// Most ops have none, which takes no memory.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Constraints(Option<Box<Options>>);
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Options {
     pub(crate) platform: Option<Platform>,
     pub(crate) filters: Vec<String>,
     pub(crate) metadata: OpMetadata,
     pub(crate) local_unique_id: Option<String>,
     pub(crate) locations: Vec<SourceLocation>,
+}
+
+/// What ops without options have.
+static NO_OPTIONS: Options = Options {
+    platform: None,
+    filters: Vec::new(),
+    metadata: OpMetadata::new(),
+    local_unique_id: None,
+    locations: Vec::new(),
+};
+
+impl From<Options> for Constraints {
+    fn from(options: Options) -> Self {
+        Self(Some(Box::new(options)))
+    }
+}
+
+impl Constraints {
+    pub(crate) fn options(&self) -> &Options {
+        self.0.as_deref().unwrap_or(&NO_OPTIONS)
+    }
+
+    pub(crate) fn options_mut(&mut self) -> &mut Options {
+        self.0.get_or_insert_default()
+    }
 }
 
 /// Setters of the options that every source, exec, file op, merge and diff takes.
@@ -36,21 +66,24 @@ pub trait Constrain: Sized {
     /// The platform of this op, written as given. File ops, merges and diffs have none and ignore it.
     #[must_use = "this returns the changed op"]
     fn platform(mut self, platform: Platform) -> Self {
-        self.constraints_mut().platform = Some(platform);
+        self.constraints_mut().options_mut().platform = Some(platform);
         self
     }
 
     /// A filter that the worker of this op must match.
     #[must_use = "this returns the changed op"]
     fn require(mut self, filter: impl Into<String>) -> Self {
-        self.constraints_mut().filters.push(filter.into());
+        self.constraints_mut()
+            .options_mut()
+            .filters
+            .push(filter.into());
         self
     }
 
     /// Runs the op even when its result is cached.
     #[must_use = "this returns the changed op"]
     fn ignore_cache(mut self) -> Self {
-        self.constraints_mut().metadata.ignore_cache = true;
+        self.constraints_mut().options_mut().metadata.ignore_cache = true;
         self
     }
 
@@ -64,6 +97,7 @@ pub trait Constrain: Sized {
     #[must_use = "this returns the changed op"]
     fn description(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.constraints_mut()
+            .options_mut()
             .metadata
             .description
             .insert(key.into(), value.into());
@@ -73,21 +107,24 @@ pub trait Constrain: Sized {
     /// Whether the op's result goes into an exported cache; `None` leaves it to the daemon.
     #[must_use = "this returns the changed op"]
     fn export_cache(mut self, export: impl Into<Option<bool>>) -> Self {
-        self.constraints_mut().metadata.export_cache = export.into();
+        self.constraints_mut().options_mut().metadata.export_cache = export.into();
         self
     }
 
     /// The group under which progress shows the op.
     #[must_use = "this returns the changed op"]
     fn progress_group(mut self, group: ProgressGroup) -> Self {
-        self.constraints_mut().metadata.progress_group = Some(group);
+        self.constraints_mut().options_mut().metadata.progress_group = Some(group);
         self
     }
 
     /// Resource limits; replaces all that were set before.
     #[must_use = "this returns the changed op"]
     fn linux_resources(mut self, resources: LinuxResources) -> Self {
-        self.constraints_mut().metadata.linux_resources = Some(resources);
+        self.constraints_mut()
+            .options_mut()
+            .metadata
+            .linux_resources = Some(resources);
         self
     }
 
@@ -143,14 +180,17 @@ pub trait Constrain: Sized {
     /// Where a user wrote the op; may be given several times.
     #[must_use = "this returns the changed op"]
     fn location(mut self, location: SourceLocation) -> Self {
-        self.constraints_mut().locations.push(location);
+        self.constraints_mut()
+            .options_mut()
+            .locations
+            .push(location);
         self
     }
 
     /// For a local source: keeps it apart from equally named ones of other builds.
     #[must_use = "this returns the changed op"]
     fn local_unique_id(mut self, id: impl Into<String>) -> Self {
-        self.constraints_mut().local_unique_id = Some(id.into());
+        self.constraints_mut().options_mut().local_unique_id = Some(id.into());
         self
     }
 }
@@ -163,6 +203,7 @@ impl Constrain for Constraints {
 
 fn resources(op: &mut impl Constrain) -> &mut LinuxResources {
     op.constraints_mut()
+        .options_mut()
         .metadata
         .linux_resources
         .get_or_insert_default()

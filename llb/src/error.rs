@@ -1,5 +1,6 @@
 //! What is wrong with a graph, all of it at once.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -55,8 +56,16 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    pub(crate) fn new(problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(mut problems: Vec<Problem>) -> Self {
         debug_assert!(!problems.is_empty(), "an error has at least one problem");
+        // A mistake of a state is recorded by everything that is made of the state.
+        let mut known = BTreeSet::new();
+        problems.retain(|problem| {
+            let place = problem
+                .location
+                .map(|location| (location.file(), location.line(), location.column()));
+            known.insert((place, problem.message.clone()))
+        });
         Self {
             problems: problems.into(),
         }

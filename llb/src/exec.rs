@@ -10,6 +10,9 @@ use std::net::IpAddr;
 use std::panic::Location;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+use smol_str::SmolStr;
+
 pub use mount::{Device, Mount, RunMount, Secret, Ssh, bind, cache, device, secret, ssh, tmpfs};
 
 use crate::constraints::{Constrain, Constraints};
@@ -26,8 +29,8 @@ use crate::value::{host, shell};
 /// let state = image("alpine").run(args(["echo", "hello world"]));
 /// ```
 #[track_caller]
-pub fn args<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Exec {
-    Exec::new(args.into_iter().map(Into::into).collect())
+pub fn args<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Exec {
+    Exec::new(args.into_iter().map(|arg| arg.as_ref().into()).collect())
 }
 
 /// A command line for `/bin/sh -c`.
@@ -38,8 +41,9 @@ pub fn args<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Exec {
 /// let state = image("debian").run(sh("apt-get update && apt-get install -y git"));
 /// ```
 #[track_caller]
-pub fn sh(script: impl Into<String>) -> Exec {
-    Exec::new(vec!["/bin/sh".into(), "-c".into(), script.into()])
+pub fn sh(script: impl AsRef<str>) -> Exec {
+    let (shell, flag) = (SmolStr::new_static("/bin/sh"), SmolStr::new_static("-c"));
+    Exec::new(smallvec![shell, flag, script.as_ref().into()])
 }
 
 /// A command line split into words as `client/llb`'s `Shlex` does, without any shell.
@@ -54,19 +58,23 @@ pub fn sh(script: impl Into<String>) -> Exec {
 /// ```
 #[track_caller]
 pub fn shlex(line: impl AsRef<str>) -> Exec {
-    Exec::new(shell::shlex(line.as_ref()))
+    let words = shell::shlex(line.as_ref());
+    Exec::new(words.into_iter().map(Into::into).collect())
 }
+
+/// Most commands have few arguments.
+pub(crate) type Args = SmallVec<[SmolStr; 4]>;
 
 /// A command with its mounts and settings; made by [`args`], [`sh`] or [`shlex`].
 #[derive(Clone, Debug)]
 pub struct Exec {
-    pub(crate) args: Vec<String>,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) mounts: Vec<Mount>,
+    pub(crate) args: Args,
+    pub(crate) changes: SmallVec<[Change; 2]>,
+    pub(crate) mounts: SmallVec<[Mount; 1]>,
     pub(crate) secrets: Vec<Secret>,
     pub(crate) ssh: Vec<Ssh>,
     pub(crate) devices: Vec<Device>,
-    pub(crate) proxy: Option<ProxyEnv>,
+    pub(crate) proxy: Option<Box<ProxyEnv>>,
     pub(crate) valid_exit_codes: Vec<i32>,
     pub(crate) readonly_rootfs: bool,
     pub(crate) constraints: Constraints,
@@ -76,25 +84,25 @@ pub struct Exec {
 /// A change to the state that holds for one exec.
 #[derive(Clone)]
 pub(crate) enum Change {
-    Env(Arc<str>, Arc<str>),
-    Dir(String),
-    User(Arc<str>),
-    Hostname(Arc<str>),
-    CgroupParent(Arc<str>),
+    Env(SmolStr, SmolStr),
+    Dir(SmolStr),
+    User(SmolStr),
+    Hostname(SmolStr),
+    CgroupParent(SmolStr),
     Network(Network),
     Security(Security),
-    ExtraHost(Arc<str>, Arc<str>),
+    ExtraHost(SmolStr, SmolStr),
     Ulimit(Ulimit),
     With(Arc<dyn Fn(State) -> State + Send + Sync>),
 }
 
 impl Exec {
     #[track_caller]
-    fn new(args: Vec<String>) -> Self {
+    fn new(args: Args) -> Self {
         Self {
             args,
-            changes: Vec::new(),
-            mounts: Vec::new(),
+            changes: SmallVec::new(),
+            mounts: SmallVec::new(),
             secrets: Vec::new(),
             ssh: Vec::new(),
             devices: Vec::new(),
@@ -108,32 +116,32 @@ impl Exec {
 
     /// Sets an environment variable for this exec.
     #[must_use = "this returns the changed exec"]
-    pub fn env(self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
-        self.change(Change::Env(name.into(), value.into()))
+    pub fn env(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.change(Change::Env(name.as_ref().into(), value.as_ref().into()))
     }
 
     /// Runs in this directory; a relative one is joined to the state's.
     #[must_use = "this returns the changed exec"]
-    pub fn dir(self, path: impl Into<String>) -> Self {
-        self.change(Change::Dir(path.into()))
+    pub fn dir(self, path: impl AsRef<str>) -> Self {
+        self.change(Change::Dir(path.as_ref().into()))
     }
 
     /// Runs as this user: a name or an id, with an optional group behind `:`.
     #[must_use = "this returns the changed exec"]
-    pub fn user(self, user: impl Into<Arc<str>>) -> Self {
-        self.change(Change::User(user.into()))
+    pub fn user(self, user: impl AsRef<str>) -> Self {
+        self.change(Change::User(user.as_ref().into()))
     }
 
     /// The host name that the command sees.
     #[must_use = "this returns the changed exec"]
-    pub fn hostname(self, name: impl Into<Arc<str>>) -> Self {
-        self.change(Change::Hostname(name.into()))
+    pub fn hostname(self, name: impl AsRef<str>) -> Self {
+        self.change(Change::Hostname(name.as_ref().into()))
     }
 
     /// The cgroup under which the command runs.
     #[must_use = "this returns the changed exec"]
-    pub fn cgroup_parent(self, parent: impl Into<Arc<str>>) -> Self {
-        self.change(Change::CgroupParent(parent.into()))
+    pub fn cgroup_parent(self, parent: impl AsRef<str>) -> Self {
+        self.change(Change::CgroupParent(parent.as_ref().into()))
     }
 
     /// The command's network.
@@ -150,18 +158,18 @@ impl Exec {
 
     /// Adds a line to `/etc/hosts`.
     #[must_use = "this returns the changed exec"]
-    pub fn extra_host(self, host: impl Into<Arc<str>>, address: impl Into<IpAddr>) -> Self {
+    pub fn extra_host(self, host: impl AsRef<str>, address: impl Into<IpAddr>) -> Self {
         self.change(Change::ExtraHost(
-            host.into(),
+            host.as_ref().into(),
             host::address_text(address.into()).into(),
         ))
     }
 
     /// Limits a resource: its name without `RLIMIT_` in lower case, soft and hard limit; `-1` is unlimited.
     #[must_use = "this returns the changed exec"]
-    pub fn ulimit(self, name: impl Into<Arc<str>>, soft: i64, hard: i64) -> Self {
+    pub fn ulimit(self, name: impl AsRef<str>, soft: i64, hard: i64) -> Self {
         self.change(Change::Ulimit(Ulimit {
-            name: name.into(),
+            name: name.as_ref().into(),
             soft,
             hard,
         }))
@@ -215,7 +223,7 @@ impl Exec {
     /// let image = image("debian").copy(built.output("/out"), "/app", "/usr/bin/app");
     /// ```
     #[must_use = "this returns the changed exec"]
-    pub fn output(self, target: impl Into<String>, source: impl Into<State>) -> Self {
+    pub fn output(self, target: impl AsRef<str>, source: impl Into<State>) -> Self {
         self.mount(bind(target, source))
     }
 
@@ -243,7 +251,7 @@ impl Exec {
     /// Proxy settings; they are not part of the cache key.
     #[must_use = "this returns the changed exec"]
     pub fn proxy(mut self, proxy: ProxyEnv) -> Self {
-        self.proxy = Some(proxy);
+        self.proxy = Some(Box::new(proxy));
         self
     }
 
@@ -260,18 +268,25 @@ impl Constrain for Exec {
 }
 
 impl Change {
-    pub(crate) fn apply(&self, state: State) -> State {
+    pub(crate) fn apply(&self, state: &mut State) {
+        if let Self::With(change) = self {
+            *state = change(state.clone());
+            return;
+        }
+        let context = Arc::make_mut(&mut state.context);
         match self {
-            Self::Env(name, value) => state.build_env(name.clone(), value.clone()),
-            Self::Dir(path) => state.dir(path),
-            Self::User(user) => state.user(user.clone()),
-            Self::Hostname(name) => state.hostname(name.clone()),
-            Self::CgroupParent(parent) => state.cgroup_parent(parent.clone()),
-            Self::Network(network) => state.network(*network),
-            Self::Security(security) => state.security(*security),
-            Self::ExtraHost(host, address) => state.extra_host_text(host.clone(), address.clone()),
-            Self::Ulimit(ulimit) => state.ulimit(ulimit.name.clone(), ulimit.soft, ulimit.hard),
-            Self::With(change) => change(state),
+            Self::Env(name, value) => context.env.set(name, value),
+            Self::Dir(path) => context.change_dir(path),
+            Self::User(user) => context.user = Some(user.clone()),
+            Self::Hostname(name) => context.hostname = Some(name.clone()),
+            Self::CgroupParent(parent) => context.cgroup_parent = Some(parent.clone()),
+            Self::Network(network) => context.network = Some(*network),
+            Self::Security(security) => context.security = Some(*security),
+            Self::ExtraHost(host, address) => {
+                context.extra_hosts.push((host.clone(), address.clone()));
+            }
+            Self::Ulimit(ulimit) => context.ulimits.push(ulimit.clone()),
+            Self::With(_) => unreachable!("a function was applied above"),
         }
     }
 }

@@ -48,7 +48,7 @@ pub use exec::{
 };
 pub use file::{BoundActions, CopySource, FileActions};
 pub use layer::Layer;
-pub use macros::{layer, sh};
+pub use macros::{graph, layer, sh};
 pub use metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
 pub use op::exec::{ContentCache, ProxyEnv, Sharing};
 pub use source::{

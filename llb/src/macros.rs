@@ -1,5 +1,134 @@
 //! The procedural macros, documented where they are used.
 
+/// A build from top to bottom, as a [`State`](crate::State).
+///
+/// Each statement is the method of `State` of the same name, so this writes nothing that builder calls cannot; it gives
+/// them an order to read, checks what can be checked when the program is compiled, and reports all mistakes at once,
+/// each under the word that made it.
+///
+/// ```
+/// let packages = ["git", "curl"];
+/// let app = llb::graph! {
+///     from image("debian:bookworm-slim");
+///     env DEBIAN_FRONTEND = "noninteractive";
+///
+///     fork tools {
+///         run "apt-get update && apt-get install -y {packages...}" with
+///             cache("/var/cache/apt", id = "apt", locked),
+///             name "install tools";
+///     }
+///     fork config {
+///         mkfile "/etc/app.conf" = "debug = false\n" mode 0o640 owner "root:adm";
+///     }
+///     merge tools + config;
+///
+///     copy local("context") "." => "/src" exclude [".git"];
+///     workdir "/src";
+///     entrypoint ["tini", "--"];
+/// };
+/// assert_eq!(app.to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:bookworm-slim"
+/// %install-tools = exec "/bin/sh" "-c" "apt-get update && apt-get install -y git curl" cwd=/ name="install tools" {
+///   env DEBIAN_FRONTEND="noninteractive"
+///   / = %debian -> out0
+///   /var/cache/apt = cache "apt" locked
+/// }
+/// %diff-install-tools = diff %debian -> %install-tools
+/// %mkfile-app.conf = file {
+///   on %debian
+///   mkfile "/etc/app.conf" 0640 owner=0:adm "debug = false\n"
+/// }
+/// %diff-mkfile-app.conf = diff %debian -> %mkfile-app.conf
+/// %merge-debian = merge %debian, %diff-install-tools, %diff-mkfile-app.conf
+/// %context = local "context"
+/// %copy-src = file {
+///   on %merge-debian
+///   copy %context "/" => "/src" contents-only create-destination exclude=".git"
+/// }
+/// return %copy-src
+/// "#.trim_start());
+/// ```
+///
+/// # Sources
+///
+/// A graph begins with `from` and a source: `image("…")`, `local("…")`, `git("…")`, `http("…")` and `oci_layout("…")`
+/// with options of their builders (`image("debian", platform = platform, internal)`), `scratch`, or any Rust value that
+/// is or becomes a state. Image references in quotes are checked. `graph name { from … }` builds another state under a
+/// name, as a stage of a Dockerfile does:
+///
+/// ```
+/// let app = llb::graph! {
+///     graph build {
+///         from image("golang:1.25");
+///         run "go build -o /out/app ." with bind("/src", local("context"), readonly), dir "/src";
+///     }
+///     from scratch;
+///     copy build "/out/app" => "/app";
+///     entrypoint ["/app"];
+/// };
+/// # assert!(app.to_text().contains(r#"copy %go-build-app "/out/app" => "/app""#), "{}", app.to_text());
+/// ```
+///
+/// # Commands
+///
+/// `run` takes a command line, with values as in [`sh!`](macro@crate::sh), a list of arguments, or an [`Exec`](crate::Exec). Behind
+/// `with` stand its mounts, `bind(target, source)`, `cache(target, id = …)`, `tmpfs(target)`, `secret(target)`, `ssh`,
+/// `device(name)`, and its settings, `env NAME = value`, `dir`, `user`, `name`, `network host`, `ignore_cache` and other
+/// methods of [`Exec`](crate::Exec). `exec name = command with output("/out");` keeps the exec under a name, to take its outputs:
+///
+/// ```
+/// let app = llb::graph! {
+///     from image("golang:1.25");
+///     exec build = "go build -o /out/app ." with output("/out"), cache("/root/.cache", id = "go");
+///     run ["go", "vet", "./..."] with network none, env CGO_ENABLED = "0";
+///     return build.output("/out");
+/// };
+/// ```
+///
+/// # Files
+///
+/// `copy state path => path`, `mkdir path`, `mkfile path = content`, `symlink new => old` and `rm path` take options
+/// behind them: `mode 0o755`, `owner "app"`, `exclude [".git"]`, `parents`, `allow_not_found` and other methods of
+/// [`FileActions`](crate::FileActions). `file { … }` makes one op of several.
+///
+/// # Layers and forks
+///
+/// `layer` puts a [`Layer`](crate::Layer) on the state, or a block under a name; `squash` does the same as one layer of the image;
+/// `fork name { … }` or `fork name = layer;` branches off, and `merge a + b;` joins. A fork that is never used, two of
+/// one name, and a merge after the state went on do not compile.
+///
+/// # Rust in a graph
+///
+/// Values are Rust expressions. `let`, `if`, `for` and `match` are those of Rust, with statements of the graph in their
+/// blocks. The state so far is the variable `state`. `return` at the end gives another value than the last state:
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let gpu = Some("12.4");
+/// let (app, test) = llb::graph! {
+///     from image("debian");
+///     for locale in ["de_DE", "fr_CH"] {
+///         run "locale-gen {locale}";
+///     }
+///     if let Some(version) = gpu {
+///         layer "cuda {version}" {
+///             run "install-cuda {version}";
+///             env CUDA_VERSION = version;
+///         }
+///     }
+///     let test = state.run(sh("make test"));
+///     return (state, test);
+/// };
+/// # let (_, _): (State, State) = (app, test);
+/// ```
+///
+/// Blocks of `fork`, `layer` and `squash` are closures: `?` and `return` in their values do not reach the function
+/// around the graph; a `let` before them does.
+#[doc(inline)]
+pub use llb_macros::graph;
+
 /// Makes a layer of a function: `fn apt(base: State, packages: &[&str]) -> State` becomes
 /// `fn apt(packages: &[&str]) -> impl Layer`.
 ///

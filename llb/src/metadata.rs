@@ -61,6 +61,18 @@ pub struct LinuxResources {
 }
 
 impl OpMetadata {
+    pub(crate) const fn new() -> Self {
+        Self {
+            ignore_cache: false,
+            description: BTreeMap::new(),
+            export_cache: None,
+            caps: CapabilitySet::new(),
+            other_caps: BTreeMap::new(),
+            progress_group: None,
+            linux_resources: None,
+        }
+    }
+
     /// Adds the capability to those the op needs.
     pub(crate) fn require(&mut self, capability: Capability) {
         self.caps.insert(capability);

@@ -31,7 +31,7 @@ pub(crate) struct SourceMapData {
 }
 
 /// Some ranges of one [`SourceMap`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SourceLocation {
     pub(crate) map: SourceMap,
     pub(crate) ranges: Vec<Range>,
@@ -94,6 +94,13 @@ impl SourceMap {
             || (self.0.filename == other.0.filename
                 && self.0.language == other.0.language
                 && self.0.data == other.0.data)
+    }
+}
+
+impl PartialEq for SourceMap {
+    /// The same file, whatever state it can be read from.
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same_file(other)
     }
 }
 

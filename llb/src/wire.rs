@@ -20,6 +20,16 @@ impl Writer {
         }
     }
 
+    /// The bytes written so far.
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Takes back everything after the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.buffer.truncate(length);
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.buffer
     }

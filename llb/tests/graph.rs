@@ -91,6 +91,20 @@ fn all_mistakes_are_reported_each_with_its_line() {
 }
 
 #[test]
+fn a_mistake_is_reported_once_however_often_its_state_is_used() {
+    let base = image("alpine");
+    let contradiction = base.merge([
+        base.fork(|state| state.env("A", "1")),
+        base.fork(|state| state.env("A", "2")),
+    ]);
+    let state = contradiction
+        .run(sh("a"))
+        .copy(&contradiction, "/", "/copied");
+    let error = state.marshal(&options()).unwrap_err();
+    assert_eq!(error.problems().len(), 1, "{error}");
+}
+
+#[test]
 fn taking_what_cannot_be_taken_is_a_mistake() {
     let exec = image("alpine").exec(sh("x").mount(tmpfs("/t")).mount(cache("/c", "id")));
     for (target, expected) in [

@@ -10,6 +10,7 @@ use llb::progress::{Plain, Progress};
 use llb::value::Platform;
 use llb::{ResolveMode, State};
 
+use super::advice::{Circumstances, advice};
 use super::args::{BuildArgs, BuildCommand, PlanArgs, ProgressOption};
 use super::output::OutputOption;
 use super::project::{self, Project};
@@ -213,10 +214,21 @@ impl<'a> Builder<'a> {
             });
         }
         let mut progress = progress(self.args.progress);
-        client
-            .solve(solve, &mut progress)
-            .await
-            .map_err(|error| failure(&error, Some(self.root)))
+        client.solve(solve, &mut progress).await.map_err(|error| {
+            let failure = failure(&error, Some(self.root));
+            let output = error.step().map_or(&[][..], |step| &step.output);
+            match advice(&error.to_string(), output, self.circumstances()) {
+                Some(advice) => failure.hint(advice),
+                None => failure,
+            }
+        })
+    }
+
+    fn circumstances(&self) -> Circumstances {
+        Circumstances {
+            has_certificates: self.secrets.iter().any(|(id, _)| id == ca::BUNDLE_SECRET),
+            has_host_network: self.plan.network == Network::Host,
+        }
     }
 
     /// Looks the base image up, so that the whole build takes the same one, and takes over what it
@@ -317,7 +329,18 @@ fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
         Some(_) => text.lines().next().unwrap_or_default(),
         None => text.split("\nhint: ").next().unwrap_or_default(),
     };
-    let mut failure = Failure::new(message);
+    // A step that could not even start is named by its whole command, scripts and all.
+    let mut failure = match message.split_once("did not complete successfully: ") {
+        Some((_, reason)) if error.step().is_none_or(|step| step.exit_code.is_none()) => {
+            let name = error
+                .step()
+                .map(|step| step.name.as_str())
+                .filter(|name| !name.is_empty());
+            let step = name.map_or_else(|| "a step".to_owned(), |name| format!("step `{name}`"));
+            Failure::new(format!("build failed: {step} could not be run: {reason}"))
+        }
+        _ => Failure::new(message),
+    };
     for source in error.sources() {
         let file = root.map(|root| root.join(&source.filename));
         let text = file

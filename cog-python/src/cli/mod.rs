@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 the command
 //! line is wrong, 130 interrupted.
 
+mod advice;
 mod args;
 mod build;
 mod failure;

@@ -4,12 +4,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use llb::session::PatternSet;
+
 use super::Failure;
 use super::args::PlanArgs;
 use crate::config::{self, Config};
 use crate::diagnostic::{Report, Source};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
-use crate::plan::Plan;
+use crate::plan::{Action, EXCLUDED, Plan};
 use crate::resolution::Options;
 
 /// The configuration file when none is named.
@@ -50,7 +52,31 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
         let _ = writeln!(stderr, "{warning}\n");
     }
     let plan = plan(&config, args, &root, ignore);
+    check_excluded(&config, &plan)?;
     Ok(Project { root, plan })
+}
+
+/// Refuses a project whose `.dockerignore` keeps out what the image starts with.
+fn check_excluded(config: &Config, plan: &Plan) -> Result<(), Failure> {
+    for step in &plan.steps {
+        let Action::Source(source) = &step.action else {
+            continue;
+        };
+        let excluded = PatternSet::new(&source.exclude)
+            .map_err(|error| Failure::new(format!("file `.dockerignore`: {error}")))?;
+        let file = config.run.as_ref().map(|run| run.value.file());
+        if let Some(file) = file.filter(|file| excluded.matches(file)) {
+            return Err(Failure::new(format!(
+                "`{file}` is not copied into the image, because a pattern of `.dockerignore` or \
+                 a default one ({}) excludes it",
+                EXCLUDED.join(", ")
+            ))
+            .hint(format!(
+                "take it back with a line `!{file}` at the end of `.dockerignore`"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn plan(config: &Config, args: &PlanArgs, root: &Path, ignore: Option<String>) -> Plan {

@@ -3,13 +3,14 @@
 use llb::{Constrain, Sharing, State, args, bind, cache, file, scratch};
 
 use super::StepOptions;
-use crate::config::SystemPackage;
+use crate::config::{SystemPackage, SystemPackageError};
 
 /// Read after the image's own settings: images for containers are set to delete what they
 /// download, which would empty the cache.
 const CONFIG: &str = "#clear DPkg::Post-Invoke;\n\
                       #clear APT::Update::Post-Invoke;\n\
                       APT::Keep-Downloaded-Packages \"true\";\n\
+                      APT::Update::Error-Mode \"any\";\n\
                       Acquire::Retries \"3\";\n";
 
 /// Where [`CONFIG`] is mounted.
@@ -29,33 +30,47 @@ apt-get install -y "$@"
 rm -f /var/log/apt/* /var/log/dpkg.log /var/log/alternatives.log /var/cache/ldconfig/aux-cache
 rm -f /var/lib/dpkg/*-old /var/cache/debconf/*-old"#;
 
-/// Installs packages on a Debian file system; `recommends` installs what they recommend, too.
+/// A name that apt is not given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("system package `{name}` {problem}")]
+pub struct AptError {
+    name: String,
+    problem: SystemPackageError,
+}
+
+/// A layer that installs packages on a Debian file system; `recommends` installs what they recommend, too.
 ///
 /// Downloads and package lists are kept in cache mounts and are not part of the result. Steps on
-/// one builder wait for each other, because apt locks its folders.
-#[track_caller]
+/// one builder wait for each other, because apt locks its folders. A name that is none of a package
+/// fails the layer.
+#[llb::layer]
 pub fn apt(
-    base: &State,
-    packages: &[SystemPackage],
-    recommends: bool,
-    options: &StepOptions,
-) -> State {
-    if packages.is_empty() {
-        return base.clone();
+    base: State,
+    packages: &[&str],
+    #[layer(skip)] recommends: bool,
+    #[layer(skip)] options: &StepOptions,
+) -> Result<State, AptError> {
+    for name in packages {
+        name.parse::<SystemPackage>().map_err(|problem| AptError {
+            name: (*name).to_owned(),
+            problem,
+        })?;
     }
-    let names: Vec<&str> = packages.iter().map(SystemPackage::as_str).collect();
+    if packages.is_empty() {
+        return Ok(base);
+    }
     let mut command = vec!["/bin/sh", "-ec", SCRIPT, "apt"];
     if !recommends {
         command.push("--no-install-recommends");
     }
     command.push("--");
-    command.extend(&names);
+    command.extend(packages);
     let config = scratch().file(file::mkfile("/apt.conf", 0o644, CONFIG).name("apt settings"));
     let exec = args(command)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .mount(bind(CONFIG_FOLDER, config).readonly())
         .mount(cache("/var/cache/apt", "cog-python-apt-cache").sharing(Sharing::Locked))
         .mount(cache("/var/lib/apt/lists", "cog-python-apt-lists").sharing(Sharing::Locked))
-        .name(format!("apt: {}", names.join(" ")));
-    base.run(options.connected(exec))
+        .name(format!("apt: {}", packages.join(" ")));
+    Ok(base.run(options.connected(exec)))
 }

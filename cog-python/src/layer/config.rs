@@ -4,9 +4,10 @@ use llb::State;
 
 use crate::plan::ImageConfig;
 
-/// Gives a state its image configuration: on top of the base's own, as a Dockerfile does.
-pub fn configure(state: &State, config: &ImageConfig) -> State {
-    let mut state = state.clone();
+/// A layer that changes no files: it adds an image configuration on top of the base's own,
+/// as a Dockerfile does.
+#[llb::layer]
+pub fn configure(mut state: State, #[layer(skip)] config: &ImageConfig) -> State {
     for folder in config.path.iter().rev() {
         state = state.prepend_path(folder);
     }

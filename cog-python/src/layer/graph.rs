@@ -8,6 +8,7 @@ use super::{
     Interpreter, Joining, Requirements, SecretFile, StepOptions, Tree, Uv, apt, configure, overlay,
     pip, run, source, uv_python, venv,
 };
+use crate::config::SystemPackage;
 use crate::plan::{Action, Plan, Step};
 
 /// What is known of the base image before the build; the default is nothing.
@@ -69,7 +70,7 @@ pub fn graph(plan: &Plan, base: &Base, joining: Joining) -> Result<State, GraphE
     for step in &plan.steps {
         let files = builder.step(step)?;
         if let (Action::Assemble {}, Files::Whole(state)) = (&step.action, &files) {
-            image = Some(configure(state, &plan.config));
+            image = Some(state.layer(configure(&plan.config)));
         }
         builder.results.insert(step.name.clone(), files);
     }
@@ -119,7 +120,11 @@ impl Builder<'_> {
             Action::Apt {
                 packages,
                 recommends,
-            } => Files::Whole(apt(ground.whole(step)?, packages, *recommends, &options)),
+            } => {
+                let names: Vec<&str> = packages.iter().map(SystemPackage::as_str).collect();
+                let apt = apt(&names, *recommends, &options);
+                Files::Whole(ground.whole(step)?.layer(apt))
+            }
             Action::Python {
                 version,
                 uv,
@@ -184,7 +189,7 @@ impl Builder<'_> {
                     .collect();
                 let joined = overlay(ground.whole(step)?, ground.trees.clone(), self.joining);
                 let path = &self.plan.config.path;
-                Files::Whole(run(&joined, command, path, &secrets, environment, &options))
+                Files::Whole(joined.layer(run(command, path, &secrets, environment, &options)))
             }
             Action::Source(action) => Files::Tree(source(
                 &action.context,

@@ -1,7 +1,7 @@
 //! Layers: what a build does, as functions over [`llb::State`].
 //!
-//! Each layer is a function of its own, usable without a plan or a `cog.yaml`. Two kinds of
-//! states go through them:
+//! Each is a function of its own, usable without a plan or a `cog.yaml`. Two kinds of states go
+//! through them:
 //!
 //! * a **whole** file system, such as the base image or the base with system packages;
 //! * a **tree**: nothing but one folder, made by a step that ran on a whole file system with that
@@ -11,11 +11,14 @@
 //! [`overlay`] lays trees over a whole file system: by `MergeOp`, which costs nothing, or by
 //! copying where an engine lacks it. Both give the same files.
 //!
+//! Functions that make a whole file system of another one are [layers](mod@llb::layer) and compose as
+//! such; those that make trees are told what they run on.
+//!
 //! ```
 //! use cog_python::layer::{self, Joining, StepOptions};
 //!
 //! let base = llb::image("python:3.12-slim");
-//! let apt = layer::apt(&base, &["ffmpeg".parse()?], true, &StepOptions::default());
+//! let apt = base.layer(layer::apt(&["ffmpeg"], true, &StepOptions::default()));
 //! let venv = layer::venv(&base, &layer::Interpreter::in_path("3.12".parse()?), "/opt/venv", &StepOptions::default());
 //! let image = layer::overlay(&apt, [venv], Joining::Merge);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -31,7 +34,7 @@ mod source;
 mod step;
 mod tree;
 
-pub use apt::apt;
+pub use apt::{AptError, apt};
 pub use config::configure;
 pub use graph::{Base, GraphError, graph};
 pub use pip::{Requirements, pip};

@@ -14,16 +14,16 @@ pub struct SecretFile<'a> {
     pub target: &'a str,
 }
 
-/// Runs shell text. Several lines are one script that stops at the first command that fails; one
+/// A layer that runs shell text. Several lines are one script that stops at the first command that fails; one
 /// line runs as in a Dockerfile. The folders of `path` are searched for programs first.
-#[track_caller]
+#[llb::layer]
 pub fn run(
-    ground: &State,
+    ground: State,
     command: &str,
-    path: &[String],
-    secrets: &[SecretFile<'_>],
-    environment: &IndexMap<String, String>,
-    options: &StepOptions,
+    #[layer(skip)] path: &[String],
+    #[layer(skip)] secrets: &[SecretFile<'_>],
+    #[layer(skip)] environment: &IndexMap<String, String>,
+    #[layer(skip)] options: &StepOptions,
 ) -> State {
     let flags = if command.contains('\n') { "-ec" } else { "-c" };
     let first = command.lines().next().unwrap_or_default();

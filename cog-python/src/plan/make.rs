@@ -26,7 +26,7 @@ const PYTHON: &str = "/opt/python";
 /// Folder of the project in the image; Cog's tools expect it there.
 const SOURCE: &str = "/src";
 /// What never belongs to an image. `.dockerignore` can take a pattern back with `!`.
-const EXCLUDED: [&str; 4] = [".git", ".cog", ".venv", "**/__pycache__"];
+pub(crate) const EXCLUDED: [&str; 4] = [".git", ".cog", ".venv", "**/__pycache__"];
 
 impl Plan {
     /// Plans a build.

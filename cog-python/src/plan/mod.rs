@@ -11,6 +11,9 @@
 mod make;
 mod text;
 
+#[cfg(feature = "cli")]
+pub(crate) use make::EXCLUDED;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 

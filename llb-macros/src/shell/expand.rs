@@ -67,6 +67,11 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     quote!({ #errors #(let #names = #values;)* #command })
 }
 
+/// The call that makes the exec of a command line.
+pub(crate) fn command(text: &LitStr, errors: &mut Errors) -> TokenStream {
+    write(text, errors).0
+}
+
 fn write(text: &LitStr, errors: &mut Errors) -> (TokenStream, Vec<Expr>) {
     let span = text.span();
     let (pieces, mistakes) = lex(&text.value());

@@ -586,4 +586,25 @@ mod tests {
             assert!(found[0].starts_with(expected), "{line}: {found:?}");
         }
     }
+
+    #[test]
+    fn any_text_is_read_and_passed_on() {
+        let alphabet = [
+            "'", "\"", "$(", ")", "(", "${", "}", "{", "`", "\\", "#", "<<E", "\n", "E", "é", " ",
+        ];
+        for number in 0..alphabet.len().pow(4) {
+            let picked =
+                (0..4).map(|place| alphabet[number / alphabet.len().pow(place) % alphabet.len()]);
+            let line: String = picked.collect();
+            let (pieces, errors) = lex(&line);
+            let is_plain = !line.contains("{{") && !line.contains("}}");
+            if errors.is_empty() && is_plain && pieces.len() == 1 {
+                assert!(
+                    matches!(&pieces[0], Piece::Text(text) if *text == line)
+                        || matches!(pieces[0], Piece::Value(_)),
+                    "{line:?}: {pieces:?}"
+                );
+            }
+        }
+    }
 }

@@ -3,4 +3,4 @@
 mod expand;
 mod lex;
 
-pub(crate) use expand::expand;
+pub(crate) use expand::{command, expand};

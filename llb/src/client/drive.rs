@@ -4,9 +4,9 @@
 //! progress, its session and, for builds that talk to the gateway, a companion. Dropping the future
 //! drops them all, which resets the calls, and the daemon cancels the build.
 //!
-//! A solve must never hang, so three silences end it: a daemon that stops answering health checks on the
-//! session, a failed vertex after which nothing more happens, and a progress stream that does not
-//! end after its build.
+//! A solve must never hang, so it is ended from here if a problem on this side does not end it, if
+//! nothing happens after a vertex has failed, and if the daemon stops to check the session's health.
+//! Progress that goes on after its build has ended is cut off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::{Pin, pin};
@@ -32,6 +32,9 @@ use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id
 
 /// How long progress may stay silent after its build has ended.
 const STATUS_SILENCE: Duration = Duration::from_secs(5);
+/// How long a daemon may take to end a build after a problem on this side. Some never do: an
+/// exporter that fails leaves their progress open, and the solve waits for its end.
+const PROBLEM_GRACE: Duration = Duration::from_secs(3);
 /// How long nothing may happen after a vertex has failed and none runs.
 const FAILURE_SILENCE: Duration = Duration::from_secs(30);
 /// How long a daemon may leave the session's health unchecked, once it has checked it.
@@ -208,7 +211,7 @@ impl Job {
         debug_assert_eq!(session.id(), self.request.session);
         let mut watch = Watch::new(forward);
         let end = watch
-            .follow(&mut control, self.request, &session, companion)
+            .follow(&mut control, self.request, &session, &services, companion)
             .await;
         if matches!(end, End::Done(Ok(_))) {
             services.targets.settled().await;
@@ -226,7 +229,7 @@ impl Job {
                 Ok(Outcome::new(answers, watch.summary))
             }
             End::Done(Err(status)) => {
-                Err(explain(&status, services.problems.take(), &watch.summary))
+                Err(explain(&status, services.problems.first(), &watch.summary))
             }
             End::Broken(error) => Err(error),
         }
@@ -264,6 +267,7 @@ impl<'a> Watch<'a> {
         control: &mut ControlClient,
         request: wire::SolveRequest,
         session: &Session,
+        services: &Services,
         companion: impl Future<Output = Result<(), Error>>,
     ) -> End {
         let mut status_control = control.clone().max_decoding_message_size(LARGEST_MESSAGE);
@@ -293,6 +297,9 @@ impl<'a> Watch<'a> {
                     }
                 }
                 _ = watch.tick() => {
+                    if let Some(problem) = services.problems.fatal(PROBLEM_GRACE) {
+                        return End::Broken(problem.into());
+                    }
                     if let Some(error) = self.silence(session.last_heard()) {
                         return End::Broken(error);
                     }

@@ -84,9 +84,12 @@ pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
     }
     if let Some(step) = &step {
         if let Some(code) = step.exit_code {
-            text = format!("build failed: step `{}` exited with code {code}", step.name);
+            text = format!(
+                "build failed: step `{}` exited with code {code}",
+                short(&step.name)
+            );
         } else if !text.contains(&step.name) {
-            text.extend(["\nin step `", step.name.as_str(), "`"]);
+            text.extend(["\nin step `", &short(&step.name), "`"]);
         }
         if !step.output.is_empty() {
             text.push_str("\nlast output:");
@@ -164,6 +167,16 @@ fn failed_step(details: &Details, summary: &Summary) -> Option<FailedStep> {
         exit_code: details.exit_code,
         output,
     })
+}
+
+/// A name in one line of bearable length.
+fn short(name: &str) -> String {
+    const LENGTH: usize = 120;
+    let line = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
 }
 
 /// The capability a message says is missing. Daemons have no typed detail for this.

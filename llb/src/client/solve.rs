@@ -8,7 +8,7 @@ use super::error::{Error, ErrorKind};
 use super::export::Export;
 use crate::proto::pb;
 use crate::session::{LocalDirectory, Login, Secret, SshAgent, random_id};
-use crate::{Definition, MarshalOptions, State};
+use crate::{Constrain as _, Definition, MarshalOptions, State};
 
 /// One build: a definition or a frontend, and everything it is given.
 ///
@@ -111,8 +111,10 @@ impl Solve {
     /// Everything that is wrong with the graph.
     pub fn state(state: &State, options: &MarshalOptions) -> Result<Self, crate::Error> {
         let mut options = options.clone();
-        if options.constraints.local_unique_id.is_none() {
-            options.constraints.local_unique_id = random_id().ok();
+        if options.data.constraints.options().local_unique_id.is_none()
+            && let Ok(id) = random_id()
+        {
+            options = options.local_unique_id(id);
         }
         Ok(Self::definition(state.marshal(&options)?))
     }

@@ -4,10 +4,11 @@
 //! newer BuildKit adds to ops or capabilities survives, fields it adds beside them do not.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use prost::Message as _;
 
-use super::{Definition, DefinitionOp, OpDigest, SourceInfo};
+use super::{Definition, DefinitionOp, OpData, OpDigest, SourceInfo};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::metadata::{LinuxResources, OpMetadata, ProgressGroup};
 use crate::proto::pb;
@@ -69,9 +70,9 @@ impl Definition {
             messages.push(message);
             let text = digest.to_string();
             let places = locations.remove(&text).unwrap_or_default().locations;
-            ops.push(DefinitionOp {
+            ops.push(DefinitionOp::from(OpData {
                 digest,
-                bytes: bytes.into(),
+                bytes,
                 metadata: metadata
                     .remove(&text)
                     .map(OpMetadata::from_message)
@@ -80,11 +81,11 @@ impl Definition {
                     .into_iter()
                     .map(|place| read_location(place, digest, infos.len()))
                     .collect::<Result<_, _>>()?,
-            });
+            }));
         }
 
         for (op, message) in ops.iter().zip(&messages) {
-            let reader = op.digest;
+            let reader = op.digest();
             for input in &message.inputs {
                 let is_known =
                     OpDigest::parse(&input.digest).is_some_and(|digest| known.contains(&digest));
@@ -117,7 +118,11 @@ impl Definition {
                 "invalid definition: it describes op {digest:?}, which is not in it"
             )));
         }
-        Ok(Self { ops, infos, head })
+        Ok(Self {
+            ops: Arc::new(ops),
+            infos: Arc::new(infos),
+            head,
+        })
     }
 }
 

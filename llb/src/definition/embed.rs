@@ -5,8 +5,9 @@ use std::panic::Location;
 
 use prost::Message as _;
 
+use super::VertexCache;
 use super::{Definition, OpDigest};
-use crate::constraints::Constraints;
+use crate::constraints::{Constraints, Options};
 use crate::error::{ErrorKind, Problem};
 use crate::graph::{Output, Vertex, VertexData};
 use crate::op::{EmbeddedOp, Op};
@@ -43,7 +44,7 @@ impl Definition {
         if self
             .ops
             .iter()
-            .any(|op| op.metadata != crate::OpMetadata::default())
+            .any(|op| *op.metadata() != crate::OpMetadata::default())
         {
             return state;
         }
@@ -77,7 +78,7 @@ impl<'d> Embedding<'d> {
             .ops
             .iter()
             .enumerate()
-            .map(|(position, op)| (op.digest, position));
+            .map(|(position, op)| (op.digest(), position));
         Self {
             definition,
             location,
@@ -92,7 +93,7 @@ impl<'d> Embedding<'d> {
         let mut stack = vec![head];
         while let Some(&digest) = stack.last() {
             let op = &self.definition.ops[*self.positions.get(&digest)?];
-            let message = pb::Op::decode(&*op.bytes).ok()?;
+            let message = pb::Op::decode(op.bytes()).ok()?;
             let inputs: Vec<(OpDigest, u32)> = message
                 .inputs
                 .iter()
@@ -130,23 +131,24 @@ impl<'d> Embedding<'d> {
         inputs: Vec<Output>,
     ) -> Option<Vertex> {
         let op = &self.definition.ops[*self.positions.get(&digest)?];
-        let locations = op.locations.iter().map(|(info, ranges)| SourceLocation {
-            map: self.maps[*info as usize].clone(),
-            ranges: ranges.clone(),
+        let locations = op.locations().map(|(info, ranges)| SourceLocation {
+            map: self.maps[info as usize].clone(),
+            ranges: ranges.to_vec(),
         });
         Some(Vertex::new(VertexData {
             op: Op::Embedded(Box::new(EmbeddedOp {
-                bytes: op.bytes.clone(),
-                metadata: op.metadata.clone(),
+                bytes: op.shared_bytes(),
+                metadata: op.metadata().clone(),
                 platform: platform.map(read_platform),
             })),
-            inputs,
-            constraints: Some(Box::new(Constraints {
+            inputs: inputs.into(),
+            constraints: Constraints::from(Options {
                 locations: locations.collect(),
-                ..Constraints::default()
-            })),
+                ..Options::default()
+            }),
             location: self.location,
             problems: Vec::new(),
+            cache: VertexCache::default(),
         }))
     }
 }

@@ -1,7 +1,10 @@
 //! The bytes of one op, and the metadata that goes with them.
 
-use super::{MarshalOptions, OpDigest};
-use crate::constraints::Constraints;
+use smallvec::SmallVec;
+
+use super::OpDigest;
+use super::options::MarshalData;
+use crate::constraints::Options;
 use crate::graph::VertexData;
 use crate::metadata::OpMetadata;
 use crate::op::exec::{ContentCache, ExecOp, MountKind, MountOp, SecretOp, Sharing, SshOp};
@@ -19,11 +22,6 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// The key under which a build op finds the definition it solves (BuildKit `solver/pb`, `LLBDefinitionInput`).
 const DEFINITION_INPUT: &str = "buildkit.llb.definition";
 
-pub(super) struct Encoded {
-    pub(super) bytes: Vec<u8>,
-    pub(super) metadata: OpMetadata,
-}
-
 /// An input of a vertex, by the op it became.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct EncodedInput {
@@ -33,17 +31,16 @@ pub(super) struct EncodedInput {
 
 /// Encodes the op of a vertex. `inputs` are those of the vertex, in its order.
 pub(super) fn encode(
+    writer: &mut Writer,
     data: &VertexData,
     inputs: &[EncodedInput],
-    options: &MarshalOptions,
-) -> Encoded {
-    let none = Constraints::default();
-    let own = data.constraints.as_deref().unwrap_or(&none);
-    let mut metadata = options.constraints.metadata.clone();
+    options: &MarshalData,
+) -> OpMetadata {
+    let own = data.constraints.options();
+    let mut metadata = options.constraints.options().metadata.clone();
     metadata.overlay(&own.metadata);
-    let mut writer = Writer::with_capacity(256);
     let op = OpWriter {
-        writer: &mut writer,
+        writer,
         metadata: &mut metadata,
         own,
         options,
@@ -58,23 +55,18 @@ pub(super) fn encode(
         Op::Passthrough(passthrough) => op.passthrough(passthrough, inputs),
         Op::Embedded(embedded) => op.embedded(embedded),
     }
-    Encoded {
-        bytes: writer.into_bytes(),
-        metadata,
-    }
+    metadata
 }
 
 /// The op that names the result.
-pub(super) fn encode_final(head: EncodedInput) -> Vec<u8> {
-    let mut writer = Writer::with_capacity(80);
-    write_inputs(&mut writer, &[head]);
-    writer.into_bytes()
+pub(super) fn encode_final(writer: &mut Writer, head: EncodedInput) {
+    write_inputs(writer, &[head]);
 }
 
 /// Inputs as the op lists them: equal ones once, in the order in which they first came up.
 #[derive(Default)]
 struct InputTable {
-    inputs: Vec<EncodedInput>,
+    inputs: SmallVec<[EncodedInput; 4]>,
 }
 
 impl InputTable {
@@ -94,11 +86,11 @@ impl InputTable {
 struct OpWriter<'a> {
     writer: &'a mut Writer,
     metadata: &'a mut OpMetadata,
-    own: &'a Constraints,
-    options: &'a MarshalOptions,
+    own: &'a Options,
+    options: &'a MarshalData,
 }
 
-impl OpWriter<'_> {
+impl<'a> OpWriter<'a> {
     /// Inputs, platform and constraints: everything that comes before the op itself, whatever its field number.
     fn head(&mut self, inputs: &[EncodedInput], platform: Option<&Platform>) {
         write_inputs(self.writer, inputs);
@@ -108,6 +100,7 @@ impl OpWriter<'_> {
         let filters = self
             .options
             .constraints
+            .options()
             .filters
             .iter()
             .chain(&self.own.filters);
@@ -116,7 +109,7 @@ impl OpWriter<'_> {
         });
     }
 
-    fn platform(&self) -> &Platform {
+    fn platform(&self) -> &'a Platform {
         self.own.platform.as_ref().unwrap_or(&self.options.platform)
     }
 
@@ -128,8 +121,8 @@ impl OpWriter<'_> {
 
     fn source(mut self, source: &SourceOp) {
         self.metadata.caps = self.metadata.caps.union(source.caps);
-        let platform = source.has_platform().then(|| self.platform().clone());
-        self.head(&[], platform.as_ref());
+        let platform = source.has_platform().then(|| self.platform());
+        self.head(&[], platform);
         let unique_id = source.takes_unique_id.then(|| {
             self.own
                 .local_unique_id
@@ -159,7 +152,7 @@ impl OpWriter<'_> {
         exec_caps(self.metadata, exec, self.own, sets_path == Some(true));
 
         let mut table = InputTable::default();
-        let positions: Vec<i64> = exec
+        let positions: SmallVec<[i64; 4]> = exec
             .mounts
             .iter()
             .map(|mount| {
@@ -222,7 +215,8 @@ impl OpWriter<'_> {
     fn file(mut self, file: &FileOp, inputs: &[EncodedInput]) {
         self.metadata.require(Capability::FileBase);
         let mut table = InputTable::default();
-        let positions: Vec<i64> = inputs.iter().map(|&input| table.position(input)).collect();
+        let positions: SmallVec<[i64; 4]> =
+            inputs.iter().map(|&input| table.position(input)).collect();
         self.head(&table.inputs, None);
         let count = i64::try_from(table.inputs.len()).expect("an op has fewer than 2^63 inputs");
         let position = |input: FileInput| match input {
@@ -261,8 +255,8 @@ impl OpWriter<'_> {
 
     fn build(mut self, build: &BuildOp, inputs: &[EncodedInput]) {
         self.metadata.require(Capability::SourceBuildOpLlbFileName);
-        let platform = self.platform().clone();
-        self.head(inputs, Some(&platform));
+        let platform = self.platform();
+        self.head(inputs, Some(platform));
         self.writer.message(5, |writer| {
             writer.signed(1, -1);
             writer.message_entry(2, DEFINITION_INPUT, |_| {});
@@ -309,7 +303,7 @@ fn write_platform(writer: &mut Writer, platform: &Platform) {
     });
 }
 
-fn exec_caps(metadata: &mut OpMetadata, exec: &ExecOp, own: &Constraints, sets_default_path: bool) {
+fn exec_caps(metadata: &mut OpMetadata, exec: &ExecOp, own: &Options, sets_default_path: bool) {
     let mut require = |needed: bool, capability: Capability| {
         metadata.caps = metadata.caps.with_if(needed, capability);
     };
@@ -397,14 +391,14 @@ fn write_exec_meta(writer: &mut Writer, exec: &ExecOp, adds_path: bool) {
             writer.string(5, &proxy.all_proxy);
         });
     }
-    for (host, address) in context.extra_hosts.iter() {
+    for (host, address) in &context.extra_hosts {
         writer.message(6, |writer| {
             writer.string(1, host);
             writer.string(2, address);
         });
     }
     writer.string(7, context.hostname.as_deref().unwrap_or_default());
-    for ulimit in context.ulimits.iter() {
+    for ulimit in &context.ulimits {
         writer.message(9, |writer| {
             writer.string(1, &ulimit.name);
             writer.signed(2, ulimit.soft);

@@ -5,9 +5,13 @@ mod embed;
 mod encode;
 mod marshal;
 mod options;
+mod vertex_cache;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 pub use options::MarshalOptions;
 
@@ -17,11 +21,12 @@ use crate::value::CapabilitySet;
 use crate::wire::Writer;
 
 pub(crate) use marshal::marshal;
+pub(crate) use vertex_cache::VertexCache;
 
 /// The sha256 digest of an op's bytes: its name in a definition.
 ///
 /// It prints as BuildKit writes it, `sha256:` and 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OpDigest([u8; 32]);
 
 /// A graph as BuildKit takes it: encoded ops in dependency order, with metadata and source maps beside them.
@@ -38,16 +43,20 @@ pub struct OpDigest([u8; 32]);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Definition {
-    pub(crate) ops: Vec<DefinitionOp>,
-    pub(crate) infos: Vec<SourceInfo>,
+    pub(crate) ops: Arc<Vec<DefinitionOp>>,
+    pub(crate) infos: Arc<Vec<SourceInfo>>,
     pub(crate) head: Option<(OpDigest, u32)>,
 }
 
 /// One op of a [`Definition`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DefinitionOp {
+pub struct DefinitionOp(Arc<OpData>);
+
+/// Shared by all definitions that have the op.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpData {
     pub(crate) digest: OpDigest,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     pub(crate) metadata: OpMetadata,
     /// Places in source files; the op that names the result has none.
     pub(crate) locations: Vec<(u32, Vec<Range>)>,
@@ -116,7 +125,7 @@ impl Definition {
         let digest = digest.into()?;
         self.ops
             .iter()
-            .find(|op| op.digest == digest)
+            .find(|op| op.digest() == digest)
             .map(DefinitionOp::metadata)
     }
 
@@ -138,68 +147,84 @@ impl Definition {
     /// ```
     pub fn required_caps(&self) -> CapabilitySet {
         self.ops.iter().fold(CapabilitySet::new(), |caps, op| {
-            caps.union(op.metadata.caps)
+            caps.union(op.metadata().caps)
         })
     }
 
     /// The canonical protobuf bytes (`pb.Definition`, maps sorted by key).
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut writer =
-            Writer::with_capacity(self.ops.iter().map(|op| op.bytes.len() + 300).sum());
+            Writer::with_capacity(self.ops.iter().map(|op| op.bytes().len() + 300).sum());
         self.write(&mut writer);
         writer.into_bytes()
     }
 
     fn write(&self, writer: &mut Writer) {
-        for op in &self.ops {
-            writer.bytes_always(1, &op.bytes);
+        for op in self.ops() {
+            writer.bytes_always(1, op.bytes());
         }
         let by_digest: BTreeMap<OpDigest, &DefinitionOp> =
-            self.ops.iter().map(|op| (op.digest, op)).collect();
+            self.ops.iter().map(|op| (op.digest(), op)).collect();
         for (digest, op) in &by_digest {
-            writer.message_entry(2, &digest.to_string(), |entry| op.metadata.write(entry));
+            writer.message_entry(2, &digest.to_string(), |entry| op.metadata().write(entry));
         }
         let Some((_, located)) = self.ops.split_last() else {
             return;
         };
         let by_digest: BTreeMap<OpDigest, &DefinitionOp> =
-            located.iter().map(|op| (op.digest, op)).collect();
+            located.iter().map(|op| (op.digest(), op)).collect();
         writer.message(3, |source| {
             for (digest, op) in &by_digest {
                 source.message_entry(1, &digest.to_string(), |entry| op.write_locations(entry));
             }
-            for info in &self.infos {
+            for info in self.source_infos() {
                 source.message(2, |writer| info.write(writer));
             }
         });
     }
 }
 
+impl From<OpData> for DefinitionOp {
+    fn from(data: OpData) -> Self {
+        Self(Arc::new(data))
+    }
+}
+
 impl DefinitionOp {
+    /// The op's data, to change this op and no other that shares it.
+    pub(crate) fn data_mut(&mut self) -> &mut OpData {
+        Arc::make_mut(&mut self.0)
+    }
+
     /// The op's digest.
     pub fn digest(&self) -> OpDigest {
-        self.digest
+        self.0.digest
     }
 
     /// The op's bytes (`pb.Op`); their sha256 is the digest.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0.bytes
+    }
+
+    pub(crate) fn shared_bytes(&self) -> Bytes {
+        self.0.bytes.clone()
     }
 
     /// What travels beside the op.
     pub fn metadata(&self) -> &OpMetadata {
-        &self.metadata
+        &self.0.metadata
     }
 
     /// Ranges in source files: the position in [`Definition::source_infos`], and the ranges there.
     pub fn locations(&self) -> impl Iterator<Item = (u32, &[Range])> {
-        self.locations
+        self.0
+            .locations
             .iter()
             .map(|(info, ranges)| (*info, &**ranges))
     }
 
     fn write_locations(&self, writer: &mut Writer) {
-        for (info, ranges) in &self.locations {
+        for (info, ranges) in &self.0.locations {
             writer.message(1, |location| {
                 location.signed(1, i64::from(*info));
                 for range in ranges {

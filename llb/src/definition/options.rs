@@ -1,5 +1,7 @@
 //! What a graph is marshalled for.
 
+use std::sync::Arc;
+
 use crate::constraints::{Constrain, Constraints};
 use crate::value::{CapabilitySet, Platform};
 
@@ -17,6 +19,12 @@ use crate::value::{CapabilitySet, Platform};
 /// ```
 #[derive(Clone, Debug)]
 pub struct MarshalOptions {
+    pub(crate) data: Arc<MarshalData>,
+}
+
+/// Shared with the vertices that remember what they became.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MarshalData {
     pub(crate) platform: Platform,
     pub(crate) constraints: Constraints,
     pub(crate) caps: Option<CapabilitySet>,
@@ -27,10 +35,12 @@ impl MarshalOptions {
     /// For a platform; every op without one of its own gets it, written as given.
     pub fn new(platform: Platform) -> Self {
         Self {
-            platform,
-            constraints: Constraints::default(),
-            caps: None,
-            caller_locations: false,
+            data: Arc::new(MarshalData {
+                platform,
+                constraints: Constraints::default(),
+                caps: None,
+                caller_locations: false,
+            }),
         }
     }
 
@@ -50,7 +60,7 @@ impl MarshalOptions {
     /// that sets none. Without this call nothing is added.
     #[must_use = "this returns the changed options"]
     pub fn caps(mut self, caps: CapabilitySet) -> Self {
-        self.caps = Some(caps);
+        self.data_mut().caps = Some(caps);
         self
     }
 
@@ -68,13 +78,20 @@ impl MarshalOptions {
     /// ```
     #[must_use = "this returns the changed options"]
     pub fn caller_locations(mut self) -> Self {
-        self.caller_locations = true;
+        self.data_mut().caller_locations = true;
         self
     }
 
+    fn data_mut(&mut self) -> &mut MarshalData {
+        Arc::make_mut(&mut self.data)
+    }
+}
+
+impl MarshalData {
     /// The unique id of local sources that have none of their own: empty unless [`Constrain::local_unique_id`] set it.
     pub(crate) fn unique_id(&self) -> &str {
         self.constraints
+            .options()
             .local_unique_id
             .as_deref()
             .unwrap_or_default()
@@ -83,11 +100,11 @@ impl MarshalOptions {
 
 impl Constrain for MarshalOptions {
     fn constraints_mut(&mut self) -> &mut Constraints {
-        &mut self.constraints
+        &mut self.data_mut().constraints
     }
 
     fn platform(mut self, platform: Platform) -> Self {
-        self.platform = platform;
+        self.data_mut().platform = platform;
         self
     }
 }

@@ -1,19 +1,21 @@
 //! Mounts, secrets, ssh sockets and devices of an exec.
 
+use smol_str::SmolStr;
+
 use crate::op::exec::{ContentCache, Sharing};
 use crate::state::State;
 
 /// A file system mounted into an exec; made by [`bind`], [`cache`] or [`tmpfs`].
 #[derive(Clone, Debug)]
 pub struct Mount {
-    pub(crate) target: String,
+    pub(crate) target: SmolStr,
     pub(crate) source: State,
-    pub(crate) selector: String,
+    pub(crate) selector: SmolStr,
     pub(crate) readonly: bool,
     pub(crate) no_output: bool,
     pub(crate) content_cache: ContentCache,
     /// Id and sharing of a cache mount; an empty id is no cache.
-    pub(crate) cache: Option<(String, Sharing)>,
+    pub(crate) cache: Option<(SmolStr, Sharing)>,
     /// Size of a tmpfs in bytes.
     pub(crate) tmpfs: Option<i64>,
 }
@@ -69,11 +71,11 @@ pub enum RunMount {
 ///
 /// let state = image("golang").run(sh("go vet ./...").dir("/src").mount(bind("/src", local("context")).readonly()));
 /// ```
-pub fn bind(target: impl Into<String>, source: impl Into<State>) -> Mount {
+pub fn bind(target: impl AsRef<str>, source: impl Into<State>) -> Mount {
     Mount {
-        target: target.into(),
+        target: target.as_ref().into(),
         source: source.into(),
-        selector: String::new(),
+        selector: SmolStr::default(),
         readonly: false,
         no_output: false,
         content_cache: ContentCache::Default,
@@ -89,9 +91,9 @@ pub fn bind(target: impl Into<String>, source: impl Into<State>) -> Mount {
 ///
 /// let state = image("debian").run(sh("apt-get update").mount(cache("/var/cache/apt", "apt").sharing(Sharing::Locked)));
 /// ```
-pub fn cache(target: impl Into<String>, id: impl Into<String>) -> Mount {
+pub fn cache(target: impl AsRef<str>, id: impl AsRef<str>) -> Mount {
     Mount {
-        cache: Some((id.into(), Sharing::Shared)),
+        cache: Some((id.as_ref().into(), Sharing::Shared)),
         ..bind(target, State::scratch())
     }
 }
@@ -103,7 +105,7 @@ pub fn cache(target: impl Into<String>, id: impl Into<String>) -> Mount {
 ///
 /// let state = image("debian").run(sh("make check").mount(tmpfs("/tmp").size(64 << 20)));
 /// ```
-pub fn tmpfs(target: impl Into<String>) -> Mount {
+pub fn tmpfs(target: impl AsRef<str>) -> Mount {
     Mount {
         tmpfs: Some(0),
         ..bind(target, State::scratch())
@@ -173,8 +175,8 @@ impl Mount {
 
     /// Mounts only this path of the source.
     #[must_use = "this returns the changed mount"]
-    pub fn selector(mut self, path: impl Into<String>) -> Self {
-        self.selector = path.into();
+    pub fn selector(mut self, path: impl AsRef<str>) -> Self {
+        self.selector = path.as_ref().into();
         self
     }
 

@@ -2,4 +2,4 @@
 
 mod vertex;
 
-pub(crate) use vertex::{Output, Vertex, VertexData};
+pub(crate) use vertex::{Inputs, Output, Vertex, VertexData};

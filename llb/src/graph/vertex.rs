@@ -3,10 +3,16 @@
 use std::panic::Location;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::constraints::Constraints;
+use crate::definition::VertexCache;
 use crate::error::Problem;
 use crate::op::Op;
 use crate::value::platform::Platform;
+
+/// Most ops have few inputs.
+pub(crate) type Inputs = SmallVec<[Output; 2]>;
 
 /// An op with its inputs. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -23,11 +29,12 @@ pub(crate) struct Output {
 pub(crate) struct VertexData {
     pub(crate) op: Op,
     /// What the op reads; ops refer to these by position. An op may list the same output several times.
-    pub(crate) inputs: Vec<Output>,
-    pub(crate) constraints: Option<Box<Constraints>>,
+    pub(crate) inputs: Inputs,
+    pub(crate) constraints: Constraints,
     /// The line of the program that made the op.
     pub(crate) location: &'static Location<'static>,
     pub(crate) problems: Vec<Problem>,
+    pub(crate) cache: VertexCache,
 }
 
 impl Vertex {
@@ -57,7 +64,7 @@ impl Output {
     pub(crate) fn platform(&self) -> Option<&Platform> {
         let data = self.vertex.data();
         match &data.op {
-            Op::Source(_) | Op::Exec(_) => data.constraints.as_ref()?.platform.as_ref(),
+            Op::Source(_) | Op::Exec(_) => data.constraints.options().platform.as_ref(),
             Op::Embedded(embedded) => embedded.platform.as_ref(),
             Op::File(_) | Op::Merge | Op::Diff(_) | Op::Build(_) | Op::Passthrough(_) => None,
         }
@@ -74,7 +81,7 @@ impl Drop for VertexData {
         let mut orphans = std::mem::take(&mut self.inputs);
         while let Some(output) = orphans.pop() {
             if let Some(mut data) = Arc::into_inner(output.vertex.0) {
-                orphans.append(&mut data.inputs);
+                orphans.extend(data.inputs.drain(..));
             }
         }
     }

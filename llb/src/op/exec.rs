@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use crate::exec::Args;
 use crate::state::context::Context;
 
 /// `ExecOp`: a command that runs on mounts.
 #[derive(Debug)]
 pub(crate) struct ExecOp {
-    pub(crate) args: Vec<String>,
+    pub(crate) args: Args,
     pub(crate) context: Arc<Context>,
     /// Sorted by target; the order of equal targets is the order in which they were given.
-    pub(crate) mounts: Vec<MountOp>,
+    pub(crate) mounts: SmallVec<[MountOp; 2]>,
     pub(crate) secrets: Vec<SecretOp>,
     pub(crate) ssh: Vec<SshOp>,
     pub(crate) devices: Vec<DeviceOp>,
-    pub(crate) proxy: Option<ProxyEnv>,
+    pub(crate) proxy: Option<Box<ProxyEnv>>,
     pub(crate) valid_exit_codes: Vec<i32>,
 }
 
@@ -22,8 +26,8 @@ pub(crate) struct ExecOp {
 pub(crate) struct MountOp {
     /// Position among the inputs of the vertex; none is scratch.
     pub(crate) source: Option<u32>,
-    pub(crate) target: String,
-    pub(crate) selector: String,
+    pub(crate) target: SmolStr,
+    pub(crate) selector: SmolStr,
     pub(crate) readonly: bool,
     pub(crate) kind: MountKind,
     pub(crate) content_cache: ContentCache,
@@ -34,7 +38,7 @@ pub(crate) struct MountOp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MountKind {
     Bind,
-    Cache { id: String, sharing: Sharing },
+    Cache { id: SmolStr, sharing: Sharing },
     Tmpfs { size: i64 },
 }
 

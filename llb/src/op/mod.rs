@@ -43,7 +43,7 @@ pub(crate) struct BuildOp {
 /// An op of another definition, kept as it is there.
 #[derive(Debug)]
 pub(crate) struct EmbeddedOp {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: bytes::Bytes,
     pub(crate) metadata: OpMetadata,
     pub(crate) platform: Option<Platform>,
 }

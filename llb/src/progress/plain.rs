@@ -90,6 +90,8 @@ impl<W: Write + Send> Plain<W> {
         let Some(started) = vertex.started else {
             return Ok(());
         };
+        // A script of several lines is one title.
+        let name = name.lines().map(str::trim).collect::<Vec<_>>().join(" ");
         let next = &mut self.next;
         let step = self.steps.entry(id.clone()).or_insert_with(|| {
             *next += 1;
@@ -406,6 +408,15 @@ mod tests {
              #1 step a\n#1 2.000 two\n#1 ...\n\n#2 step b\n#2 DONE 0.5s\n\n\
              #1 step a\n#1 DONE 2.5s\n\n#3 step c\n#3 CACHED\n"
         );
+    }
+
+    #[test]
+    fn a_title_is_one_line() {
+        let text = print(&[Event::Vertex(Vertex {
+            name: "set -e\n  make\n".into(),
+            ..vertex("a", 0, None)
+        })]);
+        assert_eq!(text, "#1 set -e make\n");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::rt::Executor as _;
 use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
@@ -22,6 +24,8 @@ use crate::proto::moby::filesync::v1::BytesMessage;
 
 /// Messages that may wait for the disk. They are at most 3 MiB each.
 const QUEUE: usize = 8;
+/// How long the daemon may take to end a call in which nothing is left to say.
+const ENDING: Duration = Duration::from_secs(5);
 /// Answers that may wait for the connection.
 const ANSWERS: usize = 128;
 
@@ -47,7 +51,7 @@ pub(crate) fn diff_copy(
     let receiving = services.targets.begin();
     let work = async move {
         let (messages, queue) = mpsc::channel(QUEUE);
-        let worker = {
+        let mut worker = {
             let (services, answers) = (Arc::clone(&services), answers.clone());
             let tracker = services.workers.clone();
             tracker.spawn_blocking(move || {
@@ -59,18 +63,26 @@ pub(crate) fn diff_copy(
                 })
             })
         };
-        loop {
-            let next = incoming.message().await;
-            let end = !matches!(next, Ok(Some(_)));
-            let Ok(message) = next else { break };
-            // The queue closes early when a tree is whole or cannot be written.
-            if messages.send(message).await.is_err() || end {
-                break;
+        let feeding = async {
+            while let Ok(message) = incoming.message().await {
+                let end = message.is_none();
+                if messages.send(message).await.is_err() || end {
+                    break;
+                }
             }
-        }
-        drop(messages);
-        let failure = match worker.await {
-            Ok(Ok(())) => return,
+            drop(messages);
+        };
+        let result = tokio::select! {
+            result = &mut worker => result,
+            () = feeding => worker.await,
+        };
+        let failure = match result {
+            Ok(Ok(())) => {
+                // The daemon ends the call, now or after its last packet of a tree.
+                let ending = async { while let Ok(Some(_)) = incoming.message().await {} };
+                drop(timeout(ENDING, ending).await);
+                return;
+            }
             Ok(Err(problem)) => problem,
             Err(_) => Problem::Export("the export could not be received".to_owned()),
         };

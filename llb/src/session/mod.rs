@@ -32,7 +32,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub use credential::Login;
@@ -84,17 +86,26 @@ impl Problem {
 
 /// Where services leave the first problem, so that the build's error can start with its cause.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Problems(Arc<Mutex<Option<Problem>>>);
+pub(crate) struct Problems(Arc<Mutex<Option<(Problem, Instant)>>>);
 
 impl Problems {
     pub(crate) fn report(&self, problem: Problem) {
         if let Ok(mut first) = self.0.lock() {
-            first.get_or_insert(problem);
+            first.get_or_insert((problem, Instant::now()));
         }
     }
 
-    pub(crate) fn take(&self) -> Option<Problem> {
-        self.0.lock().ok().and_then(|mut first| first.take())
+    pub(crate) fn first(&self) -> Option<Problem> {
+        let first = self.0.lock().ok()?;
+        first.as_ref().map(|(problem, _)| problem.clone())
+    }
+
+    /// A problem that no build survives, if it is older than `age`.
+    pub(crate) fn fatal(&self, age: Duration) -> Option<Problem> {
+        let first = self.0.lock().ok()?;
+        let (problem, time) = first.as_ref()?;
+        let fatal = matches!(problem, Problem::LocalFile(_) | Problem::Export(_));
+        (fatal && time.elapsed() > age).then(|| problem.clone())
     }
 }
 

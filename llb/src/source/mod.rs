@@ -22,8 +22,9 @@ pub use oci_layout::{OciLayout, oci_layout};
 pub use raw::Source;
 
 use crate::constraints::Constraints;
+use crate::definition::VertexCache;
 use crate::error::Problem;
-use crate::graph::{Vertex, VertexData};
+use crate::graph::{Inputs, Vertex, VertexData};
 use crate::op::{Op, SourceOp};
 use crate::state::State;
 
@@ -36,10 +37,11 @@ fn source_state(
 ) -> State {
     let vertex = Vertex::new(VertexData {
         op: Op::Source(op),
-        inputs: Vec::new(),
-        constraints: Some(Box::new(constraints)),
+        inputs: Inputs::new(),
+        constraints,
         location,
         problems,
+        cache: VertexCache::default(),
     });
     State::from_output(Some(vertex.output(0)))
 }

@@ -1,6 +1,9 @@
 //! The run context: what a state hands on to the execs that run on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use crate::metadata::ProgressGroup;
 use crate::value::path;
@@ -32,7 +35,7 @@ pub enum Security {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ulimit {
     /// Name without the `RLIMIT_` prefix, in lower case: `nofile`, `core`.
-    pub name: Arc<str>,
+    pub name: SmolStr,
     /// Soft limit; `-1` is unlimited.
     pub soft: i64,
     /// Hard limit; `-1` is unlimited.
@@ -50,20 +53,20 @@ pub struct Ulimit {
 /// assert_eq!(state.environment().get("A"), Some("3"));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Environment(Arc<Vec<(Arc<str>, Arc<str>)>>);
+pub struct Environment(SmallVec<[(SmolStr, SmolStr); 4]>);
 
 /// Everything an exec takes over from the state it runs on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     /// Working directory; unset only in a state made without one.
-    pub(crate) dir: Option<Arc<str>>,
+    pub(crate) dir: Option<SmolStr>,
     pub(crate) env: Environment,
-    pub(crate) user: Option<Arc<str>>,
-    pub(crate) hostname: Option<Arc<str>>,
-    pub(crate) cgroup_parent: Option<Arc<str>>,
+    pub(crate) user: Option<SmolStr>,
+    pub(crate) hostname: Option<SmolStr>,
+    pub(crate) cgroup_parent: Option<SmolStr>,
     /// Host names with their addresses as the wire has them.
-    pub(crate) extra_hosts: Arc<Vec<(Arc<str>, Arc<str>)>>,
-    pub(crate) ulimits: Arc<Vec<Ulimit>>,
+    pub(crate) extra_hosts: Vec<(SmolStr, SmolStr)>,
+    pub(crate) ulimits: Vec<Ulimit>,
     pub(crate) network: Option<Network>,
     pub(crate) security: Option<Security>,
     pub(crate) platform: Option<Arc<Platform>>,
@@ -74,7 +77,9 @@ pub(crate) struct Context {
 impl Environment {
     /// Name and value of every variable.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The value of a variable.
@@ -94,36 +99,34 @@ impl Environment {
     }
 
     /// Sets a variable; one that is set again moves to the end.
-    pub fn set(&mut self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) {
-        let name = name.into();
-        let entries = Arc::make_mut(&mut self.0);
-        entries.retain(|(candidate, _)| *candidate != name);
-        entries.push((name, value.into()));
+    pub fn set(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
+        self.remove(name.as_ref());
+        self.0.push((name.as_ref().into(), value.as_ref().into()));
     }
 
     /// Sets a variable unless it is set already.
-    pub fn set_default(&mut self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) {
-        let name = name.into();
-        if self.get(&name).is_none() {
+    pub fn set_default(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
+        if self.get(name.as_ref()).is_none() {
             self.set(name, value);
         }
     }
 
     /// Removes a variable; nothing happens if it is not set.
     pub fn remove(&mut self, name: &str) {
-        if self.get(name).is_some() {
-            Arc::make_mut(&mut self.0).retain(|(candidate, _)| &**candidate != name);
-        }
+        self.0.retain(|(candidate, _)| candidate.as_str() != name);
     }
 }
 
 impl Context {
-    /// The context of a new source or of scratch: working directory `/`.
-    pub(crate) fn rooted() -> Self {
-        Self {
-            dir: Some("/".into()),
-            ..Self::default()
-        }
+    /// The context of a new source or of scratch: working directory `/`. All of them share it.
+    pub(crate) fn rooted() -> Arc<Self> {
+        static ROOTED: LazyLock<Arc<Context>> = LazyLock::new(|| {
+            Arc::new(Context {
+                dir: Some(SmolStr::new_static("/")),
+                ..Context::default()
+            })
+        });
+        Arc::clone(&ROOTED)
     }
 
     /// Changes the working directory: an absolute path is kept as given, a relative one is joined and cleaned.

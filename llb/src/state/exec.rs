@@ -3,10 +3,13 @@
 use std::panic::Location;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+use smol_str::SmolStr;
+
 use super::State;
 use crate::error::{ErrorKind, Problem};
 use crate::exec::{Exec, Mount};
-use crate::graph::{Output, Vertex};
+use crate::graph::{Inputs, Output, Vertex};
 use crate::op::exec::{DeviceOp, ExecOp, MountKind, MountOp, SecretOp, SshOp};
 use crate::op::{Op, PassthroughOp};
 
@@ -45,7 +48,7 @@ impl State {
         let location = exec.location;
         let mut running = self.clone();
         for change in &exec.changes {
-            running = change.apply(running);
+            change.apply(&mut running);
         }
         let mut problems = Vec::new();
         if exec.args.is_empty() {
@@ -69,10 +72,9 @@ impl State {
             readonly: exec.readonly_rootfs,
             ..crate::exec::bind("/", running.clone())
         };
-        let mut mounts: Vec<Mount> = Vec::with_capacity(exec.mounts.len() + 1);
-        mounts.push(root);
+        let mut mounts: SmallVec<[Mount; 2]> = smallvec![root];
         mounts.extend(exec.mounts);
-        let mut order: Vec<usize> = (0..mounts.len()).collect();
+        let mut order: SmallVec<[usize; 4]> = (0..mounts.len()).collect();
         order.sort_by(|&left, &right| {
             mounts[left]
                 .target
@@ -80,10 +82,10 @@ impl State {
                 .cmp(mounts[right].target.as_bytes())
         });
 
-        let mut inputs = Vec::with_capacity(mounts.len());
+        let mut inputs = Inputs::new();
         let mut outputs = 0;
-        let mut results = vec![MountResult::Missing; mounts.len()];
-        let mut mount_ops = Vec::with_capacity(mounts.len());
+        let mut results: SmallVec<[MountResult; 2]> = smallvec![MountResult::Missing; mounts.len()];
+        let mut mount_ops = SmallVec::with_capacity(mounts.len());
         for position in order {
             let mount = &mounts[position];
             let kind = match (&mount.cache, mount.tmpfs) {
@@ -195,7 +197,7 @@ impl State {
 pub struct ExecState {
     vertex: Vertex,
     receiver: State,
-    mounts: Vec<(String, State, MountResult)>,
+    mounts: SmallVec<[(SmolStr, State, MountResult); 2]>,
     location: &'static Location<'static>,
 }
 
@@ -287,7 +289,7 @@ impl ExecState {
             id: String::new(),
             outputs: vec![0],
         });
-        let inputs = vec![self.vertex.output(0)];
+        let inputs = smallvec![self.vertex.output(0)];
         let constraints = crate::constraints::Constraints::default();
         let vertex = State::vertex(op, inputs, constraints, self.location, vec![problem], []);
         values.with_output(Some(vertex.output(0)))

@@ -12,7 +12,6 @@ use crate::constraints::{Constrain as _, Constraints};
 use crate::error::{ErrorKind, Problem};
 use crate::file::mkdir;
 use crate::layer::Layer;
-use crate::metadata::OpMetadata;
 use crate::state::{Diff, Merge};
 
 /// A branch of a state that remembers where it left; made by [`State::fork`].
@@ -166,15 +165,11 @@ impl State {
             return layered;
         };
         // The last op of a layer with a name is in its group.
-        let constraints = upper.vertex.data().constraints.as_deref();
-        let group = constraints.and_then(|constraints| constraints.metadata.progress_group.clone());
-        let constraints = Constraints {
-            metadata: OpMetadata {
-                progress_group: group,
-                ..OpMetadata::default()
-            },
-            ..Constraints::default()
-        };
+        let options = upper.vertex.data().constraints.options();
+        let mut constraints = Constraints::default();
+        if let Some(group) = &options.metadata.progress_group {
+            constraints = constraints.progress_group(group.clone());
+        }
         let location = Location::caller();
         let mut lower = mkdir("/", 0o755);
         *lower.constraints_mut() = constraints.clone();

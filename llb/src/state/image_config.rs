@@ -1,6 +1,7 @@
 //! The config of an image: what a container started from it takes over.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
@@ -73,6 +74,12 @@ pub struct Healthcheck {
 }
 
 impl ImageConfig {
+    /// The config of a state that has none yet. All of them share it.
+    pub(crate) fn empty() -> Arc<Self> {
+        static EMPTY: LazyLock<Arc<ImageConfig>> = LazyLock::new(Arc::default);
+        Arc::clone(&EMPTY)
+    }
+
     /// Reads OCI image config JSON.
     ///
     /// # Errors

@@ -19,9 +19,9 @@ pub use merge::{Diff, Merge, diff, merge};
 pub use passthrough::{Build, Passthrough};
 
 use crate::constraints::Constraints;
-use crate::definition::{Definition, MarshalOptions, marshal};
+use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
-use crate::graph::{Output, Vertex, VertexData};
+use crate::graph::{Inputs, Output, Vertex, VertexData};
 use crate::op::Op;
 use context::Context;
 
@@ -78,11 +78,13 @@ impl State {
 
     pub(crate) fn from_output(output: Option<Output>) -> Self {
         let mut context = Context::rooted();
-        context.adopt_platform(output.as_ref().and_then(Output::platform));
+        if let Some(platform) = output.as_ref().and_then(Output::platform) {
+            Arc::make_mut(&mut context).adopt_platform(Some(platform));
+        }
         Self {
             output,
-            context: Arc::new(context),
-            image_config: Arc::default(),
+            context,
+            image_config: ImageConfig::empty(),
             problems: None,
         }
     }
@@ -159,11 +161,10 @@ impl State {
 
     /// Puts an op into the progress group of the layer it is made in, unless it has one.
     fn in_group(&self, mut constraints: Constraints) -> Constraints {
-        if let (group @ None, Some(layer)) = (
-            &mut constraints.metadata.progress_group,
-            &self.context.group,
-        ) {
-            *group = Some((**layer).clone());
+        if let Some(layer) = &self.context.group
+            && constraints.options().metadata.progress_group.is_none()
+        {
+            constraints.options_mut().metadata.progress_group = Some((**layer).clone());
         }
         constraints
     }
@@ -171,7 +172,7 @@ impl State {
     /// Makes a vertex, which also takes over the mistakes recorded in the states it is made from.
     fn vertex<'s>(
         op: Op,
-        inputs: Vec<Output>,
+        inputs: impl Into<Inputs>,
         constraints: Constraints,
         location: &'static Location<'static>,
         mut problems: Vec<Problem>,
@@ -187,10 +188,11 @@ impl State {
         }
         Vertex::new(VertexData {
             op,
-            inputs,
-            constraints: Some(Box::new(constraints)),
+            inputs: inputs.into(),
+            constraints,
             location,
             problems,
+            cache: VertexCache::default(),
         })
     }
 }

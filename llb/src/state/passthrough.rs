@@ -5,6 +5,7 @@ use std::panic::Location;
 use super::State;
 use crate::constraints::{Constrain, Constraints};
 use crate::error::{ErrorKind, Problem};
+use crate::graph::Inputs;
 use crate::op::{BuildOp, Op, PassthroughOp};
 
 /// Solves a definition that a state holds as a file, and goes on with its result.
@@ -65,7 +66,7 @@ impl Build {
             let message = "a build needs a state that holds a definition, but this one is scratch";
             problems.push(Problem::at(ErrorKind::Source, message, self.location));
         }
-        let inputs = self.source.output.iter().cloned().collect();
+        let inputs: Inputs = self.source.output.iter().cloned().collect();
         let op = Op::Build(BuildOp {
             filename: self.filename,
         });
@@ -153,7 +154,7 @@ impl Passthrough {
             problem("passthrough must have at least one output");
         }
         let is_broken = !problems.is_empty();
-        let inputs = filled
+        let inputs: Inputs = filled
             .iter()
             .filter_map(|(state, _)| state.output.clone())
             .collect();

@@ -21,13 +21,13 @@ impl State {
     /// assert_eq!(state.environment().get("LANG"), Some("C.UTF-8"));
     /// assert_eq!(state.image_config().env["LANG"], "C.UTF-8");
     /// ```
-    pub fn env(&self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
-        let (name, value) = (name.into(), value.into());
-        self.image_env(&*name, &*value).build_env(name, value)
+    pub fn env(&self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        self.image_env(name, value).build_env(name, value)
     }
 
     /// Sets an environment variable for later execs only; the image does not get it.
-    pub fn build_env(&self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
+    pub fn build_env(&self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.context(|context| context.env.set(name, value))
     }
 
@@ -85,18 +85,18 @@ impl State {
     }
 
     /// The user of later execs: a name or an id, with an optional group behind `:`.
-    pub fn user(&self, user: impl Into<Arc<str>>) -> Self {
-        self.context(|context| context.user = Some(user.into()))
+    pub fn user(&self, user: impl AsRef<str>) -> Self {
+        self.context(|context| context.user = Some(user.as_ref().into()))
     }
 
     /// The host name that later execs see.
-    pub fn hostname(&self, name: impl Into<Arc<str>>) -> Self {
-        self.context(|context| context.hostname = Some(name.into()))
+    pub fn hostname(&self, name: impl AsRef<str>) -> Self {
+        self.context(|context| context.hostname = Some(name.as_ref().into()))
     }
 
     /// The cgroup under which later execs run.
-    pub fn cgroup_parent(&self, parent: impl Into<Arc<str>>) -> Self {
-        self.context(|context| context.cgroup_parent = Some(parent.into()))
+    pub fn cgroup_parent(&self, parent: impl AsRef<str>) -> Self {
+        self.context(|context| context.cgroup_parent = Some(parent.as_ref().into()))
     }
 
     /// The network of later execs.
@@ -110,23 +110,23 @@ impl State {
     }
 
     /// Adds a line to `/etc/hosts` of later execs.
-    pub fn extra_host(&self, host: impl Into<Arc<str>>, address: impl Into<IpAddr>) -> Self {
-        self.extra_host_text(host.into(), host::address_text(address.into()).into())
-    }
-
-    pub(crate) fn extra_host_text(&self, host: Arc<str>, address: Arc<str>) -> Self {
-        self.context(|context| Arc::make_mut(&mut context.extra_hosts).push((host, address)))
+    pub fn extra_host(&self, host: impl AsRef<str>, address: impl Into<IpAddr>) -> Self {
+        let line = (
+            host.as_ref().into(),
+            host::address_text(address.into()).into(),
+        );
+        self.context(|context| context.extra_hosts.push(line))
     }
 
     /// Limits a resource of later execs: its name without `RLIMIT_` in lower case, soft and hard limit; `-1` is
     /// unlimited.
-    pub fn ulimit(&self, name: impl Into<Arc<str>>, soft: i64, hard: i64) -> Self {
+    pub fn ulimit(&self, name: impl AsRef<str>, soft: i64, hard: i64) -> Self {
         let ulimit = Ulimit {
-            name: name.into(),
+            name: name.as_ref().into(),
             soft,
             hard,
         };
-        self.context(|context| Arc::make_mut(&mut context.ulimits).push(ulimit))
+        self.context(|context| context.ulimits.push(ulimit))
     }
 
     /// The platform of later execs, normalized.

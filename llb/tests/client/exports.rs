@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use llb::client::{Export, Solve};
+use llb::client::{ErrorKind, Export, Solve};
 
 use super::graph::{Graph, script};
 use super::testbed::{containerd, engine, unique};
@@ -106,6 +106,21 @@ async fn a_failed_build_leaves_no_output() {
         .unwrap_err();
     assert_eq!(names(home.path()), ["kept"]);
     assert_eq!(names(&kept), ["old"]);
+}
+
+#[tokio::test]
+async fn an_export_that_cannot_be_written_fails_the_build() {
+    let client = containerd().await;
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    let mut graph = Graph::default();
+    let op = graph.file("/id", &unique());
+    let definition = graph.definition(op, 0);
+    let solve = Solve::definition(definition).export(Export::local(file.join("out")));
+    let error = client.solve(solve, &mut ()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Export, "{error}");
+    assert!(error.to_string().contains("file/out"), "{error}");
 }
 
 #[tokio::test]

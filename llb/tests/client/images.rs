@@ -10,7 +10,7 @@ use super::graph::Graph;
 use super::testbed::{Testbed, engine, unique};
 
 /// The JSON a path of the registry answers with.
-fn get(path: &str) -> Value {
+pub(super) fn get(path: &str) -> Value {
     let address = Testbed::find().registry();
     let mut stream = TcpStream::connect(&address).unwrap();
     write!(

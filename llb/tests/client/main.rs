@@ -13,4 +13,5 @@ mod failures;
 mod files;
 mod graph;
 mod images;
+mod squash;
 mod testbed;

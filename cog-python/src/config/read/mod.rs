@@ -1,0 +1,164 @@
+//! From the tree of the file to a [`Config`], all mistakes collected.
+//!
+//! Every key has one method that reads it and reports what is wrong with it. A method gives
+//! `None` when its value cannot be used; whether a config exists is decided at the end, by the
+//! report alone.
+
+mod commands;
+mod node;
+mod python;
+mod top;
+
+use super::keys;
+use super::{Build, Config, SystemPackage};
+use crate::diagnostic::{Report, Source, Span, Spanned};
+use crate::files::ProjectFiles;
+use crate::sdk::SdkVersion;
+use crate::yaml::{self, Kind, Node, Value};
+use node::Entries;
+
+/// Reads a configuration. The config is there exactly when the report has no errors.
+///
+/// `sdk` is the SDK version of the command line, which overrules `build.sdk_version`.
+pub fn read(
+    source: &Source,
+    files: &dyn ProjectFiles,
+    sdk: Option<&SdkVersion>,
+) -> (Option<Config>, Report) {
+    let mut report = Report::new();
+    let root = match yaml::parse(source, &mut report) {
+        Ok(root) => root,
+        Err(finding) => {
+            report.push(finding);
+            return (None, report);
+        }
+    };
+    let mut reader = Reader {
+        source,
+        files,
+        sdk,
+        report,
+    };
+    let config = reader.root(root.as_ref());
+    let report = reader.report;
+    (config.filter(|_| !report.has_errors()), report)
+}
+
+const START: Span = Span {
+    line: 1,
+    column: 1,
+    length: 1,
+};
+
+struct Reader<'a> {
+    source: &'a Source,
+    files: &'a dyn ProjectFiles,
+    sdk: Option<&'a SdkVersion>,
+    report: Report,
+}
+
+impl Reader<'_> {
+    fn root(&mut self, root: Option<&Node>) -> Option<Config> {
+        let empty = Node {
+            value: Value::Mapping(Vec::new()),
+            span: START,
+        };
+        let root = root
+            .filter(|node| node.kind() != Kind::Null)
+            .unwrap_or(&empty);
+        let entries = self.mapping(root, "cog.yaml", &keys::ROOT)?;
+        let environment = self.environment(&entries);
+        let image = entries
+            .value("image")
+            .and_then(|node| self.text(node, "image"))
+            .and_then(|text| self.parsed(&text, "image"));
+        let run = self.run_reference(&entries);
+        let key = entries.get("build").map_or(START, |(key, _)| key.span);
+        let build = if let Some(node) = entries.value("build") {
+            self.build(node, key)
+        } else {
+            self.missing_python_version(key);
+            None
+        };
+        Some(Config {
+            file: self.source.name().to_owned(),
+            build: build?,
+            environment,
+            image,
+            run,
+        })
+    }
+
+    fn build(&mut self, node: &Node, key: Span) -> Option<Build> {
+        let entries = self.mapping(node, "build", &keys::BUILD)?;
+        self.gpu(&entries);
+        let python_version = self.python_version(&entries, key);
+        let sdk_version = entries
+            .value("sdk_version")
+            .and_then(|node| self.text(node, "sdk_version"))
+            .and_then(|text| self.parsed::<SdkVersion>(&text, "sdk_version"));
+        let sdk = self
+            .sdk
+            .or(sdk_version.as_ref().map(|version| &version.value))
+            .cloned()
+            .unwrap_or_else(SdkVersion::default_release);
+        if sdk == SdkVersion::Prerelease
+            && self.sdk.is_none()
+            && let Some(version) = &sdk_version
+        {
+            self.warn(
+                version.span,
+                "`sdk_version: prerelease` installs whatever is newest on the day of the build",
+                "name a version to get the same image again",
+            );
+        }
+        let (python, requirements) = self.python_packages(&entries, &sdk);
+        let system_packages = self.system_packages(&entries);
+        let run = self.run_commands(&entries);
+        let pre_install = self.pre_install(&entries);
+        Some(Build {
+            python_version: python_version?,
+            python,
+            requirements,
+            system_packages,
+            run,
+            pre_install,
+            sdk_version,
+        })
+    }
+
+    fn gpu(&mut self, entries: &Entries<'_>) {
+        let Some(node) = entries.value("gpu") else {
+            return;
+        };
+        match &node.value {
+            Value::Scalar { text, plain: true } if text.eq_ignore_ascii_case("false") => {}
+            Value::Scalar { text, plain: true } if text.eq_ignore_ascii_case("true") => self
+                .error_hint(
+                    node.span,
+                    "`gpu: true` is a feature of Cog that this program does not build yet",
+                    "set it to false, or remove it, to build an image that runs on CPU",
+                ),
+            _ => self.expected(node, "gpu", "a boolean"),
+        }
+    }
+
+    fn system_packages(&mut self, entries: &Entries<'_>) -> Vec<Spanned<SystemPackage>> {
+        let mut packages = Vec::new();
+        for text in self.texts(entries, "system_packages", "build.system_packages") {
+            if text.value.trim().contains(char::is_whitespace) {
+                self.error_hint(
+                    text.span,
+                    format!(
+                        "a system package must be one name, found `{}`",
+                        text.value.trim()
+                    ),
+                    "write each package as its own list item",
+                );
+            } else if let Some(package) = self.parsed(&text, "build.system_packages item") {
+                packages.push(package);
+            }
+        }
+        packages
+    }
+}

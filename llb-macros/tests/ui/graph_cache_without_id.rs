@@ -1,0 +1,6 @@
+fn main() {
+    let _ = llb::graph! {
+        from image("debian");
+        run "make" with cache("/root/.cache", locked);
+    };
+}

@@ -1,0 +1,7 @@
+fn main() {
+    let _ = llb::graph! {
+        from image("debian");
+        fork tools { run "apt-get install -y git"; }
+        run "make";
+    };
+}

@@ -1,0 +1,5 @@
+fn main() {
+    let _ = llb::graph! {
+        from image("debian", platfrom = llb::platform!("linux/arm64"));
+    };
+}
