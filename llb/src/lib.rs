@@ -36,6 +36,8 @@ pub mod session;
 mod source;
 mod sourcemap;
 mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod value;
 pub mod verify;
 mod wire;
