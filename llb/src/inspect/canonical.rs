@@ -4,6 +4,8 @@
 //! An op that was read from bytes in this form is written as the same bytes. Bytes in another form, or with fields that
 //! are not known here, are not canonical; whoever has such bytes keeps them.
 
+use std::fmt;
+
 use crate::proto::pb;
 use crate::value::{Capability, CapabilitySet};
 use crate::wire::Writer;
@@ -254,56 +256,68 @@ fn write_owner(writer: &mut Writer, field: u32, owner: Option<&pb::ChownOpt>) {
     });
 }
 
-/// What the parts of an op read: what each part is called, the number of its input, whether scratch will do, and how
-/// many actions before it can be read instead.
-pub(crate) fn mentions(op: &pb::Op) -> Vec<(String, i64, bool, i64)> {
+/// A part of an op that reads an input.
+pub(crate) enum Part<'o> {
+    Mount(&'o str),
+    Action(i64),
+    Input(&'o str),
+    Layer(usize),
+    Lower,
+    Upper,
+    Output(usize),
+}
+
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mount(target) => write!(formatter, "the mount on {target:?}"),
+            Self::Action(number) => write!(formatter, "action {number}"),
+            Self::Input(name) => write!(formatter, "the input {name:?}"),
+            Self::Layer(number) => write!(formatter, "layer {number}"),
+            Self::Lower => formatter.write_str("the lower side"),
+            Self::Upper => formatter.write_str("the upper side"),
+            Self::Output(number) => write!(formatter, "output {number}"),
+        }
+    }
+}
+
+/// What the parts of an op read: each part, the number of its input, and whether scratch will do.
+pub(crate) fn mentions(op: &pb::Op) -> Vec<(Part<'_>, i64, bool)> {
     match &op.op {
         None | Some(pb::op::Op::Source(_)) => Vec::new(),
-        Some(pb::op::Op::Exec(exec)) => exec
-            .mounts
-            .iter()
-            .map(|mount| {
-                (
-                    format!("the mount on {:?}", mount.dest),
-                    mount.input,
-                    true,
-                    0,
-                )
-            })
-            .collect(),
-        Some(pb::op::Op::File(file)) => {
-            let mut mentions = Vec::new();
-            for (number, action) in (0..).zip(&file.actions) {
-                for input in [action.input, action.secondary_input] {
-                    mentions.push((format!("action {number}"), input, true, number));
-                }
-            }
-            mentions
+        Some(pb::op::Op::Exec(exec)) => {
+            let mounts = exec.mounts.iter();
+            let mounts = mounts.map(|mount| (Part::Mount(&mount.dest), mount.input, true));
+            mounts.collect()
         }
-        Some(pb::op::Op::Build(build)) => build
-            .inputs
-            .iter()
-            .map(|(name, input)| (format!("the input {name:?}"), input.input, false, 0))
-            .collect(),
-        Some(pb::op::Op::Merge(merge)) => merge
-            .inputs
-            .iter()
-            .enumerate()
-            .map(|(number, input)| (format!("layer {number}"), input.input, false, 0))
-            .collect(),
-        Some(pb::op::Op::Diff(diff)) => [
-            ("the lower side", diff.lower.map(|lower| lower.input)),
-            ("the upper side", diff.upper.map(|upper| upper.input)),
-        ]
-        .into_iter()
-        .filter_map(|(side, input)| Some((side.to_owned(), input?, true, 0)))
-        .collect(),
-        Some(pb::op::Op::Passthrough(passthrough)) => passthrough
-            .outputs
-            .iter()
-            .enumerate()
-            .map(|(number, input)| (format!("output {number}"), *input, false, 0))
-            .collect(),
+        Some(pb::op::Op::File(file)) => {
+            let actions = (0..).zip(&file.actions);
+            let reads = actions.flat_map(|(number, action)| {
+                [action.input, action.secondary_input]
+                    .map(|input| (Part::Action(number), input, true))
+            });
+            reads.collect()
+        }
+        Some(pb::op::Op::Build(build)) => {
+            let inputs = build.inputs.iter();
+            let inputs = inputs.map(|(name, input)| (Part::Input(name), input.input, false));
+            inputs.collect()
+        }
+        Some(pb::op::Op::Merge(merge)) => {
+            let layers = merge.inputs.iter().enumerate();
+            let layers = layers.map(|(number, input)| (Part::Layer(number), input.input, false));
+            layers.collect()
+        }
+        Some(pb::op::Op::Diff(diff)) => {
+            let lower = diff.lower.map(|lower| (Part::Lower, lower.input, true));
+            let upper = diff.upper.map(|upper| (Part::Upper, upper.input, true));
+            lower.into_iter().chain(upper).collect()
+        }
+        Some(pb::op::Op::Passthrough(passthrough)) => {
+            let outputs = passthrough.outputs.iter().enumerate();
+            let outputs = outputs.map(|(number, input)| (Part::Output(number), *input, false));
+            outputs.collect()
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use crate::sourcemap::Position;
 impl Definition {
     /// The graph as JSON, with everything that is in it.
     ///
-    /// An object with `head` (the result), `ops` (in the order of the definition, each with its name in the text form,
-    /// digest, kind, inputs, content and metadata) and `files` (the source files that ops come from). Fields have the
+    /// An object with `head` (the result), `ops` (in the order of the definition, one a line, each with its name in the
+    /// text form, digest, kind, inputs, content and metadata) and `files` (the source files that ops come from). Fields have the
     /// names of BuildKit's protobuf messages in lower case; those with the default value are left out of `content`.
     /// Data of files is text, or `{"hex": ...}` if it is none.
     ///
@@ -29,19 +29,42 @@ impl Definition {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_json(&self) -> String {
-        let value = value_of(self);
-        format!("{value:#}\n")
+        let graph = Graph::new(self);
+        let mut json = String::from("{\"ops\": [");
+        let mut write = |part: std::fmt::Arguments<'_>| {
+            json.write_fmt(part)
+                .expect("writing to a string does not fail");
+        };
+        // One op after the other: as values all of them would take far more room than as text.
+        for (position, op) in graph.ops.iter().enumerate() {
+            let comma = if position > 0 { "," } else { "" };
+            write(format_args!("{comma}\n{}", op_value(&graph, op)));
+        }
+        write(format_args!("\n]"));
+        let rest = without_ops(self, &graph);
+        for (name, value) in rest.as_object().into_iter().flatten() {
+            write(format_args!(",\n\"{name}\": {value}"));
+        }
+        json.push_str("}\n");
+        json
     }
 }
 
+/// A definition inside another one, as a whole.
 fn value_of(definition: &Definition) -> Value {
     let graph = Graph::new(definition);
+    let ops: Vec<Value> = graph.ops.iter().map(|op| op_value(&graph, op)).collect();
+    let mut value = without_ops(definition, &graph);
+    value["ops"] = ops.into();
+    value
+}
+
+fn without_ops(definition: &Definition, graph: &Graph<'_>) -> Value {
     let head = graph.head.map(|(position, index)| {
         let op = &graph.ops[position];
         json!({"op": op.name, "digest": op.definition_op.digest().to_string(), "output": index})
     });
-    let ops: Vec<Value> = graph.ops.iter().map(|op| op_value(&graph, op)).collect();
-    let mut value = json!({"head": head, "ops": ops});
+    let mut value = json!({"head": head});
     if let Some(last) = graph.last {
         value["result_metadata"] = metadata_value(last.metadata());
     }
