@@ -16,7 +16,7 @@ use smol_str::SmolStr;
 pub use mount::{Device, Mount, RunMount, Secret, Ssh, bind, cache, device, secret, ssh, tmpfs};
 
 use crate::constraints::{Constrain, Constraints};
-use crate::op::exec::ProxyEnv;
+use crate::op::exec::{Args, ExecOp, ProxyEnv};
 use crate::state::State;
 use crate::state::context::{Network, Security, Ulimit};
 use crate::value::{host, shell};
@@ -62,20 +62,13 @@ pub fn shlex(line: impl AsRef<str>) -> Exec {
     Exec::new(words.into_iter().map(Into::into).collect())
 }
 
-/// Most commands have few arguments.
-pub(crate) type Args = SmallVec<[SmolStr; 4]>;
-
 /// A command with its mounts and settings; made by [`args`], [`sh`] or [`shlex`].
 #[derive(Clone, Debug)]
 pub struct Exec {
-    pub(crate) args: Args,
+    /// What the op will be; its context and mounts are made when it is put on a state.
+    pub(crate) op: Box<ExecOp>,
     pub(crate) changes: SmallVec<[Change; 2]>,
     pub(crate) mounts: SmallVec<[Mount; 1]>,
-    pub(crate) secrets: Vec<Secret>,
-    pub(crate) ssh: Vec<Ssh>,
-    pub(crate) devices: Vec<Device>,
-    pub(crate) proxy: Option<Box<ProxyEnv>>,
-    pub(crate) valid_exit_codes: Vec<i32>,
     pub(crate) readonly_rootfs: bool,
     pub(crate) constraints: Constraints,
     pub(crate) location: &'static Location<'static>,
@@ -100,14 +93,9 @@ impl Exec {
     #[track_caller]
     fn new(args: Args) -> Self {
         Self {
-            args,
+            op: Box::new(ExecOp::new(args)),
             changes: SmallVec::new(),
             mounts: SmallVec::new(),
-            secrets: Vec::new(),
-            ssh: Vec::new(),
-            devices: Vec::new(),
-            proxy: None,
-            valid_exit_codes: Vec::new(),
             readonly_rootfs: false,
             constraints: Constraints::default(),
             location: Location::caller(),
@@ -206,8 +194,11 @@ impl Exec {
     pub fn mount(mut self, mount: impl Into<RunMount>) -> Self {
         match mount.into() {
             RunMount::Mount(mount) => self.mounts.push(mount),
-            RunMount::Secret(secret) => self.secrets.push(secret),
-            RunMount::Ssh(ssh) => self.ssh.push(ssh),
+            RunMount::Secret(secret) => self.op.secrets.push(secret.into()),
+            RunMount::Ssh(ssh) => {
+                let position = self.op.ssh.len();
+                self.op.ssh.push(ssh.into_op(position));
+            }
         }
         self
     }
@@ -230,7 +221,7 @@ impl Exec {
     /// Gives the command a device by its CDI name.
     #[must_use = "this returns the changed exec"]
     pub fn device(mut self, device: Device) -> Self {
-        self.devices.push(device);
+        self.op.devices.push(device.into());
         self
     }
 
@@ -244,14 +235,14 @@ impl Exec {
     /// Exit codes that are not a failure; only 0 if none are given. Replaces those given before.
     #[must_use = "this returns the changed exec"]
     pub fn valid_exit_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
-        self.valid_exit_codes = codes.into_iter().collect();
+        self.op.valid_exit_codes = codes.into_iter().collect();
         self
     }
 
     /// Proxy settings; they are not part of the cache key.
     #[must_use = "this returns the changed exec"]
     pub fn proxy(mut self, proxy: ProxyEnv) -> Self {
-        self.proxy = Some(Box::new(proxy));
+        self.op.proxy = Some(Box::new(proxy));
         self
     }
 

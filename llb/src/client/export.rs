@@ -158,6 +158,20 @@ impl Export {
                 format!("export {} (`{name}`) {what}", position + 1),
             )
         };
+        let without_store = matches!(
+            engine,
+            Engine::Docker {
+                image_store: false,
+                ..
+            }
+        );
+        if without_store && matches!(self.kind, Kind::Oci | Kind::Docker) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "this Docker engine cannot export images as archives",
+            )
+            .hint("turn on its containerd image store, or export an image and use `docker save`"));
+        }
         let pushes = self
             .attributes
             .get("push")
@@ -188,13 +202,6 @@ impl Export {
         };
         let mut push = Vec::new();
         let mut config = None;
-        let without_store = matches!(
-            engine,
-            Engine::Docker {
-                image_store: false,
-                ..
-            }
-        );
         if without_store && self.kind == Kind::Image {
             // The exporter of such an engine ignores both attributes without a word.
             config = exporter.attrs.remove(IMAGE_CONFIG);
@@ -247,6 +254,8 @@ mod tests {
             assert_eq!(resolved.exporter.attrs.contains_key("push"), push);
             assert_eq!(resolved.push, names);
         }
+        let archive = Export::oci("model.tar").resolve(&OLD_DOCKER, 0);
+        assert_eq!(archive.unwrap_err().kind(), ErrorKind::Unsupported);
         let resolved = export.config("{}").resolve(&OLD_DOCKER, 0).unwrap();
         assert_eq!(resolved.config.as_deref(), Some("{}"));
     }

@@ -43,6 +43,7 @@ mod resolve;
 mod result;
 mod solve;
 mod transport;
+mod watch;
 
 pub use address::Address;
 pub use capability::Capabilities;

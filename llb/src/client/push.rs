@@ -13,8 +13,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tonic::body::Body;
 
-use super::drive::Watch;
 use super::error::{Error, ErrorKind};
+use super::watch::Watch;
 use super::{Client, transport};
 use crate::progress::{Event, Vertex};
 use crate::session::{HUB_HOST, Logins};

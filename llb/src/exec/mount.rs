@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use crate::op::exec::{ContentCache, Sharing};
+use crate::op::exec::{ContentCache, DeviceOp, SecretOp, Sharing, SshOp};
 use crate::state::State;
 
 /// A file system mounted into an exec; made by [`bind`], [`cache`] or [`tmpfs`].
@@ -312,5 +312,47 @@ impl From<Secret> for RunMount {
 impl From<Ssh> for RunMount {
     fn from(ssh: Ssh) -> Self {
         Self::Ssh(ssh)
+    }
+}
+
+impl From<Secret> for SecretOp {
+    fn from(secret: Secret) -> Self {
+        Self {
+            id: secret.id,
+            target: secret.target,
+            env: secret.env,
+            uid: secret.uid,
+            gid: secret.gid,
+            mode: secret.mode,
+            optional: secret.optional,
+        }
+    }
+}
+
+impl Ssh {
+    /// The socket at a position among those of its exec, which names it if nothing else does.
+    pub(super) fn into_op(self, position: usize) -> SshOp {
+        let target = if self.target.is_empty() {
+            format!("/run/buildkit/ssh_agent.{position}")
+        } else {
+            self.target
+        };
+        SshOp {
+            id: self.id,
+            target,
+            uid: self.uid,
+            gid: self.gid,
+            mode: self.mode,
+            optional: self.optional,
+        }
+    }
+}
+
+impl From<Device> for DeviceOp {
+    fn from(device: Device) -> Self {
+        Self {
+            name: device.name,
+            optional: device.optional,
+        }
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::exec::Args;
 use crate::state::context::Context;
 
+/// Most commands have few arguments.
+pub(crate) type Args = SmallVec<[SmolStr; 4]>;
+
 /// `ExecOp`: a command that runs on mounts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ExecOp {
     pub(crate) args: Args,
     pub(crate) context: Arc<Context>,
@@ -22,7 +24,23 @@ pub(crate) struct ExecOp {
     pub(crate) valid_exit_codes: Vec<i32>,
 }
 
-#[derive(Debug)]
+impl ExecOp {
+    /// A command with nothing else.
+    pub(crate) fn new(args: Args) -> Self {
+        Self {
+            args,
+            context: Context::rooted(),
+            mounts: SmallVec::new(),
+            secrets: Vec::new(),
+            ssh: Vec::new(),
+            devices: Vec::new(),
+            proxy: None,
+            valid_exit_codes: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
 pub(crate) struct MountOp {
     /// Position among the inputs of the vertex; none is scratch.
     pub(crate) source: Option<u32>,
@@ -66,7 +84,7 @@ pub enum ContentCache {
     Off,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SecretOp {
     pub(crate) id: String,
     pub(crate) target: Option<String>,
@@ -77,7 +95,7 @@ pub(crate) struct SecretOp {
     pub(crate) optional: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SshOp {
     pub(crate) id: String,
     pub(crate) target: String,
@@ -87,7 +105,7 @@ pub(crate) struct SshOp {
     pub(crate) optional: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DeviceOp {
     pub(crate) name: String,
     pub(crate) optional: bool,

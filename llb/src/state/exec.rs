@@ -10,7 +10,7 @@ use super::State;
 use crate::error::{ErrorKind, Problem};
 use crate::exec::{Exec, Mount};
 use crate::graph::{Inputs, Output, Vertex};
-use crate::op::exec::{DeviceOp, ExecOp, MountKind, MountOp, SecretOp, SshOp};
+use crate::op::exec::{MountKind, MountOp};
 use crate::op::{Op, PassthroughOp};
 
 /// # Running commands
@@ -51,7 +51,7 @@ impl State {
             change.apply(&mut running);
         }
         let mut problems = Vec::new();
-        if exec.args.is_empty() {
+        if exec.op.args.is_empty() {
             let problem = Problem::at(
                 ErrorKind::Exec,
                 "arguments are required: an exec needs a command to run",
@@ -132,49 +132,19 @@ impl State {
             });
         }
 
-        let secrets = exec.secrets.into_iter().map(|secret| SecretOp {
-            id: secret.id,
-            target: secret.target,
-            env: secret.env,
-            uid: secret.uid,
-            gid: secret.gid,
-            mode: secret.mode,
-            optional: secret.optional,
-        });
-        let ssh = exec
-            .ssh
-            .into_iter()
-            .enumerate()
-            .map(|(position, ssh)| SshOp {
-                id: ssh.id,
-                target: if ssh.target.is_empty() {
-                    format!("/run/buildkit/ssh_agent.{position}")
-                } else {
-                    ssh.target
-                },
-                uid: ssh.uid,
-                gid: ssh.gid,
-                mode: ssh.mode,
-                optional: ssh.optional,
-            });
-        let devices = exec.devices.into_iter().map(|device| DeviceOp {
-            name: device.name,
-            optional: device.optional,
-        });
-        let op = ExecOp {
-            args: exec.args,
-            context: Arc::clone(&running.context),
-            mounts: mount_ops,
-            secrets: secrets.collect(),
-            ssh: ssh.collect(),
-            devices: devices.collect(),
-            proxy: exec.proxy,
-            valid_exit_codes: exec.valid_exit_codes,
-        };
+        let mut op = exec.op;
+        op.context = Arc::clone(&running.context);
+        op.mounts = mount_ops;
         let parents = mounts.iter().map(|mount| &mount.source);
-        let op = Op::Exec(Box::new(op));
         let constraints = running.in_group(exec.constraints);
-        let vertex = Self::vertex(op, inputs, constraints, location, problems, parents);
+        let vertex = Self::vertex(
+            Op::Exec(op),
+            inputs,
+            constraints,
+            location,
+            problems,
+            parents,
+        );
         let mounts = mounts
             .into_iter()
             .zip(results)

@@ -1,12 +1,12 @@
 //! Steps, caches, secrets and progress.
 
-use llb::client::{Entitlement, Export, Secret, Solve, SshAgent};
+use llb::client::{CacheOption, Entitlement, Export, Secret, Solve, SshAgent};
 use llb::progress::{Plain, Recorder, StepState};
 use llb::proto::pb;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::graph::{Exec, Graph, script};
-use super::testbed::{containerd, engine, unique};
+use super::testbed::{Testbed, containerd, engine, unique};
 
 #[tokio::test]
 async fn a_second_build_runs_nothing_again() {
@@ -33,6 +33,26 @@ async fn a_second_build_runs_nothing_again() {
         let step = outcome.summary().by_name(&text).unwrap();
         assert_eq!(step.state(), StepState::Executed, "{name}, no cache");
     }
+}
+
+#[tokio::test]
+async fn a_cache_in_a_registry_spares_another_engine_the_work() {
+    let text = format!("echo {} > /out/id", unique());
+    let reference = format!(
+        "{}/client-test/cache:{}",
+        Testbed::find().registry(),
+        unique()
+    );
+    let writer = containerd().await;
+    let cache = CacheOption::registry(&reference).attribute("mode", "max");
+    let solve = Solve::definition(script(&text)).cache_to(cache);
+    writer.solve(solve, &mut ()).await.unwrap();
+
+    let reader = engine("graphdriver").await;
+    let solve = Solve::definition(script(&text)).cache_from(CacheOption::registry(&reference));
+    let outcome = reader.solve(solve, &mut ()).await.unwrap();
+    let step = outcome.summary().by_name(&text).unwrap();
+    assert_eq!(step.state(), StepState::Cached);
 }
 
 #[tokio::test]

@@ -162,3 +162,17 @@ async fn a_lost_daemon_ends_the_build_at_once() {
     assert!(start.elapsed() < Duration::from_secs(10));
     assert!(!home.path().join("out").exists());
 }
+
+#[tokio::test]
+async fn what_fails_at_once_is_told_at_once() {
+    let client = containerd().await;
+    let start = Instant::now();
+    let solve = Solve::frontend("no-such-frontend");
+    let error = client.solve(solve, &mut ()).await.unwrap_err();
+    assert!(error.to_string().contains("no-such-frontend"), "{error}");
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
+}
