@@ -128,6 +128,24 @@ fn endless_mistakes_come_to_an_end() {
 }
 
 #[test]
+fn names_given_again_and_again_take_no_time() {
+    let text = "%a = local \"x\"\n".repeat(100_000) + "return %b";
+    let error = Definition::from_text(&text).unwrap_err();
+    assert_eq!(error.problems().len(), 50);
+}
+
+#[test]
+fn mistakes_in_a_definition_of_a_file_are_found() {
+    check(
+        "file \"Dockerfile\" {\n  %a = locl \"x\"\n  return %b\n}\nreturn scratch\n",
+        &[
+            "line 2, column 8: unknown kind of op `locl`\n  hint: did you mean `local`?",
+            "line 3, column 10: there is no op called `%b`",
+        ],
+    );
+}
+
+#[test]
 fn deep_nesting_is_refused() {
     let text = "file \"x\" {\n".repeat(100_000);
     let error = Definition::from_text(&text).unwrap_err().to_string();

@@ -206,8 +206,11 @@ impl<'t> Parser<'t> {
         Ok(info)
     }
 
-    /// Records a mistake.
+    /// Records a mistake, unless there are too many already.
     pub(super) fn report(&mut self, fault: Fault) {
+        if self.problems.len() >= MOST_PROBLEMS {
+            return;
+        }
         let before = &self.text[..fault.offset.min(self.text.len())];
         let line = before.matches('\n').count() + 1;
         let start = before.rfind('\n').map_or(0, |end| end + 1);

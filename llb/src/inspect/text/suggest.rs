@@ -10,8 +10,10 @@ pub(super) fn nearest<'c>(
         return None;
     }
     let most = (word.len() / 3).clamp(1, 3);
+    // In a large graph a good guess is not worth the time for a better one.
     candidates
         .into_iter()
+        .take(10_000)
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= most)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= most)
