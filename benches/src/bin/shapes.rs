@@ -97,6 +97,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     bench.measure("to_bytes", || (), |()| definition.to_bytes());
     bench.measure("text_print", || (), |()| definition.to_text());
+    let bytes = definition.to_bytes();
+    bench.measure("decode", || (), |()| llb::Definition::from_bytes(&bytes));
     bench.measure("drop", || shape.build(n), drop);
     bench.measure(
         "sha256_floor",

@@ -1,0 +1,15 @@
+//! What holds for all graphs and all inputs, tried on generated ones.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the corpus of the fuzzer is files"
+)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod bodies;
+mod bytes;
+mod corpus;
+mod determinism;
+mod graphs;
+mod laws;
+mod wire;
