@@ -109,10 +109,9 @@ mod values_of_a_state {
     fn execs_get_environment_and_directory_of_the_base_image() {
         let state = with_config(r#"{"config":{"Env":["A=1"],"WorkingDir":"/src"}}"#);
         let text = state.build_env("B", "2").run(args(["make"])).to_text();
-        assert!(
-            text.contains(r#"exec "make" env A="1" env B="2" cwd=/src"#),
-            "{text}"
-        );
+        for part in ["cwd=/src", r#"env A="1""#, r#"env B="2""#] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
 
     // S9
