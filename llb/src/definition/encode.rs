@@ -54,6 +54,7 @@ pub(super) fn encode(
         Op::Build(build) => op.build(build, inputs),
         Op::Passthrough(passthrough) => op.passthrough(passthrough, inputs),
         Op::Embedded(embedded) => op.embedded(embedded),
+        Op::Deferred(_) => debug_assert!(false, "a deferred state was not resolved"),
     }
     metadata
 }

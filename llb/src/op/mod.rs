@@ -12,6 +12,7 @@ pub(crate) use file::FileOp;
 pub(crate) use source::SourceOp;
 
 use crate::metadata::OpMetadata;
+use crate::state::Step;
 use crate::value::platform::Platform;
 
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) enum Op {
     Build(BuildOp),
     Passthrough(PassthroughOp),
     Embedded(Box<EmbeddedOp>),
+    /// No op yet: resolved before a graph is marshalled, and never the input of another op.
+    Deferred(Box<Step>),
 }
 
 /// The difference between two inputs; an absent one is scratch.

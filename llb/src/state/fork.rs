@@ -69,8 +69,29 @@ impl State {
     pub fn merge(&self, forks: impl IntoIterator<Item = Fork>) -> Self {
         let location = Location::caller();
         let forks: Vec<Fork> = forks.into_iter().collect();
+        let is_deferred = |fork: &Fork| fork.base.is_deferred() || fork.state.is_deferred();
+        if !self.is_deferred() && !forks.iter().any(is_deferred) {
+            return self.merge_at(&forks, location);
+        }
+        let parents = forks.iter().flat_map(|fork| [&fork.base, &fork.state]);
+        let parents = [self].into_iter().chain(parents).cloned().collect();
+        let locations: Vec<_> = forks.iter().map(|fork| fork.location).collect();
+        self.once_resolved(parents, move |states| {
+            let forks = states[1..].chunks_exact(2).zip(&locations);
+            let forks: Vec<Fork> = forks
+                .map(|(fork, &location)| Fork {
+                    base: fork[0].clone(),
+                    state: fork[1].clone(),
+                    location,
+                })
+                .collect();
+            states[0].merge_at(&forks, location)
+        })
+    }
+
+    fn merge_at(&self, forks: &[Fork], location: &'static Location<'static>) -> Self {
         let mut problems = Vec::new();
-        for fork in &forks {
+        for fork in forks {
             if !fork.base.is_same_output(self) {
                 let message = "a fork can be merged only into the state that it was forked from";
                 let problem = Problem::at(ErrorKind::Merge, message, fork.location);
@@ -94,10 +115,7 @@ impl State {
             }
         };
 
-        let mut merge = ThreeWay {
-            forks: &forks,
-            problems,
-        };
+        let mut merge = ThreeWay { forks, problems };
         let image_config = merge.image_config(&self.image_config);
         let environment = merge.environment(&self.context.env);
         let mut context = (*self.context).clone();
@@ -160,7 +178,18 @@ impl State {
     /// its own ancestor, BuildKit exports every layer in between instead of one with the difference.
     #[track_caller]
     pub fn squash(&self, layer: impl Layer) -> Self {
+        let location = Location::caller();
         let layered = layer(self.clone());
+        if !self.is_deferred() && !layered.is_deferred() {
+            return self.squash_at(layered, location);
+        }
+        let parents = vec![self.clone(), layered.clone()];
+        layered.once_resolved(parents, move |states| {
+            states[0].squash_at(states[1].clone(), location)
+        })
+    }
+
+    fn squash_at(&self, layered: Self, location: &'static Location<'static>) -> Self {
         let (Some(upper), false) = (&layered.output, layered.is_same_output(self)) else {
             return layered;
         };
@@ -170,7 +199,6 @@ impl State {
         if let Some(group) = &options.metadata.progress_group {
             constraints = constraints.progress_group(group.clone());
         }
-        let location = Location::caller();
         let mut lower = mkdir("/", 0o755);
         *lower.constraints_mut() = constraints.clone();
         let mut added = Diff::new(self.file(lower), &layered).made_at(location);

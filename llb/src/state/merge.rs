@@ -72,7 +72,20 @@ impl Merge {
     }
 
     /// The merged file system. Options are lost if fewer than two states have anything in them.
-    pub fn state(self) -> State {
+    pub fn state(mut self) -> State {
+        if self.states.iter().any(State::is_deferred) {
+            let states = std::mem::take(&mut self.states);
+            let first = states.iter().find(|state| !state.is_scratch());
+            let values = first.cloned().unwrap_or_else(State::scratch);
+            return values.once_resolved(states, move |states| {
+                let merge = self.clone();
+                Self {
+                    states: states.to_vec(),
+                    ..merge
+                }
+                .state()
+            });
+        }
         let mut filled = self.states.iter().filter(|state| !state.is_scratch());
         let Some(first) = filled.next() else {
             return State::scratch().with_problems_of(&self.states);
@@ -118,7 +131,19 @@ impl Diff {
     }
 
     /// The difference. Options are lost if `lower` is scratch.
-    pub fn state(self) -> State {
+    pub fn state(mut self) -> State {
+        if self.lower.is_deferred() || self.upper.is_deferred() {
+            let values = self.lower.clone();
+            let states = vec![
+                std::mem::replace(&mut self.lower, State::scratch()),
+                std::mem::replace(&mut self.upper, State::scratch()),
+            ];
+            return values.once_resolved(states, move |states| {
+                let mut diff = self.clone();
+                (diff.lower, diff.upper) = (states[0].clone(), states[1].clone());
+                diff.state()
+            });
+        }
         let Some(lower) = self.lower.output.clone() else {
             return self.upper.with_problems_of([&self.lower]);
         };

@@ -14,11 +14,6 @@ const UNCOVERED: &[(&str, &str)] = &[
     ("sourcemap-state-sticks", QUIRK),
     ("state-dir-option-shared", QUIRK),
     ("async-resolved-once", QUIRK),
-    ("async-basic", DEFERRED),
-    ("async-err", DEFERRED),
-    ("async-in-merge", DEFERRED),
-    ("async-replaces-output", DEFERRED),
-    ("async-scratch-top", DEFERRED),
     (
         "defop-err-empty",
         "the state of an empty definition is scratch",
@@ -45,14 +40,13 @@ const UNCOVERED: &[(&str, &str)] = &[
 ];
 
 const QUIRK: &str = "a second marshal depends on the first one in Go; here each depends on its graph and options alone";
-const DEFERRED: &str =
-    "states are made before they are marshalled; a program that must look first does so itself";
 const TYPES: &str = "the types have no value for this mistake";
 const LOW_LEVEL: &str =
     "merges and diffs are always made with their capability, and drop scratch as `llb.Merge` does";
 
 const COVERED: &[&[&str]] = &[
     crate::build::COVERED,
+    crate::deferred::COVERED,
     crate::definition::COVERED,
     crate::exec::COVERED,
     crate::file::COVERED,
