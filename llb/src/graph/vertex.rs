@@ -72,7 +72,7 @@ impl Output {
             Op::Source(_) | Op::Exec(_) => data.constraints.options().platform.as_ref(),
             Op::Embedded(embedded) => embedded.platform.as_ref(),
             Op::File(_)
-            | Op::Merge
+            | Op::Merge(_)
             | Op::Diff(_)
             | Op::Build(_)
             | Op::Passthrough(_)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use llb::prelude::*;
 use llb::value::Platform;
-use llb::{Build, Passthrough};
+use llb::{Build, Diff, Merge, Passthrough};
 
 use crate::support::{marshal, options, options_for, vectors};
 
@@ -126,6 +126,13 @@ fn every_method_gives_what_it_gives_on_the_result() {
                 diff(&base, base.run(shlex("x"))),
                 diff(image("b"), make(image("b"))),
             ])
+        }),
+        ("exact ops", |make| {
+            let all = Diff::new(scratch(), make(image("a"))).exact().state();
+            Merge::new([all, make(image("b"))]).exact().state()
+        }),
+        ("a merge that is exactly one", |make| {
+            Merge::new([make(image("a"))]).exact().state()
         }),
         ("forks", |make| {
             let base = make(image("a"));
