@@ -55,19 +55,19 @@ fn forks_and_squashes_take_layers() {
     insta::assert_snapshot!(squashed.to_text(), @r#"
     platform linux/amd64
     %debian = source "docker-image://docker.io/library/debian:latest"
-    %file = file group="apt(curl)" {
+    %mkdir = file group="apt(curl)" {
       on %debian
       mkdir "/" 0755
     }
-    %exec = exec "/bin/sh" "-c" "apt-get install -y git" cwd=/ group="apt(git)" {
+    %apt-get-install-git = exec "/bin/sh" "-c" "apt-get install -y git" cwd=/ group="apt(git)" {
       / = %debian -> out0
     }
-    %exec-2 = exec "/bin/sh" "-c" "apt-get install -y curl" cwd=/ group="apt(curl)" {
-      / = %exec -> out0
+    %apt-get-install-curl = exec "/bin/sh" "-c" "apt-get install -y curl" cwd=/ group="apt(curl)" {
+      / = %apt-get-install-git -> out0
     }
-    %diff = diff %file -> %exec-2 group="apt(curl)"
-    %merge = merge %debian, %diff group="apt(curl)"
-    return %merge
+    %diff-apt-get-install-curl = diff %mkdir -> %apt-get-install-curl group="apt(curl)"
+    %merge-debian = merge %debian, %diff-apt-get-install-curl group="apt(curl)"
+    return %merge-debian
     "#);
     assert_eq!(squashed.image_config().env["A"], "1");
     assert_eq!(squashed.current_dir(), Some("/src"));
@@ -85,18 +85,18 @@ fn squashing_what_changes_no_file_adds_no_op() {
 fn squashing_on_scratch_needs_no_merge() {
     let squashed = scratch().squash(|base| base.mkdir("/a", 0o755).mkdir("/b", 0o755));
     insta::assert_snapshot!(squashed.to_text(), @r#"
-    %file = file {
+    %mkdir = file {
       mkdir "/" 0755
     }
-    %file-2 = file {
+    %mkdir-a = file {
       mkdir "/a" 0755
     }
-    %file-3 = file {
-      on %file-2
+    %mkdir-b = file {
+      on %mkdir-a
       mkdir "/b" 0755
     }
-    %diff = diff %file -> %file-3
-    return %diff
+    %diff-mkdir-b = diff %mkdir -> %mkdir-b
+    return %diff-mkdir-b
     "#);
 }
 

@@ -51,6 +51,8 @@ pub enum ErrorKind {
     Layer,
     /// A definition that cannot be decoded.
     Definition,
+    /// A mistake in the text form of a graph.
+    Text,
 }
 
 impl Error {

@@ -28,10 +28,10 @@
 //! assert_eq!(state.to_text(), r#"
 //! platform linux/amd64
 //! %debian = source "docker-image://docker.io/library/debian:latest"
-//! %exec = exec "apt-get" "install" "-y" "git" cwd=/ group="apt(git)" {
+//! %apt-get-install-git = exec "apt-get" "install" "-y" "git" cwd=/ group="apt(git)" {
 //!   / = %debian -> out0
 //! }
-//! return %exec
+//! return %apt-get-install-git
 //! "#.trim_start());
 //! ```
 

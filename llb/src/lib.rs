@@ -36,7 +36,10 @@ pub mod session;
 mod source;
 mod sourcemap;
 mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod value;
+pub mod verify;
 mod wire;
 
 pub use constraints::{Constrain, Constraints};

@@ -29,23 +29,24 @@
 /// assert_eq!(app.to_text(), r#"
 /// platform linux/amd64
 /// %debian = source "docker-image://docker.io/library/debian:bookworm-slim"
-/// %install-tools = exec "/bin/sh" "-c" "apt-get update && apt-get install -y git curl" env DEBIAN_FRONTEND="noninteractive" cwd=/ name="install tools" {
+/// %install-tools = exec "/bin/sh" "-c" "apt-get update && apt-get install -y git curl" cwd=/ name="install tools" {
+///   env DEBIAN_FRONTEND="noninteractive"
 ///   / = %debian -> out0
 ///   /var/cache/apt = cache "apt" locked
 /// }
-/// %diff = diff %debian -> %install-tools
-/// %file = file {
+/// %diff-install-tools = diff %debian -> %install-tools
+/// %mkfile-app.conf = file {
 ///   on %debian
 ///   mkfile "/etc/app.conf" 0640 owner=0:adm "debug = false\n"
 /// }
-/// %diff-2 = diff %debian -> %file
-/// %merge = merge %debian, %diff, %diff-2
+/// %diff-mkfile-app.conf = diff %debian -> %mkfile-app.conf
+/// %merge-debian = merge %debian, %diff-install-tools, %diff-mkfile-app.conf
 /// %context = local "context"
-/// %file-2 = file {
-///   on %merge
+/// %copy-src = file {
+///   on %merge-debian
 ///   copy %context "/" => "/src" contents-only create-destination exclude=".git"
 /// }
-/// return %file-2
+/// return %copy-src
 /// "#.trim_start());
 /// ```
 ///
@@ -66,7 +67,7 @@
 ///     copy build "/out/app" => "/app";
 ///     entrypoint ["/app"];
 /// };
-/// # assert!(app.to_text().contains(r#"copy %exec "/out/app" => "/app""#), "{}", app.to_text());
+/// # assert!(app.to_text().contains(r#"copy %go-build-app "/out/app" => "/app""#), "{}", app.to_text());
 /// ```
 ///
 /// # Commands
@@ -150,7 +151,7 @@ pub use llb_macros::graph;
 /// let one_image_layer = base.squash(apt(&["git"]).then(apt(&["curl"])));
 /// # assert!(next.to_text().contains(r#"group="apt(git)""#));
 /// # assert!(branches.to_text().contains(r#"group="apt(git, curl)""#));
-/// # assert!(one_image_layer.to_text().ends_with("group=\"apt(curl)\"\nreturn %merge\n"));
+/// # assert!(one_image_layer.to_text().ends_with("group=\"apt(curl)\"\nreturn %merge-debian\n"));
 /// ```
 ///
 /// # Names

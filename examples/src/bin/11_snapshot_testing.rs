@@ -36,11 +36,11 @@ mod tests {
           / = %debian -> out0
         }
         %context = local "context"
-        %file = file {
+        %copy-thumbnailer = file {
           on %ffmpeg
           copy %context "/thumbnailer" => "/usr/local/bin/thumbnailer" contents-only create-destination
         }
-        return %file
+        return %copy-thumbnailer
         "#);
     }
 

@@ -3,6 +3,7 @@
 //! Op bytes are kept as they are, because their digests are names; everything else is read and written anew. What a
 //! newer BuildKit adds to ops or capabilities survives, fields it adds beside them do not.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use prost::Message as _;
@@ -29,7 +30,8 @@ impl Definition {
     ///
     /// # Errors
     ///
-    /// The bytes are no definition; or an op reads one that is not there; or no op names the result.
+    /// The bytes are no definition; an op reads one that is not there, or an output that cannot be; metadata or places
+    /// are of an op that is not there; or no op names the result.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let message = pb::Definition::decode(bytes)
             .map_err(|error| fault(format!("invalid definition: {error}")))?;
@@ -51,10 +53,18 @@ impl Definition {
             .map(SourceInfo::from_message)
             .collect::<Result<Vec<_>, _>>()?;
 
+        // An op that is there twice is one op. The last one is not part of the graph, wherever else it is.
+        let last = def.last().map(|bytes| OpDigest::of(bytes));
+        let count = def.len();
+        let mut known = BTreeSet::new();
         let mut ops = Vec::with_capacity(def.len());
         let mut messages = Vec::with_capacity(def.len());
-        for bytes in def {
+        for (position, bytes) in def.into_iter().enumerate() {
             let digest = OpDigest::of(&bytes);
+            let is_last = position + 1 == count;
+            if !is_last && (Some(digest) == last || !known.insert(digest)) {
+                continue;
+            }
             let message = pb::Op::decode(bytes.clone())
                 .map_err(|error| fault(format!("invalid op {digest}: {error}")))?;
             messages.push(message);
@@ -74,16 +84,21 @@ impl Definition {
             }));
         }
 
-        let mut known: Vec<OpDigest> = ops.iter().map(DefinitionOp::digest).collect();
-        known.sort_unstable();
         for (op, message) in ops.iter().zip(&messages) {
+            let reader = op.digest();
             for input in &message.inputs {
-                let is_known = OpDigest::parse(&input.digest)
-                    .is_some_and(|digest| known.binary_search(&digest).is_ok());
+                let is_known =
+                    OpDigest::parse(&input.digest).is_some_and(|digest| known.contains(&digest));
                 if !is_known {
-                    let (reader, read) = (op.digest(), &input.digest);
+                    let read = &input.digest;
                     return Err(fault(format!(
                         "invalid definition: op {reader} reads {read:?}, which is not in it"
+                    )));
+                }
+                if u32::try_from(input.index).is_err() {
+                    let index = input.index;
+                    return Err(fault(format!(
+                        "invalid definition: op {reader} reads output {index}, which no op has"
                     )));
                 }
             }
@@ -98,6 +113,11 @@ impl Definition {
                 return Err(fault(message));
             }
         };
+        if let Some(digest) = metadata.keys().chain(locations.keys()).next() {
+            return Err(fault(format!(
+                "invalid definition: it describes op {digest:?}, which is not in it"
+            )));
+        }
         Ok(Self {
             ops: Arc::new(ops),
             infos: Arc::new(infos),
@@ -276,6 +296,52 @@ mod tests {
             });
         }
         assert!(error(elsewhere).contains("comes from source file 0, but there are 0"));
+    }
+
+    #[test]
+    fn digests_that_name_no_op_are_refused() {
+        let mut metadata = message();
+        let digest = OpDigest::of(b"nothing").to_string();
+        metadata
+            .metadata
+            .insert(digest.clone(), pb::OpMetadata::default());
+        assert!(error(metadata).contains("describes op \"sha256:"));
+
+        let mut locations = message();
+        let source = locations.source.get_or_insert_default();
+        source.locations.insert(digest, pb::Locations::default());
+        assert!(error(locations).contains("describes op \"sha256:"));
+    }
+
+    #[test]
+    fn outputs_that_cannot_be_are_refused() {
+        for index in [-1, i64::from(u32::MAX) + 1] {
+            let mut message = message();
+            let mut last = pb::Op::decode(message.def.pop().unwrap()).unwrap();
+            let old = OpDigest::of(&last.encode_to_vec()).to_string();
+            last.inputs[0].index = index;
+            let bytes = last.encode_to_vec();
+            let metadata = message.metadata.remove(&old).unwrap();
+            message
+                .metadata
+                .insert(OpDigest::of(&bytes).to_string(), metadata);
+            message.def.push(bytes.into());
+            assert!(error(message).contains("which no op has"));
+        }
+    }
+
+    #[test]
+    fn an_op_that_is_there_twice_is_one_op() {
+        let once = message();
+        let mut twice = once.clone();
+        let last = twice.def.last().unwrap().clone();
+        twice.def.insert(1, twice.def[0].clone());
+        twice.def.insert(1, last);
+        let (once, twice) = (
+            Definition::from_message(once),
+            Definition::from_message(twice),
+        );
+        assert_eq!(once.unwrap(), twice.unwrap());
     }
 
     #[test]

@@ -25,10 +25,11 @@ impl State {
     /// assert_eq!(state.to_text(), r#"
     /// platform linux/amd64
     /// %debian = source "docker-image://docker.io/library/debian:latest"
-    /// %exec = exec "/bin/sh" "-c" "apt-get update" env DEBIAN_FRONTEND="noninteractive" cwd=/ {
+    /// %apt-get-update = exec "/bin/sh" "-c" "apt-get update" cwd=/ {
+    ///   env DEBIAN_FRONTEND="noninteractive"
     ///   / = %debian -> out0
     /// }
-    /// return %exec
+    /// return %apt-get-update
     /// "#.trim_start());
     /// ```
     pub fn run(&self, exec: impl Into<Exec>) -> Self {

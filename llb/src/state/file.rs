@@ -113,11 +113,11 @@ impl State {
     /// platform linux/amd64
     /// %debian = source "docker-image://docker.io/library/debian:latest"
     /// %context = local "context"
-    /// %file = file {
+    /// %copy-src = file {
     ///   on %debian
     ///   copy %context "/" => "/src" contents-only create-destination
     /// }
-    /// return %file
+    /// return %copy-src
     /// "#.trim_start());
     /// ```
     #[track_caller]

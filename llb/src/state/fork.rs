@@ -157,20 +157,20 @@ impl State {
     /// assert_eq!(state.to_text(), r#"
     /// platform linux/amd64
     /// %debian = source "docker-image://docker.io/library/debian:latest"
-    /// %file = file {
+    /// %mkdir = file {
     ///   on %debian
     ///   mkdir "/" 0755
     /// }
-    /// %exec = exec "/bin/sh" "-c" "apt-get update && apt-get install -y git" cwd=/ {
+    /// %apt-get-install-git = exec "/bin/sh" "-c" "apt-get update && apt-get install -y git" cwd=/ {
     ///   / = %debian -> out0
     /// }
-    /// %file-2 = file {
-    ///   on %exec
+    /// %rm-lists = file {
+    ///   on %apt-get-install-git
     ///   rm "/var/lib/apt/lists"
     /// }
-    /// %diff = diff %file -> %file-2
-    /// %merge = merge %debian, %diff
-    /// return %merge
+    /// %diff-rm-lists = diff %mkdir -> %rm-lists
+    /// %merge-debian = merge %debian, %diff-rm-lists
+    /// return %merge-debian
     /// "#.trim_start());
     /// ```
     ///

@@ -236,3 +236,18 @@ async fn directories_that_are_missing_are_told_before_the_build() {
     assert_eq!(error.kind(), ErrorKind::LocalFile, "{error}");
     assert!(error.to_string().contains("`context`"), "{error}");
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_named() {
+    let client = containerd().await;
+    let home = tempfile::tempdir().unwrap();
+    let out = home.path().join("out");
+    // The tests run as root, who may read any file; not these, which the kernel takes writes to only.
+    let unreadable = LocalDirectory::new("/sys/bus/cpu").include(["drivers_probe"]);
+    let error = mirror(&client, unreadable, &[], &out).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LocalFile, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("/sys/bus/cpu/drivers_probe"), "{text}");
+    assert!(text.to_lowercase().contains("permission denied"), "{text}");
+    assert!(!out.exists());
+}
