@@ -90,13 +90,13 @@ impl Drop for VertexData {
     fn drop(&mut self) {
         let mut orphans = std::mem::take(&mut self.inputs);
         if let Op::Deferred(step) = &mut self.op {
-            orphans.extend(step.take_parents());
+            step.leave_parents(&mut orphans);
         }
         while let Some(output) = orphans.pop() {
             if let Some(mut data) = Arc::into_inner(output.vertex.0) {
                 orphans.extend(data.inputs.drain(..));
                 if let Op::Deferred(step) = &mut data.op {
-                    orphans.extend(step.take_parents());
+                    step.leave_parents(&mut orphans);
                 }
             }
         }

@@ -13,7 +13,7 @@ use super::{ExecState, State};
 use crate::constraints::Constraints;
 use crate::definition::{MarshalData, MarshalOptions, VertexCache};
 use crate::error::{ErrorKind, Problem};
-use crate::graph::{Inputs, Output, Vertex, VertexData};
+use crate::graph::{Inputs, Vertex, VertexData};
 use crate::layer::Outcome;
 use crate::op::Op;
 
@@ -85,6 +85,7 @@ impl State {
     }
 
     /// A state with the values of this one that is made of others once they are resolved.
+    #[cold]
     pub(super) fn once_resolved(
         &self,
         parents: Vec<Self>,
@@ -172,10 +173,11 @@ impl Step {
         })
     }
 
-    /// Takes away what the step needs, so that a long chain is not taken apart on the call stack.
-    pub(crate) fn take_parents(&mut self) -> impl Iterator<Item = Output> {
+    /// Hands over what the step needs, so that a long chain is not taken apart on the call stack.
+    #[cold]
+    pub(crate) fn leave_parents(&mut self, orphans: &mut Inputs) {
         let parents = std::mem::take(&mut self.parents);
-        parents.into_iter().filter_map(|parent| parent.output)
+        orphans.extend(parents.into_iter().filter_map(|parent| parent.output));
     }
 }
 
