@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::State;
 use super::deferred::{Value, results};
 use crate::error::{ErrorKind, Problem};
-use crate::exec::{Exec, Mount};
+use crate::exec::{Change, Exec, Mount};
 use crate::graph::{Inputs, Output, Vertex};
 use crate::op::exec::{MountKind, MountOp};
 use crate::op::{Op, PassthroughOp};
@@ -54,46 +54,6 @@ impl State {
         if running.is_deferred() || self.is_deferred() || has_deferred_mount {
             return self.exec_deferred(running, exec);
         }
-        self.exec_on(&running, exec)
-    }
-
-    fn exec_deferred(&self, running: Self, mut exec: Exec) -> ExecState {
-        exec.changes.clear();
-        let location = exec.location;
-        let missing = |mount: &Mount| {
-            (
-                mount.target.clone(),
-                mount.source.clone(),
-                MountResult::Missing,
-            )
-        };
-        let root = crate::exec::bind("/", self);
-        let mounts = [&root]
-            .into_iter()
-            .chain(&exec.mounts)
-            .map(missing)
-            .collect();
-        let mut parents = vec![self.clone(), running];
-        for mount in &mut exec.mounts {
-            parents.push(std::mem::replace(&mut mount.source, Self::scratch()));
-        }
-        let vertex = results(parents, move |states| {
-            let mut exec = exec.clone();
-            for (mount, source) in exec.mounts.iter_mut().zip(&states[2..]) {
-                mount.source = source.clone();
-            }
-            Value::Exec(Arc::new(states[0].exec_on(&states[1], exec)))
-        });
-        ExecState {
-            vertex,
-            receiver: self.clone(),
-            mounts,
-            location,
-        }
-    }
-
-    /// Runs a command on a state that its changes have been applied to.
-    fn exec_on(&self, running: &Self, exec: Exec) -> ExecState {
         let location = exec.location;
         let mut problems = Vec::new();
         if exec.op.args.is_empty() {
@@ -115,7 +75,7 @@ impl State {
 
         let root = Mount {
             readonly: exec.readonly_rootfs,
-            ..crate::exec::bind("/", running)
+            ..crate::exec::bind("/", running.clone())
         };
         let mut mounts: SmallVec<[Mount; 2]> = smallvec![root];
         mounts.extend(exec.mounts);
@@ -200,6 +160,45 @@ impl State {
         ExecState {
             vertex,
             receiver,
+            mounts,
+            location,
+        }
+    }
+
+    #[cold]
+    fn exec_deferred(&self, running: Self, mut exec: Exec) -> ExecState {
+        // They are in the state that it runs on.
+        exec.changes.clear();
+        let location = exec.location;
+        let missing = |mount: &Mount| {
+            (
+                mount.target.clone(),
+                mount.source.clone(),
+                MountResult::Missing,
+            )
+        };
+        let root = crate::exec::bind("/", self);
+        let mounts = [&root]
+            .into_iter()
+            .chain(&exec.mounts)
+            .map(missing)
+            .collect();
+        let mut parents = vec![self.clone(), running];
+        for mount in &mut exec.mounts {
+            parents.push(std::mem::replace(&mut mount.source, Self::scratch()));
+        }
+        let vertex = results(parents, move |states| {
+            let mut exec = exec.clone();
+            for (mount, source) in exec.mounts.iter_mut().zip(&states[2..]) {
+                mount.source = source.clone();
+            }
+            let running = states[1].clone();
+            exec.changes = smallvec![Change::With(Arc::new(move |_| running.clone()))];
+            Value::Exec(Arc::new(states[0].exec(exec)))
+        });
+        ExecState {
+            vertex,
+            receiver: self.clone(),
             mounts,
             location,
         }
