@@ -47,7 +47,7 @@ pub enum ErrorKind {
     Merge,
     /// An image config that cannot be read, or forks that changed the same value differently.
     ImageConfig,
-    /// A layer whose function returned an error.
+    /// A layer or a deferred state whose function returned an error.
     Layer,
     /// A definition that cannot be decoded.
     Definition,

@@ -18,7 +18,7 @@ pub use mount::{Device, Mount, RunMount, Secret, Ssh, bind, cache, device, secre
 use crate::constraints::{Constrain, Constraints};
 use crate::op::exec::{Args, ExecOp, ProxyEnv};
 use crate::state::State;
-use crate::state::context::{Network, Security, Ulimit};
+use crate::state::context::{Context, Network, Security, Ulimit};
 use crate::value::{host, shell};
 
 /// A command by its arguments; nothing is expanded.
@@ -264,7 +264,15 @@ impl Change {
             *state = change(state.clone());
             return;
         }
-        let context = Arc::make_mut(&mut state.context);
+        if state.is_deferred() {
+            let change = self.clone();
+            *state = state.context(move |context| change.apply_to(context));
+        } else {
+            self.apply_to(Arc::make_mut(&mut state.context));
+        }
+    }
+
+    fn apply_to(&self, context: &mut Context) {
         match self {
             Self::Env(name, value) => context.env.set(name, value),
             Self::Dir(path) => context.change_dir(path),
@@ -277,7 +285,7 @@ impl Change {
                 context.extra_hosts.push((host.clone(), address.clone()));
             }
             Self::Ulimit(ulimit) => context.ulimits.push(ulimit.clone()),
-            Self::With(_) => unreachable!("a function was applied above"),
+            Self::With(_) => {}
         }
     }
 }

@@ -114,6 +114,19 @@ pub(crate) struct CopyOptions {
     pub(crate) required: Vec<String>,
 }
 
+/// Whether any of the actions copies from a state that is not known yet.
+pub(crate) fn reads_deferred(actions: &[Action]) -> bool {
+    actions.iter().any(|action| match &action.kind {
+        ActionKind::Copy(copy) => match &copy.from {
+            CopySource::State(state) => state.is_deferred(),
+            CopySource::Actions(bound) => {
+                bound.0.state.is_deferred() || reads_deferred(&bound.0.actions)
+            }
+        },
+        _ => false,
+    })
+}
+
 /// What a copy reads: a state, or the result of other actions on a state.
 #[derive(Clone, Debug)]
 pub enum CopySource {

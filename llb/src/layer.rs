@@ -144,10 +144,10 @@ pub fn named<R: Outcome>(name: impl Into<String>, layer: impl FnOnce(State) -> R
             name: name.clone(),
             weak: false,
         });
-        let inside = base.context(|context| context.group = Some(group));
+        let inside = base.context(move |context| context.group = Some(group));
         let what = format!("layer {name:?} failed");
         let layered = settle(&base, layer(inside), &what, location);
-        layered.context(|context| context.group = outer)
+        layered.context(move |context| context.group = outer)
     }
 }
 

@@ -905,3 +905,16 @@ mod budgets {
         );
     }
 }
+
+#[test]
+fn forks_of_a_deferred_state_merge_once_it_is_resolved() {
+    let build = |base: State| {
+        let python = base.fork(|state: State| state.mkdir("/python", 0o755).env("PYTHON", "3"));
+        let torch = python.fork(|state: State| state.mkdir("/torch", 0o755));
+        let numpy = python.fork(|state: State| state.mkdir("/numpy", 0o755));
+        let tools = base.fork(|state: State| state.mkdir("/tools", 0o755));
+        base.merge([torch, numpy, tools])
+    };
+    let deferred = scratch().deferred(|_, _| image("debian"));
+    assert_eq!(build(deferred).to_text(), build(image("debian")).to_text());
+}

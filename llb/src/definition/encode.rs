@@ -9,7 +9,7 @@ use crate::graph::VertexData;
 use crate::metadata::OpMetadata;
 use crate::op::exec::{ContentCache, ExecOp, MountKind, MountOp, SecretOp, Sharing, SshOp};
 use crate::op::file::{CopyAction, FileActionKind, FileActionOp, FileInput, FileOp};
-use crate::op::{BuildOp, DiffOp, EmbeddedOp, Op, PassthroughOp, SourceOp};
+use crate::op::{BuildOp, DiffOp, EmbeddedOp, MergeOp, Op, PassthroughOp, SourceOp};
 use crate::state::context::{Network, Security};
 use crate::value::Capability;
 use crate::value::platform::Platform;
@@ -49,11 +49,12 @@ pub(super) fn encode(
         Op::Source(source) => op.source(source),
         Op::Exec(exec) => op.exec(exec, inputs),
         Op::File(file) => op.file(file, inputs),
-        Op::Merge => op.merge(inputs),
+        Op::Merge(merge) => op.merge(merge, inputs),
         Op::Diff(diff) => op.diff(diff, inputs),
         Op::Build(build) => op.build(build, inputs),
         Op::Passthrough(passthrough) => op.passthrough(passthrough, inputs),
         Op::Embedded(embedded) => op.embedded(embedded),
+        Op::Deferred(_) => debug_assert!(false, "a deferred state was not resolved"),
     }
     metadata
 }
@@ -231,8 +232,9 @@ impl<'a> OpWriter<'a> {
         });
     }
 
-    fn merge(mut self, inputs: &[EncodedInput]) {
-        self.metadata.require(Capability::MergeOp);
+    fn merge(mut self, merge: &MergeOp, inputs: &[EncodedInput]) {
+        let caps = &mut self.metadata.caps;
+        *caps = caps.with_if(merge.requires_capability, Capability::MergeOp);
         self.head(inputs, None);
         self.writer.message(6, |writer| {
             for position in 0..inputs.len() {

@@ -21,6 +21,7 @@ use crate::value::CapabilitySet;
 use crate::wire::Writer;
 
 pub(crate) use marshal::marshal;
+pub(crate) use options::MarshalData;
 pub(crate) use vertex_cache::VertexCache;
 
 /// The sha256 digest of an op's bytes: its name in a definition.

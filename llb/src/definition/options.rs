@@ -82,6 +82,16 @@ impl MarshalOptions {
         self
     }
 
+    /// The platform that the graph is marshalled for.
+    pub fn target_platform(&self) -> &Platform {
+        &self.data.platform
+    }
+
+    /// The capabilities of the daemon, if they were [given](Self::caps).
+    pub fn known_caps(&self) -> Option<CapabilitySet> {
+        self.data.caps
+    }
+
     fn data_mut(&mut self) -> &mut MarshalData {
         Arc::make_mut(&mut self.data)
     }

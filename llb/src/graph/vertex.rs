@@ -51,6 +51,11 @@ impl Vertex {
         Arc::as_ptr(&self.0).addr()
     }
 
+    /// Whether it has no op yet.
+    pub(crate) fn is_deferred(&self) -> bool {
+        matches!(self.0.op, Op::Deferred(_))
+    }
+
     pub(crate) fn output(&self, index: u32) -> Output {
         Output {
             vertex: self.clone(),
@@ -66,7 +71,12 @@ impl Output {
         match &data.op {
             Op::Source(_) | Op::Exec(_) => data.constraints.options().platform.as_ref(),
             Op::Embedded(embedded) => embedded.platform.as_ref(),
-            Op::File(_) | Op::Merge | Op::Diff(_) | Op::Build(_) | Op::Passthrough(_) => None,
+            Op::File(_)
+            | Op::Merge(_)
+            | Op::Diff(_)
+            | Op::Build(_)
+            | Op::Passthrough(_)
+            | Op::Deferred(_) => None,
         }
     }
 
@@ -79,9 +89,15 @@ impl Drop for VertexData {
     /// Takes the graph apart with a list instead of the call stack: chains may be a million ops long.
     fn drop(&mut self) {
         let mut orphans = std::mem::take(&mut self.inputs);
+        if let Op::Deferred(step) = &mut self.op {
+            step.leave_parents(&mut orphans);
+        }
         while let Some(output) = orphans.pop() {
             if let Some(mut data) = Arc::into_inner(output.vertex.0) {
                 orphans.extend(data.inputs.drain(..));
+                if let Op::Deferred(step) = &mut data.op {
+                    step.leave_parents(&mut orphans);
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ pub(crate) use file::FileOp;
 pub(crate) use source::SourceOp;
 
 use crate::metadata::OpMetadata;
+use crate::state::Step;
 use crate::value::platform::Platform;
 
 #[derive(Debug)]
@@ -19,12 +20,20 @@ pub(crate) enum Op {
     Source(SourceOp),
     Exec(Box<ExecOp>),
     File(FileOp),
-    /// Lays all inputs over each other.
-    Merge,
+    Merge(MergeOp),
     Diff(DiffOp),
     Build(BuildOp),
     Passthrough(PassthroughOp),
     Embedded(Box<EmbeddedOp>),
+    /// No op yet: resolved before a graph is marshalled, and never the input of another op.
+    Deferred(Box<Step>),
+}
+
+/// Lays all inputs over each other.
+#[derive(Debug)]
+pub(crate) struct MergeOp {
+    /// Whether the daemon is asked for the capability.
+    pub(crate) requires_capability: bool,
 }
 
 /// The difference between two inputs; an absent one is scratch.

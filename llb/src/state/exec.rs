@@ -7,8 +7,9 @@ use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use super::State;
+use super::deferred::{Value, results};
 use crate::error::{ErrorKind, Problem};
-use crate::exec::{Exec, Mount};
+use crate::exec::{Change, Exec, Mount};
 use crate::graph::{Inputs, Output, Vertex};
 use crate::op::exec::{MountKind, MountOp};
 use crate::op::{Op, PassthroughOp};
@@ -45,11 +46,15 @@ impl State {
     /// ```
     pub fn exec(&self, exec: impl Into<Exec>) -> ExecState {
         let exec = exec.into();
-        let location = exec.location;
         let mut running = self.clone();
         for change in &exec.changes {
             change.apply(&mut running);
         }
+        let has_deferred_mount = exec.mounts.iter().any(|mount| mount.source.is_deferred());
+        if running.is_deferred() || self.is_deferred() || has_deferred_mount {
+            return self.exec_deferred(running, exec);
+        }
+        let location = exec.location;
         let mut problems = Vec::new();
         if exec.op.args.is_empty() {
             let problem = Problem::at(
@@ -159,6 +164,45 @@ impl State {
             location,
         }
     }
+
+    #[cold]
+    fn exec_deferred(&self, running: Self, mut exec: Exec) -> ExecState {
+        // They are in the state that it runs on.
+        exec.changes.clear();
+        let location = exec.location;
+        let missing = |mount: &Mount| {
+            (
+                mount.target.clone(),
+                mount.source.clone(),
+                MountResult::Missing,
+            )
+        };
+        let root = crate::exec::bind("/", self);
+        let mounts = [&root]
+            .into_iter()
+            .chain(&exec.mounts)
+            .map(missing)
+            .collect();
+        let mut parents = vec![self.clone(), running];
+        for mount in &mut exec.mounts {
+            parents.push(std::mem::replace(&mut mount.source, Self::scratch()));
+        }
+        let vertex = results(parents, move |states| {
+            let mut exec = exec.clone();
+            for (mount, source) in exec.mounts.iter_mut().zip(&states[2..]) {
+                mount.source = source.clone();
+            }
+            let running = states[1].clone();
+            exec.changes = smallvec![Change::With(Arc::new(move |_| running.clone()))];
+            Value::Exec(Arc::new(states[0].exec(exec)))
+        });
+        ExecState {
+            vertex,
+            receiver: self.clone(),
+            mounts,
+            location,
+        }
+    }
 }
 
 /// An exec of which outputs can be taken; made by [`State::exec`].
@@ -188,6 +232,9 @@ impl ExecState {
     ///
     /// What was set on the exec alone is gone. A read-only root is the state that the exec ran on.
     pub fn root(&self) -> State {
+        if self.vertex.is_deferred() {
+            return self.once_run(&self.receiver, Self::root);
+        }
         match self.take(0) {
             Some(output) => self.receiver.with_output(output),
             None => self.receiver.clone(),
@@ -200,17 +247,27 @@ impl ExecState {
     /// output, or of a target that is not mounted, is a mistake that marshalling reports.
     #[track_caller]
     pub fn output(&self, target: &str) -> State {
+        self.output_at(target, Location::caller())
+    }
+
+    fn output_at(&self, target: &str, caller: &'static Location<'static>) -> State {
         if let Some(position) = self.position(target) {
-            return self.result(position, &self.mounts[position].1, Location::caller());
+            let values = &self.mounts[position].1;
+            if self.vertex.is_deferred() {
+                let target = SmolStr::from(target);
+                return self.once_run(values, move |exec| exec.output_at(&target, caller));
+            }
+            return self.result(position, values, caller);
         }
         let targets: Vec<_> = self
             .mounts
             .iter()
             .map(|(target, ..)| format!("{target:?}"))
             .collect();
-        let problem = Problem::new(
+        let problem = Problem::at(
             ErrorKind::Exec,
             format!("{target:?} is not mounted, so it has no output"),
+            caller,
         );
         State::scratch().record(problem.hint(format!("the exec mounts {}", targets.join(", "))))
     }
@@ -220,9 +277,19 @@ impl ExecState {
     /// A target that is not mounted gives scratch.
     #[track_caller]
     pub fn get_mount(&self, target: &str) -> State {
+        self.get_mount_at(target, Location::caller())
+    }
+
+    fn get_mount_at(&self, target: &str, caller: &'static Location<'static>) -> State {
         match self.position(target) {
+            Some(_) if self.vertex.is_deferred() => {
+                let target = SmolStr::from(target);
+                self.once_run(&State::scratch(), move |exec| {
+                    exec.get_mount_at(&target, caller)
+                })
+            }
             Some(position) => {
-                let taken = self.result(position, &State::scratch(), Location::caller());
+                let taken = self.result(position, &State::scratch(), caller);
                 State {
                     problems: taken.problems,
                     ..State::from_output(taken.output)
@@ -230,6 +297,18 @@ impl ExecState {
             }
             None => State::scratch(),
         }
+    }
+
+    /// A state with these values that is taken from the exec once that is resolved.
+    fn once_run(
+        &self,
+        values: &State,
+        take: impl Fn(&Self) -> State + Send + Sync + 'static,
+    ) -> State {
+        values.once_taken(&self.vertex, move |value| match value {
+            Value::Exec(exec) => take(exec),
+            _ => value.at(0),
+        })
     }
 
     fn position(&self, target: &str) -> Option<usize> {

@@ -1,9 +1,11 @@
 //! File actions on states.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use super::State;
-use crate::file::{self, Action, ActionKind, Bound, CopySource, FileActions};
+use crate::constraints::Constraints;
+use crate::file::{self, Action, ActionKind, Bound, BoundActions, CopySource, FileActions};
 use crate::graph::Output;
 use crate::op::Op;
 use crate::op::file::{CopyAction, FileActionKind, FileActionOp, FileInput, FileOp};
@@ -25,8 +27,36 @@ impl State {
     /// "#.trim_start());
     /// ```
     pub fn file<Last>(&self, actions: FileActions<Last>) -> Self {
+        if self.is_deferred() || file::reads_deferred(&actions.actions) {
+            return self.file_deferred(actions);
+        }
+        self.file_on(&actions.actions, actions.constraints, actions.location)
+    }
+
+    fn file_deferred<Last>(&self, actions: FileActions<Last>) -> Self {
+        let mut parents = vec![self.clone()];
+        let hollow = Sources::default().replace(&actions.actions, &mut |state| {
+            parents.push(state.clone());
+            Self::scratch()
+        });
+        let (constraints, location) = (actions.constraints, actions.location);
+        self.once_resolved(parents, move |states| {
+            let mut sources = states[1..].iter();
+            let actions = Sources::default().replace(&hollow, &mut |hollow| {
+                sources.next().unwrap_or(hollow).clone()
+            });
+            states[0].file_on(&actions, constraints.clone(), location)
+        })
+    }
+
+    fn file_on(
+        &self,
+        actions: &[Action],
+        constraints: Constraints,
+        location: &'static Location<'static>,
+    ) -> Self {
         let mut walk = Walk::default();
-        let (last, visits) = walk.chain(self, &actions.actions);
+        let (last, visits) = walk.chain(self, actions);
         if let Some(last) = last {
             walk.actions[last as usize].is_output = true;
         }
@@ -37,8 +67,8 @@ impl State {
         let vertex = Self::vertex(
             Op::File(op),
             walk.inputs,
-            self.in_group(actions.constraints),
-            actions.location,
+            self.in_group(constraints),
+            location,
             Vec::new(),
             &walk.parents,
         );
@@ -102,6 +132,49 @@ impl State {
                 .contents_only()
                 .create_destination(),
         )
+    }
+}
+
+/// Replaces the states that actions copy from. A bound chain that several copies read stays one.
+#[derive(Default)]
+struct Sources {
+    bound: Vec<(Arc<Bound>, Arc<Bound>)>,
+}
+
+impl Sources {
+    fn replace(
+        &mut self,
+        actions: &[Action],
+        replace: &mut dyn FnMut(&State) -> State,
+    ) -> Vec<Action> {
+        let mut actions = actions.to_vec();
+        for action in &mut actions {
+            if let ActionKind::Copy(copy) = &mut action.kind {
+                copy.from = match &copy.from {
+                    CopySource::State(state) => CopySource::State(replace(state)),
+                    CopySource::Actions(bound) => {
+                        CopySource::Actions(BoundActions(self.bound(&bound.0, replace)))
+                    }
+                };
+            }
+        }
+        actions
+    }
+
+    fn bound(
+        &mut self,
+        bound: &Arc<Bound>,
+        replace: &mut dyn FnMut(&State) -> State,
+    ) -> Arc<Bound> {
+        let known = self.bound.iter().find(|(old, _)| Arc::ptr_eq(old, bound));
+        if let Some((_, new)) = known {
+            return Arc::clone(new);
+        }
+        let state = replace(&bound.state);
+        let actions = self.replace(&bound.actions, replace);
+        let new = Arc::new(Bound { state, actions });
+        self.bound.push((Arc::clone(bound), Arc::clone(&new)));
+        new
     }
 }
 

@@ -143,6 +143,19 @@ impl Fork {
         }
     }
 
+    /// The states of the branch and of those that it left, always in the same order.
+    fn each_state(&mut self, visit: &mut impl FnMut(&mut State)) {
+        let mut fork = self;
+        loop {
+            visit(&mut fork.base);
+            visit(&mut fork.state);
+            match &mut fork.parent {
+                Some(parent) => fork = Arc::make_mut(parent),
+                None => break,
+            }
+        }
+    }
+
     /// How mistakes name the branch.
     fn title(&self) -> String {
         let location = self.location;
@@ -285,7 +298,18 @@ impl State {
     /// its own ancestor, BuildKit exports every layer in between instead of one with the difference.
     #[track_caller]
     pub fn squash(&self, layer: impl Layer) -> Self {
+        let location = Location::caller();
         let layered = layer(self.clone());
+        if !self.is_deferred() && !layered.is_deferred() {
+            return self.squash_at(layered, location);
+        }
+        let parents = vec![self.clone(), layered.clone()];
+        layered.once_resolved(parents, move |states| {
+            states[0].squash_at(states[1].clone(), location)
+        })
+    }
+
+    fn squash_at(&self, layered: Self, location: &'static Location<'static>) -> Self {
         let (Some(upper), false) = (&layered.output, layered.is_same_output(self)) else {
             return layered;
         };
@@ -295,7 +319,6 @@ impl State {
         if let Some(group) = &options.metadata.progress_group {
             constraints = constraints.progress_group(group.clone());
         }
-        let location = Location::caller();
         let added = budget::one_layer(self, &layered, location, |options| {
             options.clone_from(&constraints);
         });

@@ -4,8 +4,9 @@ use std::panic::Location;
 
 use super::State;
 use crate::constraints::{Constrain, Constraints};
-use crate::graph::Output;
-use crate::op::{DiffOp, Op};
+use crate::error::{ErrorKind, Problem};
+use crate::graph::Inputs;
+use crate::op::{DiffOp, MergeOp, Op};
 
 /// Lays states over each other, later ones on top. Needs a daemon with `mergeop`.
 ///
@@ -42,6 +43,7 @@ pub fn diff(lower: impl Into<State>, upper: impl Into<State>) -> State {
 #[derive(Clone, Debug)]
 pub struct Merge {
     states: Vec<State>,
+    is_exact: bool,
     constraints: Constraints,
     location: &'static Location<'static>,
 }
@@ -51,6 +53,7 @@ pub struct Merge {
 pub struct Diff {
     lower: State,
     upper: State,
+    is_exact: bool,
     constraints: Constraints,
     location: &'static Location<'static>,
 }
@@ -61,6 +64,7 @@ impl Merge {
     pub fn new<S: Into<State>>(states: impl IntoIterator<Item = S>) -> Self {
         Self {
             states: states.into_iter().map(Into::into).collect(),
+            is_exact: false,
             constraints: Constraints::default(),
             location: Location::caller(),
         }
@@ -79,28 +83,78 @@ impl Merge {
         }
     }
 
-    /// The merged file system. Options are lost if fewer than two states have anything in them.
-    pub fn state(self) -> State {
-        let mut filled = self.states.iter().filter(|state| !state.is_scratch());
-        let Some(first) = filled.next() else {
-            return State::scratch().with_problems_of(&self.states);
-        };
-        if filled.next().is_none() {
-            return first.with_problems_of(self.states.iter().filter(|state| state.is_scratch()));
+    /// Makes an op of exactly these states: `NewMerge` of `client/llb`.
+    ///
+    /// Scratch is not left out but a mistake, and so are fewer than two states. The daemon is not asked for `mergeop`: one
+    /// without it fails when it comes to the op.
+    ///
+    /// ```
+    /// use llb::Merge;
+    /// use llb::prelude::*;
+    ///
+    /// let error = Merge::new([image("debian")]).exact().state().marshal(&MarshalOptions::linux_amd64()).unwrap_err();
+    /// assert!(error.to_string().starts_with("merge must have at least 2 inputs"));
+    /// ```
+    #[must_use = "this returns the changed merge"]
+    pub fn exact(mut self) -> Self {
+        self.is_exact = true;
+        self
+    }
+
+    /// The merged file system. Options are lost if fewer than two states have anything in them, unless it is
+    /// [`exact`](Self::exact).
+    pub fn state(mut self) -> State {
+        if self.states.iter().any(State::is_deferred) {
+            let states = std::mem::take(&mut self.states);
+            let first = states.iter().find(|state| !state.is_scratch());
+            let values = first.cloned().unwrap_or_else(State::scratch);
+            return values.once_resolved(states, move |states| {
+                let merge = self.clone();
+                Self {
+                    states: states.to_vec(),
+                    ..merge
+                }
+                .state()
+            });
         }
-        let inputs: Vec<Output> = self
+        let mut filled = self.states.iter().filter(|state| !state.is_scratch());
+        let (first, has_two) = (filled.next(), filled.next().is_some());
+        let mut problems = Vec::new();
+        if self.is_exact {
+            let count = self.states.len();
+            if count < 2 {
+                let message = format!("merge must have at least 2 inputs: there are {count}");
+                problems.push(Problem::at(ErrorKind::Merge, message, self.location));
+            } else if let Some(place) = self.states.iter().position(State::is_scratch) {
+                let message =
+                    format!("a merge of exactly these states cannot have scratch at {place}");
+                problems.push(Problem::at(ErrorKind::Merge, message, self.location));
+            }
+        } else {
+            let Some(first) = first else {
+                return State::scratch().with_problems_of(&self.states);
+            };
+            if !has_two {
+                let scratch = self.states.iter().filter(|state| state.is_scratch());
+                return first.with_problems_of(scratch);
+            }
+        }
+        let inputs: Inputs = self
             .states
             .iter()
             .filter_map(|state| state.output.clone())
             .collect();
         let vertex = State::vertex(
-            Op::Merge,
+            Op::Merge(MergeOp {
+                requires_capability: !self.is_exact,
+            }),
             inputs,
             self.constraints,
             self.location,
-            Vec::new(),
+            problems,
             &self.states,
         );
+        let first = first.cloned().unwrap_or_else(State::scratch);
         State {
             problems: None,
             ..first.with_output(Some(vertex.output(0)))
@@ -115,6 +169,7 @@ impl Diff {
         Self {
             lower: lower.into(),
             upper: upper.into(),
+            is_exact: false,
             constraints: Constraints::default(),
             location: Location::caller(),
         }
@@ -125,20 +180,55 @@ impl Diff {
         Self { location, ..self }
     }
 
-    /// The difference. Options are lost if `lower` is scratch.
-    pub fn state(self) -> State {
-        let Some(lower) = self.lower.output.clone() else {
-            return self.upper.with_problems_of([&self.lower]);
+    /// Makes an op also if `lower` is scratch: `NewDiff` of `client/llb`.
+    ///
+    /// ```
+    /// use llb::Diff;
+    /// use llb::prelude::*;
+    ///
+    /// let state = Diff::new(scratch(), image("debian")).exact().name("all of it").state();
+    /// assert_eq!(state.marshal(&MarshalOptions::linux_amd64())?.ops().len(), 3);
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    #[must_use = "this returns the changed difference"]
+    pub fn exact(mut self) -> Self {
+        self.is_exact = true;
+        self
+    }
+
+    /// The difference. Options are lost if `lower` is scratch, unless it is [`exact`](Self::exact).
+    pub fn state(mut self) -> State {
+        if self.lower.is_deferred() || self.upper.is_deferred() {
+            let values = if self.lower.is_scratch() {
+                self.upper.clone()
+            } else {
+                self.lower.clone()
+            };
+            let states = vec![
+                std::mem::replace(&mut self.lower, State::scratch()),
+                std::mem::replace(&mut self.upper, State::scratch()),
+            ];
+            return values.once_resolved(states, move |states| {
+                let mut diff = self.clone();
+                (diff.lower, diff.upper) = (states[0].clone(), states[1].clone());
+                diff.state()
+            });
+        }
+        let values = if self.lower.is_scratch() {
+            &self.upper
+        } else {
+            &self.lower
         };
-        let mut inputs = vec![lower];
-        let upper = self.upper.output.clone().map(|upper| {
-            inputs.push(upper);
-            1
+        if self.lower.is_scratch() && !self.is_exact {
+            return self.upper.with_problems_of([&self.lower]);
+        }
+        let mut inputs = Inputs::new();
+        let mut position = 0..;
+        let [lower, upper] = [&self.lower, &self.upper].map(|state| {
+            inputs.push(state.output.clone()?);
+            position.next()
         });
-        let op = Op::Diff(DiffOp {
-            lower: Some(0),
-            upper,
-        });
+        let op = Op::Diff(DiffOp { lower, upper });
         let parents = [&self.lower, &self.upper];
         let vertex = State::vertex(
             op,
@@ -150,7 +240,7 @@ impl Diff {
         );
         State {
             problems: None,
-            ..self.lower.with_output(Some(vertex.output(0)))
+            ..values.with_output(Some(vertex.output(0)))
         }
     }
 }

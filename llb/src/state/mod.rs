@@ -1,6 +1,7 @@
 //! The immutable handle that graphs are built with.
 
 pub(crate) mod context;
+mod deferred;
 mod exec;
 mod file;
 mod fork;
@@ -12,6 +13,7 @@ mod value;
 use std::panic::Location;
 use std::sync::Arc;
 
+pub(crate) use deferred::Step;
 pub use exec::ExecState;
 pub use fork::{Fork, Join, MergePolicy};
 pub use image_config::{Healthcheck, ImageConfig};
@@ -89,13 +91,18 @@ impl State {
         }
     }
 
-    /// Whether this is the empty file system.
+    /// Whether this is the empty file system. A [deferred](Self::deferred) state is not known to be.
     pub fn is_scratch(&self) -> bool {
         self.output.is_none()
     }
 
     /// The same run context and image config on the file system of another state.
     pub fn with_output_of(&self, other: &Self) -> Self {
+        if self.is_deferred() || other.is_deferred() {
+            return self.once_resolved(vec![self.clone(), other.clone()], |states| {
+                states[0].with_output_of(&states[1])
+            });
+        }
         self.with_output(other.output.clone())
     }
 
@@ -104,6 +111,15 @@ impl State {
     /// The working directory is `/`, unless this state's output has a platform: then the platform is kept and the
     /// directory is the other state's, as in `client/llb`.
     pub fn reset(&self, other: &Self) -> Self {
+        if self.is_deferred() || other.is_deferred() {
+            let values = Self {
+                output: None,
+                ..other.clone()
+            };
+            return values.once_resolved(vec![self.clone(), other.clone()], |states| {
+                states[0].reset(&states[1])
+            });
+        }
         let mut context = (*other.context).clone();
         match self.output.as_ref().and_then(Output::platform) {
             Some(platform) => context.adopt_platform(Some(platform)),
@@ -137,6 +153,9 @@ impl State {
     ///
     /// Everything that is wrong with the graph, each mistake with the line that made it.
     pub fn marshal(&self, options: &MarshalOptions) -> Result<Definition, Error> {
+        if self.is_deferred() {
+            return self.resolve(options).marshal(options);
+        }
         let own = self
             .problems
             .iter()
@@ -186,9 +205,14 @@ impl State {
                     .flat_map(|problems| problems.iter().cloned()),
             );
         }
+        let inputs = inputs.into();
+        debug_assert!(
+            inputs.iter().all(|input| !input.vertex.is_deferred()),
+            "an op is made of resolved states"
+        );
         Vertex::new(VertexData {
             op,
-            inputs: inputs.into(),
+            inputs,
             constraints,
             location,
             problems,

@@ -3,6 +3,7 @@
 use std::panic::Location;
 
 use super::State;
+use super::deferred::{Value, results};
 use crate::constraints::{Constrain, Constraints};
 use crate::error::{ErrorKind, Problem};
 use crate::graph::Inputs;
@@ -60,7 +61,15 @@ impl Build {
     }
 
     /// The result of the definition, with the run context of the state that holds it.
-    pub fn state(self) -> State {
+    pub fn state(mut self) -> State {
+        if self.source.is_deferred() {
+            let source = std::mem::replace(&mut self.source, State::scratch());
+            return source.once_resolved(vec![source.clone()], move |states| {
+                let mut build = self.clone();
+                build.source = states[0].clone();
+                build.state()
+            });
+        }
         let mut problems = Vec::new();
         if self.source.is_scratch() {
             let message = "a build needs a state that holds a definition, but this one is scratch";
@@ -132,6 +141,9 @@ impl Passthrough {
 
     /// All states that come out, each with the run context it went in with.
     pub fn states(&self) -> Vec<State> {
+        if self.inputs.iter().any(|(state, _)| state.is_deferred()) {
+            return self.deferred_states();
+        }
         let mut problems = Vec::new();
         let mut problem =
             |message: &str| problems.push(Problem::at(ErrorKind::Merge, message, self.location));
@@ -184,6 +196,47 @@ impl Passthrough {
                 }
             })
             .collect()
+    }
+}
+
+impl Passthrough {
+    /// Which inputs are scratch is known only once all are resolved, so states are taken by the place of their input.
+    fn deferred_states(&self) -> Vec<State> {
+        let (parents, are_outputs): (Vec<State>, Vec<bool>) = self.inputs.iter().cloned().unzip();
+        let mut passthrough = self.clone();
+        passthrough.inputs.clear();
+        let vertex = results(parents, move |states| {
+            let mut passthrough = passthrough.clone();
+            passthrough.inputs = states
+                .iter()
+                .cloned()
+                .zip(are_outputs.iter().copied())
+                .collect();
+            let made = passthrough.states();
+            let comes_out = |(state, is_output): &&(State, bool)| *is_output && !state.is_scratch();
+            let is_broken = !passthrough.inputs.iter().any(|input| comes_out(&input));
+            let mut next = made.iter();
+            let by_place = passthrough.inputs.iter().map(|input| {
+                let made = if is_broken {
+                    made.first()
+                } else if comes_out(&input) {
+                    next.next()
+                } else {
+                    None
+                };
+                made.unwrap_or(&input.0).clone()
+            });
+            Value::States(by_place.collect())
+        });
+        let outputs = self.inputs.iter().enumerate();
+        let mut states: Vec<State> = outputs
+            .filter(|(_, (state, is_output))| *is_output && !state.is_scratch())
+            .map(|(place, (state, _))| state.once_taken(&vertex, move |value| value.at(place)))
+            .collect();
+        if states.is_empty() {
+            states.push(State::scratch().once_taken(&vertex, |value| value.at(0)));
+        }
+        states
     }
 }
 

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::State;
 use super::context::{Context, Environment, Network, Security, Ulimit};
 use crate::error::{ErrorKind, Problem};
@@ -32,22 +34,24 @@ impl State {
 
     /// Sets an environment variable for later execs only; the image does not get it.
     pub fn build_env(&self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.context(|context| context.env.set(name, value))
+        let (name, value) = (SmolStr::new(name.as_ref()), SmolStr::new(value.as_ref()));
+        self.context(move |context| context.env.set(name, value))
     }
 
     /// Sets an environment variable in the image only; later execs do not see it.
     pub fn image_env(&self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let (name, value) = (name.into(), value.into());
-        self.configure(|config| {
+        self.configure(move |config| {
             config.env.insert(name, value);
         })
     }
 
     /// Removes an environment variable from later execs and from the image.
     pub fn unset_env(&self, name: &str) -> Self {
-        self.context(|context| context.env.remove(name))
-            .configure(|config| {
-                config.env.shift_remove(name);
+        let (own, name) = (SmolStr::new(name), SmolStr::new(name));
+        self.context(move |context| context.env.remove(&own))
+            .configure(move |config| {
+                config.env.shift_remove(name.as_str());
             })
     }
 
@@ -62,8 +66,11 @@ impl State {
     ///
     /// If `PATH` is not set, it begins with the default that BuildKit gives to Linux images.
     pub fn prepend_path(&self, directory: &str) -> Self {
-        let path = format!("{directory}:{}", self.search_path());
-        self.env("PATH", path)
+        let directory = SmolStr::new(directory);
+        self.update(move |state| {
+            let path = format!("{directory}:{}", state.search_path());
+            *state = state.env("PATH", path);
+        })
     }
 
     /// Puts directories behind what `PATH` holds, for later execs and in the image.
@@ -77,8 +84,11 @@ impl State {
     ///
     /// If `PATH` is not set, it begins with the default that BuildKit gives to Linux images.
     pub fn append_path(&self, directory: &str) -> Self {
-        let path = format!("{}:{directory}", self.search_path());
-        self.env("PATH", path)
+        let directory = SmolStr::new(directory);
+        self.update(move |state| {
+            let path = format!("{}:{directory}", state.search_path());
+            *state = state.env("PATH", path);
+        })
     }
 
     fn search_path(&self) -> &str {
@@ -101,41 +111,45 @@ impl State {
     /// An absolute path is kept as given, a relative one is joined to the current directory. The image's own working
     /// directory is another thing: see [`workdir`](Self::workdir).
     pub fn dir(&self, path: impl AsRef<str>) -> Self {
-        self.context(|context| context.change_dir(path.as_ref()))
+        let path = SmolStr::new(path.as_ref());
+        self.context(move |context| context.change_dir(&path))
     }
 
     /// The user of later execs: a name or an id, with an optional group behind `:`.
     pub fn user(&self, user: impl AsRef<str>) -> Self {
-        self.context(|context| context.user = Some(user.as_ref().into()))
+        let user = SmolStr::new(user.as_ref());
+        self.context(move |context| context.user = Some(user))
     }
 
     /// The host name that later execs see.
     pub fn hostname(&self, name: impl AsRef<str>) -> Self {
-        self.context(|context| context.hostname = Some(name.as_ref().into()))
+        let name = SmolStr::new(name.as_ref());
+        self.context(move |context| context.hostname = Some(name))
     }
 
     /// The cgroup under which later execs run.
     pub fn cgroup_parent(&self, parent: impl AsRef<str>) -> Self {
-        self.context(|context| context.cgroup_parent = Some(parent.as_ref().into()))
+        let parent = SmolStr::new(parent.as_ref());
+        self.context(move |context| context.cgroup_parent = Some(parent))
     }
 
     /// The network of later execs.
     pub fn network(&self, network: Network) -> Self {
-        self.context(|context| context.network = Some(network))
+        self.context(move |context| context.network = Some(network))
     }
 
     /// The security mode of later execs.
     pub fn security(&self, security: Security) -> Self {
-        self.context(|context| context.security = Some(security))
+        self.context(move |context| context.security = Some(security))
     }
 
     /// Adds a line to `/etc/hosts` of later execs.
     pub fn extra_host(&self, host: impl AsRef<str>, address: impl Into<IpAddr>) -> Self {
         let line = (
-            host.as_ref().into(),
-            host::address_text(address.into()).into(),
+            SmolStr::new(host.as_ref()),
+            SmolStr::from(host::address_text(address.into())),
         );
-        self.context(|context| context.extra_hosts.push(line))
+        self.context(move |context| context.extra_hosts.push(line))
     }
 
     /// Limits a resource of later execs: its name without `RLIMIT_` in lower case, soft and hard limit; `-1` is
@@ -146,12 +160,13 @@ impl State {
             soft,
             hard,
         };
-        self.context(|context| context.ulimits.push(ulimit))
+        self.context(move |context| context.ulimits.push(ulimit))
     }
 
     /// The platform of later execs, normalized.
     pub fn platform(&self, platform: &Platform) -> Self {
-        self.context(|context| context.adopt_platform(Some(platform)))
+        let platform = platform.clone();
+        self.context(move |context| context.adopt_platform(Some(&platform)))
     }
 
     /// Takes the platform from later execs: they run for the one that the graph is marshalled for.
@@ -189,10 +204,28 @@ impl State {
         self.context.platform.as_deref()
     }
 
-    pub(crate) fn context(&self, change: impl FnOnce(&mut Context)) -> Self {
+    pub(crate) fn context(
+        &self,
+        change: impl FnOnce(&mut Context) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        self.update(move |state| change(Arc::make_mut(&mut state.context)))
+    }
+
+    /// Changes the values of a state; those of a deferred one once it is resolved.
+    fn update(&self, change: impl FnOnce(&mut Self) + Clone + Send + Sync + 'static) -> Self {
         let mut state = self.clone();
-        change(Arc::make_mut(&mut state.context));
-        state
+        if !self.is_deferred() {
+            change(&mut state);
+            return state;
+        }
+        // What is known is changed now, for accessors.
+        state.output = None;
+        change.clone()(&mut state);
+        state.once_resolved(vec![self.clone()], move |states| {
+            let mut state = states[0].clone();
+            change.clone()(&mut state);
+            state
+        })
     }
 }
 
@@ -218,7 +251,9 @@ impl State {
     #[track_caller]
     pub fn with_image_config(&self, json: &[u8]) -> Result<Self, crate::Error> {
         let config = ImageConfig::from_json(json)?;
-        let mut state = self.context(|context| {
+        let config = Arc::new(config);
+        Ok(self.update(move |state| {
+            let context = Arc::make_mut(&mut state.context);
             for (name, value) in &config.env {
                 if !name.is_empty() {
                     context.env.set(name.as_str(), value.as_str());
@@ -226,9 +261,8 @@ impl State {
             }
             context.change_dir(config.workdir.as_deref().unwrap_or_default());
             context.adopt_platform(config.platform().as_ref());
-        });
-        state.image_config = Arc::new(config);
-        Ok(state)
+            state.image_config = config;
+        }))
     }
 
     /// The config of the image that this state would be exported as.
@@ -238,30 +272,32 @@ impl State {
 
     /// The image's entrypoint; it clears an inherited command, as in a Dockerfile.
     pub fn entrypoint<S: Into<String>>(&self, entrypoint: impl IntoIterator<Item = S>) -> Self {
-        self.configure(|config| {
-            config.set_entrypoint(entrypoint.into_iter().map(Into::into).collect());
-        })
+        let entrypoint: Vec<String> = entrypoint.into_iter().map(Into::into).collect();
+        self.configure(move |config| config.set_entrypoint(entrypoint))
     }
 
     /// The image's command, or the default arguments of its entrypoint.
     pub fn cmd<S: Into<String>>(&self, cmd: impl IntoIterator<Item = S>) -> Self {
-        self.configure(|config| config.set_cmd(cmd.into_iter().map(Into::into).collect()))
+        let cmd: Vec<String> = cmd.into_iter().map(Into::into).collect();
+        self.configure(move |config| config.set_cmd(cmd))
     }
 
     /// The image's working directory. It changes nothing for later execs: see [`dir`](Self::dir).
     pub fn workdir(&self, path: impl Into<String>) -> Self {
-        self.configure(|config| config.workdir = Some(path.into()))
+        let path = path.into();
+        self.configure(move |config| config.workdir = Some(path))
     }
 
     /// The user that the image runs as. It changes nothing for later execs: see [`user`](Self::user).
     pub fn image_user(&self, user: impl Into<String>) -> Self {
-        self.configure(|config| config.user = Some(user.into()))
+        let user = user.into();
+        self.configure(move |config| config.user = Some(user))
     }
 
     /// Adds a label to the image.
     pub fn label(&self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let (name, value) = (name.into(), value.into());
-        self.configure(|config| {
+        self.configure(move |config| {
             config.labels.insert(name, value);
         })
     }
@@ -274,7 +310,7 @@ impl State {
         } else {
             format!("{port}/tcp")
         };
-        self.configure(|config| {
+        self.configure(move |config| {
             config.exposed_ports.insert(port);
         })
     }
@@ -282,25 +318,27 @@ impl State {
     /// Declares a volume of the image.
     pub fn volume(&self, path: impl Into<String>) -> Self {
         let path = path.into();
-        self.configure(|config| {
+        self.configure(move |config| {
             config.volumes.insert(path);
         })
     }
 
     /// The signal that stops the image, such as `SIGTERM`.
     pub fn stop_signal(&self, signal: impl Into<String>) -> Self {
-        self.configure(|config| config.stop_signal = Some(signal.into()))
+        let signal = signal.into();
+        self.configure(move |config| config.stop_signal = Some(signal))
     }
 
     /// How a container of the image is checked.
     pub fn healthcheck(&self, healthcheck: Healthcheck) -> Self {
-        self.configure(|config| config.healthcheck = Some(healthcheck))
+        self.configure(move |config| config.healthcheck = Some(healthcheck))
     }
 
-    pub(crate) fn configure(&self, change: impl FnOnce(&mut ImageConfig)) -> Self {
-        let mut state = self.clone();
-        change(Arc::make_mut(&mut state.image_config));
-        state
+    pub(crate) fn configure(
+        &self,
+        change: impl FnOnce(&mut ImageConfig) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        self.update(move |state| change(Arc::make_mut(&mut state.image_config)))
     }
 
     pub(crate) fn record(mut self, problem: Problem) -> Self {

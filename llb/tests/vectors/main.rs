@@ -9,6 +9,7 @@
 
 mod build;
 mod coverage;
+mod deferred;
 mod definition;
 mod exec;
 mod file;

@@ -31,6 +31,9 @@ vectors! {
             .run(shlex("x"))
     };
 
+    merge_new_direct => Merge::new([image("a"), image("b")]).exact().state();
+    merge_err_new_one => Merge::new([image("a")]).exact().state();
+
     diff_basic => {
         let a = image("a");
         diff(&a, a.run(shlex("x")))
@@ -40,6 +43,7 @@ vectors! {
         diff(&a, &a)
     };
     diff_scratch_lower => Diff::new(scratch(), image("a")).name("lost").state();
+    diff_new_scratch_lower => Diff::new(scratch(), image("a")).exact().state();
     diff_scratch_upper => diff(image("a"), scratch());
     diff_scratch_both => diff(scratch(), scratch());
     diff_state_values => {

@@ -146,7 +146,7 @@ mod tests {
             .output
             .as_ref()
             .expect("a merge of an image is not empty");
-        let Op::Merge = output.vertex.data().op else {
+        let Op::Merge(_) = output.vertex.data().op else {
             panic!("forks within a budget are a merge");
         };
         let inputs = &output.vertex.data().inputs;

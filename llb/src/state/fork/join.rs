@@ -99,7 +99,22 @@ impl Join {
     }
 
     /// The merged state. Options of the op are lost if fewer than two forks have changed any files.
-    pub fn state(self) -> State {
+    pub fn state(mut self) -> State {
+        let mut states = Vec::new();
+        self.each_state(&mut |state| states.push(state.clone()));
+        if states.iter().any(State::is_deferred) {
+            let values = self.base.clone();
+            return values.once_resolved(states, move |resolved| {
+                let mut join = self.clone();
+                let mut resolved = resolved.iter();
+                join.each_state(&mut |state| {
+                    if let Some(resolved) = resolved.next() {
+                        state.clone_from(resolved);
+                    }
+                });
+                join.state()
+            });
+        }
         let (segments, mut problems) = self.segments();
         if self.budget == Some(0) {
             let message = "a merge within 0 layers has no place for its forks: expected at least 1";
@@ -120,6 +135,14 @@ impl Join {
         let forks = self.forks.iter().map(|fork| &fork.state);
         let merged = merged.with_problems_of(forks.chain([&self.base]));
         problems.into_iter().fold(merged, State::record)
+    }
+
+    /// The base and every state of the forks, always in the same order.
+    fn each_state(&mut self, visit: &mut impl FnMut(&mut State)) {
+        visit(&mut self.base);
+        for fork in &mut self.forks {
+            fork.each_state(visit);
+        }
     }
 
     /// The steps of all forks as a tree, in the order in which they are laid over each other. What several forks have in
@@ -317,7 +340,7 @@ impl Segment {
             return vec![self.after.clone()];
         };
         let data = after.vertex.data();
-        if let (Op::Merge, [first, rest @ ..]) = (&data.op, &data.inputs[..])
+        if let (Op::Merge(_), [first, rest @ ..]) = (&data.op, &data.inputs[..])
             && first.is_same(before)
             && data.problems.is_empty()
         {

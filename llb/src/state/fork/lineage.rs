@@ -26,7 +26,7 @@ impl Lineage {
         loop {
             lineage.states.insert(key(current.as_ref()));
             let Some(output) = current else { break };
-            if let Op::Merge = output.vertex.data().op {
+            if let Op::Merge(_) = output.vertex.data().op {
                 let inputs = output.vertex.data().inputs.iter();
                 lineage.differences.extend(inputs.filter_map(difference));
             }
@@ -67,8 +67,13 @@ pub(super) fn lower(output: &Output) -> Option<Option<Output>> {
             Some((_, FileInput::Scratch)) => Some(None),
             _ => None,
         },
-        Op::Merge => Some(data.inputs.first().cloned()),
-        Op::Source(_) | Op::Diff(_) | Op::Build(_) | Op::Passthrough(_) | Op::Embedded(_) => None,
+        Op::Merge(_) => Some(data.inputs.first().cloned()),
+        Op::Source(_)
+        | Op::Diff(_)
+        | Op::Build(_)
+        | Op::Passthrough(_)
+        | Op::Embedded(_)
+        | Op::Deferred(_) => None,
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn between(before: &State, after: &State) -> Vec<Write> {
         {
             step(&output, &mut writes);
             let data = output.vertex.data();
-            if let Op::Merge = data.op {
+            if let Op::Merge(_) = data.op {
                 for input in data.inputs.iter().skip(1) {
                     if let Some((lower, _)) = lineage::difference(input) {
                         let upper = input.vertex.data().inputs.last().cloned();
