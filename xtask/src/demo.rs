@@ -31,7 +31,7 @@ pub(crate) struct Command {
 enum Mode {
     /// In containerd's store: branches are merged
     Containerd,
-    /// In a graph driver, as most engines do: branches become a chain of layers
+    /// In a graph driver, as most engines do: branches are copied onto each other
     Graphdriver,
 }
 
