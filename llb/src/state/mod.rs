@@ -170,12 +170,16 @@ impl State {
     }
 
     pub(crate) fn with_output(&self, output: Option<Output>) -> Self {
-        let mut state = self.clone();
+        let mut context = Arc::clone(&self.context);
         if let Some(platform) = output.as_ref().and_then(Output::platform) {
-            Arc::make_mut(&mut state.context).adopt_platform(Some(platform));
+            Arc::make_mut(&mut context).adopt_platform(Some(platform));
         }
-        state.output = output;
-        state
+        Self {
+            output,
+            context,
+            image_config: Arc::clone(&self.image_config),
+            problems: self.problems.clone(),
+        }
     }
 
     /// Puts an op into the progress group of the layer it is made in, unless it has one.
