@@ -5,6 +5,7 @@ mod embed;
 mod encode;
 mod marshal;
 mod options;
+mod positions;
 mod vertex_cache;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::wire::Writer;
 
 pub(crate) use marshal::marshal;
 pub(crate) use options::MarshalData;
+pub(crate) use positions::Positions;
 pub(crate) use vertex_cache::VertexCache;
 
 /// The sha256 digest of an op's bytes: its name in a definition.
