@@ -25,6 +25,7 @@ use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
 use crate::op::Op;
+use crate::sourcemap::Frame;
 use context::Context;
 
 /// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
@@ -184,10 +185,11 @@ impl State {
 
     /// Puts an op into the progress group of the layer it is made in, unless it has one.
     fn in_group(&self, mut constraints: Constraints) -> Constraints {
-        if let Some(layer) = &self.context.group
+        if let Some(frame) = &self.context.frame
+            && let Some(group) = &frame.group
             && constraints.options().metadata.progress_group.is_none()
         {
-            constraints.options_mut().metadata.progress_group = Some((**layer).clone());
+            constraints.options_mut().metadata.progress_group = Some((**group).clone());
         }
         constraints
     }
@@ -201,13 +203,16 @@ impl State {
         mut problems: Vec<Problem>,
         parents: impl IntoIterator<Item = &'s Self>,
     ) -> Vertex {
+        let mut frame: Option<&Arc<Frame>> = None;
+        let own = problems.len();
         for parent in parents {
-            problems.extend(
-                parent
-                    .problems
-                    .iter()
-                    .flat_map(|problems| problems.iter().cloned()),
-            );
+            frame = frame.or(parent.context.frame.as_ref());
+            let inherited = parent.problems.iter();
+            problems.extend(inherited.flat_map(|problems| problems.iter().cloned()));
+        }
+        let frame = frame.cloned();
+        for problem in &mut problems[..own] {
+            problem.set_frame(frame.as_ref());
         }
         let inputs = inputs.into();
         debug_assert!(
@@ -219,6 +224,7 @@ impl State {
             inputs,
             constraints,
             location,
+            frame,
             problems,
             cache: VertexCache::default(),
         })
