@@ -9,8 +9,8 @@ mod frame;
 
 use std::sync::Arc;
 
-pub use caller::{CallerLocations, SourceTexts};
 pub(crate) use caller::public_name;
+pub use caller::{CallerLocations, SourceTexts};
 pub(crate) use frame::{Frame, is_same_line};
 
 use crate::state::State;

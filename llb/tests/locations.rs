@@ -51,9 +51,7 @@ fn nothing_is_told_unless_asked_for() {
 #[test]
 fn an_op_tells_the_layers_it_is_made_in_outermost_first() {
     let (from, put) = (line!() + 1, line!() + 2);
-    let state = image("debian")
-        .layer(tools())
-        .run(sh("true"));
+    let state = image("debian").layer(tools()).run(sh("true"));
     assert_eq!(
         lines(&state),
         [
@@ -69,12 +67,16 @@ fn an_op_tells_the_layers_it_is_made_in_outermost_first() {
 #[test]
 fn functions_and_closures_have_a_place_too() {
     let put = line!() + 1;
-    let state = scratch().layer(plain).layer(|state| {
-        state.mkdir("/closure", 0o755).layer(plain)
-    });
+    let state = scratch()
+        .layer(plain)
+        .layer(|state| state.mkdir("/closure", 0o755).layer(plain));
     assert_eq!(
         lines(&state),
-        [vec![put, PLAIN], vec![put, put + 1], vec![put, put + 1, PLAIN]]
+        [
+            vec![put, PLAIN],
+            vec![put, put + 1],
+            vec![put, put + 1, PLAIN]
+        ]
     );
     let named = line!() + 1;
     let greet = layer::named("greet", plain);
@@ -118,17 +120,18 @@ fn forks_and_squashes_have_a_place_too() {
 #[test]
 fn an_op_of_a_state_made_in_a_layer_from_nothing_has_its_own_line() {
     let put = line!() + 2;
-    let state = image("debian")
-        .layer(|base| {
-            base.copy(local("context"), "/", "/src")
-        });
-    assert_eq!(lines(&state), [vec![put - 1], vec![put + 1], vec![put, put + 1]]);
+    let state = image("debian").layer(|base| base.copy(local("context"), "/", "/src"));
+    assert_eq!(
+        lines(&state),
+        [vec![put - 1], vec![put + 1], vec![put, put + 1]]
+    );
 }
 
 #[test]
 fn deferred_steps_keep_their_layers() {
     let put = line!() + 2;
-    let state = image("debian").deferred(|base, _| base.env("A", "1"))
+    let state = image("debian")
+        .deferred(|base, _| base.env("A", "1"))
         .layer(apt(&["git"]));
     assert_eq!(lines(&state)[1], [put, APT]);
 }
@@ -136,7 +139,9 @@ fn deferred_steps_keep_their_layers() {
 #[test]
 fn locations_change_no_digest() {
     let base = image("debian");
-    let state = base.merge([base.fork(tools()), base.fork(plain)]).squash(apt(&["curl"]));
+    let state = base
+        .merge([base.fork(tools()), base.fork(plain)])
+        .squash(apt(&["curl"]));
     let texts = SourceTexts::new().with(file!(), "text");
     let plain = state.marshal(&MarshalOptions::linux_amd64()).unwrap();
     for mode in [CallerLocations::Positions, CallerLocations::Full(texts)] {
@@ -162,7 +167,12 @@ fn the_text_of_the_program_is_told_only_in_full_and_once() {
         let definition = state.marshal(&options).unwrap();
         let infos = definition.source_infos().iter();
         infos
-            .map(|info| (info.language().to_owned(), String::from_utf8_lossy(info.data()).into_owned()))
+            .map(|info| {
+                (
+                    info.language().to_owned(),
+                    String::from_utf8_lossy(info.data()).into_owned(),
+                )
+            })
             .collect::<Vec<_>>()
     };
     let rust = |text: &str| vec![("rust".to_owned(), text.to_owned())];
@@ -196,7 +206,10 @@ fn the_full_text_form_keeps_the_stack() {
         let definition = state.marshal(&options).unwrap();
         let read = Definition::from_text(&definition.to_full_text()).unwrap();
         assert_eq!(read.to_bytes(), definition.to_bytes());
-        assert_eq!(Definition::from_bytes(&definition.to_bytes()).unwrap(), definition);
+        assert_eq!(
+            Definition::from_bytes(&definition.to_bytes()).unwrap(),
+            definition
+        );
     }
 }
 
@@ -204,9 +217,7 @@ fn the_full_text_form_keeps_the_stack() {
 fn mistakes_tell_the_layers_they_are_made_in() {
     #[layer]
     fn broken(base: State) -> State {
-        base.layer(|state| {
-            state.run(args::<&str>([]))
-        })
+        base.layer(|state| state.run(args::<&str>([])))
     }
     let line = line!() + 1;
     let state = image("debian").layer(broken()).run(sh("true"));
@@ -214,8 +225,17 @@ fn mistakes_tell_the_layers_they_are_made_in() {
     let [problem] = error.problems() else {
         panic!("one mistake, not {error}");
     };
-    let layers: Vec<_> = problem.layers().map(|(name, at)| (name, at.line())).collect();
+    let layers: Vec<_> = problem
+        .layers()
+        .map(|(name, at)| (name, at.line()))
+        .collect();
     assert_eq!(layers, [(None, line - 5), (Some("broken"), line)]);
     let text = error.to_string();
-    assert!(text.contains(&format!("\n  in the layer \"broken\" at {}:{line}:", file!())), "{text}");
+    assert!(
+        text.contains(&format!(
+            "\n  in the layer \"broken\" at {}:{line}:",
+            file!()
+        )),
+        "{text}"
+    );
 }

@@ -148,7 +148,7 @@ impl<'d> Embedding<'d> {
             }),
             location: self.location,
             frame: None,
-            problems: Vec::new(),
+            problems: Box::default(),
             cache: VertexCache::default(),
         }))
     }

@@ -36,8 +36,12 @@ pub(super) fn encode(
     options: &MarshalData,
 ) -> OpMetadata {
     let own = data.constraints.options();
-    let mut metadata = options.constraints.options().metadata.clone();
-    metadata.overlay(&own.metadata);
+    let mut metadata = OpMetadata::default();
+    for given in [&options.constraints, &data.constraints] {
+        if let Some(given) = given.given() {
+            metadata.overlay(&given.metadata);
+        }
+    }
     let op = OpWriter {
         writer,
         metadata: &mut metadata,

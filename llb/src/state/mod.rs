@@ -189,7 +189,7 @@ impl State {
             && let Some(group) = &frame.group
             && constraints.options().metadata.progress_group.is_none()
         {
-            constraints.options_mut().metadata.progress_group = Some((**group).clone());
+            constraints.options_mut().metadata.progress_group = Some(Arc::clone(group));
         }
         constraints
     }
@@ -225,7 +225,7 @@ impl State {
             constraints,
             location,
             frame,
-            problems,
+            problems: problems.into(),
             cache: VertexCache::default(),
         })
     }
