@@ -30,10 +30,18 @@ struct Arguments {
     /// How often each measurement is taken
     #[arg(long, default_value_t = 30)]
     iters: usize,
+    /// The one measurement to take, for a profiler to look at
+    #[arg(long)]
+    only: Option<String>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let Arguments { shape, n, iters } = Arguments::parse();
+    let Arguments {
+        shape,
+        n,
+        iters,
+        only,
+    } = Arguments::parse();
     let options = options();
     let state = shape.build(n);
     let definition = state.marshal(&options)?;
@@ -64,6 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut bench = Bench {
         iters,
+        only,
         vertices,
         report: &mut report,
     };
@@ -115,6 +124,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 struct Bench<'a> {
     iters: usize,
+    only: Option<String>,
     vertices: usize,
     report: &'a mut Map<String, Value>,
 }
@@ -127,6 +137,9 @@ impl Bench<'_> {
         mut prepare: impl FnMut() -> P,
         mut run: impl FnMut(P) -> R,
     ) {
+        if self.only.as_deref().is_some_and(|only| only != name) {
+            return;
+        }
         black_box(run(prepare()));
         let mut times = Vec::with_capacity(self.iters);
         let mut allocs = 0;
