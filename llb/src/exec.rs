@@ -301,7 +301,7 @@ impl Change {
             let change = self.clone();
             *state = state.context(move |context| change.apply_to(context));
         } else {
-            self.apply_to(Arc::make_mut(&mut state.context));
+            self.apply_to(state.context.make_mut());
         }
     }
 

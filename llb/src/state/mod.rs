@@ -8,6 +8,7 @@ mod fork;
 mod image_config;
 mod merge;
 mod passthrough;
+mod shared;
 mod value;
 
 use std::panic::Location;
@@ -27,6 +28,7 @@ use crate::graph::{Inputs, Output, Vertex, VertexData};
 use crate::op::Op;
 use crate::sourcemap::Frame;
 use context::Context;
+use shared::Shared;
 
 /// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
 ///
@@ -47,8 +49,8 @@ use context::Context;
 #[must_use = "a state is a value; methods return a new one"]
 pub struct State {
     pub(crate) output: Option<Output>,
-    pub(crate) context: Arc<Context>,
-    pub(crate) image_config: Arc<ImageConfig>,
+    pub(crate) context: Shared<Context>,
+    pub(crate) image_config: Shared<ImageConfig>,
     /// Mistakes that no vertex can carry.
     pub(crate) problems: Option<Arc<Vec<Problem>>>,
 }
@@ -74,20 +76,20 @@ impl State {
     /// The empty file system without a working directory: execs on it must say where they run.
     pub fn without_dir() -> Self {
         Self {
-            context: Arc::default(),
+            context: Context::default().into(),
             ..Self::scratch()
         }
     }
 
     pub(crate) fn from_output(output: Option<Output>) -> Self {
-        let mut context = Context::rooted();
+        let mut context = Shared::<Context>::USUAL;
         if let Some(platform) = output.as_ref().and_then(Output::platform) {
-            Arc::make_mut(&mut context).adopt_platform(Some(platform));
+            context.make_mut().adopt_platform(Some(platform));
         }
         Self {
             output,
             context,
-            image_config: ImageConfig::empty(),
+            image_config: Shared::USUAL,
             problems: None,
         }
     }
@@ -127,7 +129,7 @@ impl State {
             None => context.dir = Some("/".into()),
         }
         Self {
-            context: Arc::new(context),
+            context: context.into(),
             ..self.clone()
         }
     }
@@ -171,14 +173,14 @@ impl State {
     }
 
     pub(crate) fn with_output(&self, output: Option<Output>) -> Self {
-        let mut context = Arc::clone(&self.context);
+        let mut context = self.context.clone();
         if let Some(platform) = output.as_ref().and_then(Output::platform) {
-            Arc::make_mut(&mut context).adopt_platform(Some(platform));
+            context.make_mut().adopt_platform(Some(platform));
         }
         Self {
             output,
             context,
-            image_config: Arc::clone(&self.image_config),
+            image_config: self.image_config.clone(),
             problems: self.problems.clone(),
         }
     }
