@@ -4,6 +4,7 @@
 //! on what. Settings made here hold for this one exec; those made on the state reach all later ones.
 
 mod encode;
+mod line;
 mod mount;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 pub(crate) use encode::MountView;
+pub(crate) use line::CommandLine;
 pub(crate) use mount::MountKind;
 pub use mount::{Device, Mount, RunMount, Secret, Ssh, bind, cache, device, secret, ssh, tmpfs};
 
@@ -23,7 +25,6 @@ use crate::op::exec::ProxyEnv;
 use crate::state::State;
 use crate::state::context::{Context, Environment, Network, Security, Ulimit};
 use crate::value::{host, shell};
-use crate::wire::Writer;
 
 /// A command by its arguments; nothing is expanded.
 ///
@@ -36,7 +37,7 @@ use crate::wire::Writer;
 pub fn args<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Exec {
     let mut exec = Exec::new();
     for arg in args {
-        exec.arg(arg.as_ref());
+        exec.0.line.arg(arg.as_ref());
     }
     exec
 }
@@ -75,11 +76,9 @@ pub struct Exec(pub(crate) Box<Command>);
 /// What an exec is told, until it is put on a state.
 #[derive(Clone, Debug)]
 pub(crate) struct Command {
-    /// The arguments as the op has them.
-    pub(crate) args: Writer,
+    /// Its variables are set after all changes.
+    pub(crate) line: CommandLine,
     pub(crate) changes: Vec<Change>,
-    /// Variables set after all changes.
-    pub(crate) env: Environment,
     pub(crate) mounts: SmallVec<[Mount; 1]>,
     pub(crate) secrets: Vec<Secret>,
     pub(crate) ssh: Vec<Ssh>,
@@ -106,16 +105,12 @@ pub(crate) enum Change {
     With(Arc<dyn Fn(State) -> State + Send + Sync>),
 }
 
-/// Room for all of an op but its inputs; most need no more.
-const TYPICAL_SIZE: usize = 120;
-
 impl Exec {
     #[track_caller]
     fn new() -> Self {
         Self(Box::new(Command {
-            args: Writer::with_capacity(TYPICAL_SIZE),
+            line: CommandLine::new(),
             changes: Vec::new(),
-            env: Environment::default(),
             mounts: SmallVec::new(),
             secrets: Vec::new(),
             ssh: Vec::new(),
@@ -128,14 +123,10 @@ impl Exec {
         }))
     }
 
-    fn arg(&mut self, arg: &str) {
-        self.0.args.string_always(1, arg);
-    }
-
     /// Sets an environment variable for this exec.
     #[must_use = "this returns the changed exec"]
     pub fn env(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.0.env.set(name, value);
+        self.0.line.set(name.as_ref(), value.as_ref());
         self
     }
 
@@ -206,7 +197,7 @@ impl Exec {
     /// ```
     #[must_use = "this returns the changed exec"]
     pub fn with(mut self, change: impl Fn(State) -> State + Send + Sync + 'static) -> Self {
-        let env = std::mem::take(&mut self.0.env);
+        let env = self.0.line.take_variables();
         self.change(Change::Env(env))
             .change(Change::With(Arc::new(change)))
     }

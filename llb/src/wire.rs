@@ -31,6 +31,16 @@ impl Writer {
         self.buffer.truncate(length);
     }
 
+    /// Takes everything after the first `length` bytes.
+    pub(crate) fn split_off(&mut self, length: usize) -> Vec<u8> {
+        self.buffer.split_off(length)
+    }
+
+    /// Takes bytes out.
+    pub(crate) fn remove(&mut self, range: std::ops::Range<usize>) {
+        self.buffer.drain(range);
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.buffer
     }

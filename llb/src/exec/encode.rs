@@ -62,22 +62,14 @@ pub(crate) struct ExecWriter {
 }
 
 impl Command {
-    /// Writes the command, as it is on a state with this run context. Takes the arguments.
+    /// Writes the command, as it is on a state with this run context. Takes arguments and variables.
     pub(crate) fn begin(&mut self, context: &Context) -> ExecWriter {
         const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
-        let mut writer = std::mem::take(&mut self.args);
-        let is_set = |name| self.env.get(name).or(context.env.get(name)).is_some();
-        for (name, value) in context.env.iter() {
-            if self.env.get(name).is_none() {
-                writer.assignment(2, name, value);
-            }
-        }
-        for (name, value) in self.env.iter() {
-            writer.assignment(2, name, value);
-        }
-        if let Some(ssh) = self.ssh.first()
-            && !is_set(SSH_AUTH_SOCK)
-        {
+        let is_set = |name| self.line.sets(name) || context.env.get(name).is_some();
+        let has_path = is_set("PATH");
+        let adds_socket = !self.ssh.is_empty() && !is_set(SSH_AUTH_SOCK);
+        let mut writer = self.line.take_with(&context.env);
+        if let Some(ssh) = self.ssh.first().filter(|_| adds_socket) {
             writer.assignment(2, SSH_AUTH_SOCK, &ssh.target);
         }
         let env_end = writer.written().len();
@@ -87,7 +79,7 @@ impl Command {
                 wire: Vec::new(),
                 env_end,
                 meta_end: writer.written().len(),
-                has_path: is_set("PATH"),
+                has_path,
                 mounts: smallvec::SmallVec::new(),
                 caps: self.caps(context),
                 platform: context.platform.clone(),

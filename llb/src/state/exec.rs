@@ -106,7 +106,7 @@ impl State {
         let command = &mut *exec.0;
         let location = command.location;
         let mut problems = Vec::new();
-        if command.args.written().is_empty() {
+        if !command.line.has_args() {
             let problem = Problem::at(
                 ErrorKind::Exec,
                 "arguments are required: an exec needs a command to run",
@@ -125,19 +125,19 @@ impl State {
 
         let constraints = self.in_group(std::mem::take(&mut command.constraints));
         let mut writer = command.begin(&self.context);
-        let root = MountView::root(self, command.readonly_rootfs);
-        let mounts: SmallVec<[MountView<'_>; 3]> = [root]
-            .into_iter()
-            .chain(command.mounts.iter().map(MountView::from))
-            .collect();
-        let mut order: SmallVec<[usize; 3]> = (0..mounts.len()).collect();
-        order.sort_by_key(|&position| mounts[position].target.as_bytes());
+        // The root comes before the mounts of the exec, at position 0.
+        let view = |position: usize| match position.checked_sub(1) {
+            None => MountView::root(self, command.readonly_rootfs),
+            Some(mount) => MountView::from(&command.mounts[mount]),
+        };
+        let mut order: SmallVec<[usize; 4]> = (0..=command.mounts.len()).collect();
+        order.sort_by_key(|&position| view(position).target.as_bytes());
 
         let mut inputs = Inputs::new();
         let mut outputs = 0;
-        let mut results: Results = smallvec![MountResult::Missing; mounts.len()];
+        let mut results: Results = smallvec![MountResult::Missing; order.len()];
         for position in order {
-            let mount = &mounts[position];
+            let mount = view(position);
             if matches!(mount.kind, MountKind::Tmpfs { .. }) && !mount.source.is_scratch() {
                 let message = format!(
                     "tmpfs mounts must use scratch: {:?} has a source",
@@ -164,10 +164,10 @@ impl State {
                 MountResult::Output(index) => Some(index),
                 _ => None,
             };
-            writer.mount(mount, source, output);
+            writer.mount(&mount, source, output);
         }
         let op = Op::Exec(writer.finish(command, &self.context));
-        let parents = mounts.iter().map(|mount| mount.source);
+        let parents = (0..results.len()).map(|position| view(position).source);
         let vertex = Self::vertex(op, inputs, constraints, location, problems, parents);
         (vertex, results)
     }
@@ -223,7 +223,7 @@ pub struct ExecState {
 }
 
 /// What can be taken from each mount of an exec.
-type Results = SmallVec<[MountResult; 3]>;
+type Results = SmallVec<[MountResult; 2]>;
 
 /// What can be taken from a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

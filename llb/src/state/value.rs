@@ -6,8 +6,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::State;
-use super::shared::Shared;
 use super::context::{Context, Environment, Network, Security, Ulimit};
+use super::shared::Shared;
 use crate::error::{ErrorKind, Problem};
 use crate::state::image_config::{Healthcheck, ImageConfig};
 use crate::value::host;
