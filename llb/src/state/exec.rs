@@ -113,10 +113,10 @@ impl State {
                 position_of_last(&inputs)
             });
             let result = match kind {
+                _ if mount.readonly => MountResult::Source,
                 MountKind::Tmpfs { .. } => MountResult::Tmpfs,
+                _ if mount.no_output => MountResult::NoOutput,
                 MountKind::Cache { .. } => MountResult::Cache,
-                MountKind::Bind if mount.readonly => MountResult::Source,
-                MountKind::Bind if mount.no_output => MountResult::NoOutput,
                 MountKind::Bind => {
                     outputs += 1;
                     MountResult::Output(outputs - 1)

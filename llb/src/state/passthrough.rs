@@ -77,7 +77,7 @@ impl Build {
         }
         let inputs: Inputs = self.source.output.iter().cloned().collect();
         let op = Op::Build(BuildOp {
-            filename: self.filename,
+            filename: self.filename.filter(|filename| !filename.is_empty()),
         });
         let vertex = State::vertex(
             op,
@@ -139,7 +139,7 @@ impl Passthrough {
         state.record(Problem::at(ErrorKind::Merge, message, self.location))
     }
 
-    /// All states that come out, each with the run context it went in with.
+    /// All states that come out, each with a fresh run context; [`State::requires`] keeps it.
     pub fn states(&self) -> Vec<State> {
         if self.inputs.iter().any(|(state, _)| state.is_deferred()) {
             return self.deferred_states();
@@ -187,14 +187,8 @@ impl Passthrough {
             return vec![State::from_output(Some(vertex.output(0)))];
         }
         (0..)
-            .zip(outputs)
-            .map(|(index, input)| {
-                let values = &filled[input as usize].0;
-                State {
-                    problems: None,
-                    ..values.with_output(Some(vertex.output(index)))
-                }
-            })
+            .zip(&outputs)
+            .map(|(index, _)| State::from_output(Some(vertex.output(index))))
             .collect()
     }
 }
@@ -231,7 +225,7 @@ impl Passthrough {
         let outputs = self.inputs.iter().enumerate();
         let mut states: Vec<State> = outputs
             .filter(|(_, (state, is_output))| *is_output && !state.is_scratch())
-            .map(|(place, (state, _))| state.once_taken(&vertex, move |value| value.at(place)))
+            .map(|(place, _)| State::scratch().once_taken(&vertex, move |value| value.at(place)))
             .collect();
         if states.is_empty() {
             states.push(State::scratch().once_taken(&vertex, |value| value.at(0)));
@@ -265,7 +259,10 @@ impl State {
         for other in others {
             passthrough = passthrough.input(other);
         }
-        passthrough.state()
+        Self {
+            problems: None,
+            ..self.with_output_of(&passthrough.state())
+        }
     }
 }
 
