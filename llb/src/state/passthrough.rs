@@ -135,8 +135,14 @@ impl Passthrough {
             "invalid passthrough output {index}: there are {}",
             states.len()
         );
+        let problem = Problem::at(ErrorKind::Merge, message, self.location);
         let state = states.into_iter().next().unwrap_or_else(State::scratch);
-        state.record(Problem::at(ErrorKind::Merge, message, self.location))
+        if state.is_deferred() {
+            return state.once_resolved(vec![state.clone()], move |states| {
+                states[0].without_use(problem.clone())
+            });
+        }
+        state.without_use(problem)
     }
 
     /// All states that come out, each with a fresh run context; [`State::requires`] keeps it.
