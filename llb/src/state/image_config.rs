@@ -1,12 +1,13 @@
 //! The config of an image: what a container started from it takes over.
 
 use std::collections::BTreeSet;
+use std::panic::Location;
 use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Problem};
+use crate::error::{Error, ErrorKind, Problem};
 use crate::value::Platform;
 
 /// An OCI image config, without the parts that the exporter fills in.
@@ -113,7 +114,9 @@ impl ImageConfig {
     /// The text is no JSON, or a field has another type than the OCI image specification gives it.
     #[track_caller]
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let fail = |message: String| Error::new(vec![Problem::image_config(message)]);
+        let location = Location::caller();
+        let problem = |message: String| Problem::at(ErrorKind::ImageConfig, message, location);
+        let fail = |message: String| Error::new(vec![problem(message)]);
         let Value::Object(mut other) = serde_json::from_slice(json)
             .map_err(|error| fail(format!("image config is not JSON: {error}")))?
         else {
@@ -157,9 +160,7 @@ impl ImageConfig {
                 other_config: fields,
                 ..config
             }),
-            wrong => Err(Error::new(
-                wrong.into_iter().map(Problem::image_config).collect(),
-            )),
+            wrong => Err(Error::new(wrong.into_iter().map(problem).collect())),
         }
     }
 
@@ -358,8 +359,7 @@ impl Reader<'_> {
 
     fn texts(&mut self, name: &str) -> IndexMap<String, String> {
         let read = |value: &Value| {
-            let text =
-                |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+            let text = |(name, value): (&String, &Value)| Some((name.clone(), text(value)?));
             value.as_object()?.iter().map(text).collect()
         };
         self.take(name, "an object of texts", read)
@@ -367,8 +367,16 @@ impl Reader<'_> {
     }
 
     fn keys(&mut self, name: &str) -> BTreeSet<String> {
-        let read = |value: &Value| Some(value.as_object()?.keys().cloned().collect());
-        self.take(name, "an object", read).unwrap_or_default()
+        let read = |value: &Value| {
+            let is_empty = |value: &Value| value.is_null() || value.is_object();
+            let fields = value.as_object()?;
+            fields
+                .values()
+                .all(is_empty)
+                .then(|| fields.keys().cloned().collect())
+        };
+        self.take(name, "an object of empty objects", read)
+            .unwrap_or_default()
     }
 
     fn healthcheck(&mut self) -> Option<Healthcheck> {
@@ -422,12 +430,20 @@ fn wrong_platform_fields(fields: &Map<String, Value>) -> Vec<String> {
         .collect()
 }
 
+/// A list of texts; a `null` in it is an empty one, as in Go.
 fn text_list(value: &Value) -> Option<Vec<String>> {
     value
         .as_array()?
         .iter()
-        .map(|item| item.as_str().map(str::to_owned))
+        .map(text)
         .collect()
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        value => value.as_str().map(str::to_owned),
+    }
 }
 
 /// Splits `NAME=value` at the first `=`; a text without one is a name with an empty value.
@@ -440,6 +456,9 @@ fn split_assignment(text: String) -> (String, String) {
 
 fn kind(value: &Value) -> &'static str {
     match value {
+        Value::Array(items) if !items.iter().all(Value::is_string) => {
+            "a list with other things than texts"
+        }
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
@@ -481,13 +500,15 @@ mod tests {
         let error =
             ImageConfig::from_json(br#"{"os":1,"config":{"Env":"A=1","Cmd":[1],"WorkingDir":{}}}"#)
                 .unwrap_err();
+        let places = error.problems().iter().filter_map(Problem::location);
+        assert!(places.into_iter().all(|place| place.file() == file!()), "{error}");
         let messages: Vec<&str> = error.problems().iter().map(Problem::message).collect();
         assert_eq!(
             messages,
             [
                 "image config: `os` is a number, expected a text",
                 "image config: `config.Env` is a text, expected a list of texts",
-                "image config: `config.Cmd` is a list, expected a list of texts",
+                "image config: `config.Cmd` is a list with other things than texts, expected a list of texts",
                 "image config: `config.WorkingDir` is an object, expected a text",
             ]
         );
