@@ -52,7 +52,7 @@ pub use export::Export;
 pub use failure::{FailedStep, SourceExcerpt};
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
-pub use resolve::ResolvedImage;
+pub use crate::source::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};

@@ -24,7 +24,7 @@ use crate::constraints::Constraints;
 use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
-use crate::op::Op;
+use crate::op::{Op, PassthroughOp};
 use context::Context;
 
 /// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
@@ -104,6 +104,7 @@ impl State {
             });
         }
         self.with_output(other.output.clone())
+            .with_problems_of([other])
     }
 
     /// This file system with the run context of another state.
@@ -127,7 +128,7 @@ impl State {
         }
         Self {
             context: Arc::new(context),
-            ..self.clone()
+            ..self.with_problems_of([other])
         }
     }
 
@@ -176,6 +177,18 @@ impl State {
         }
         state.output = output;
         state
+    }
+
+    /// A state that has what this one has, but that cannot be marshalled: the mistake goes wherever its output goes.
+    fn without_use(&self, problem: Problem) -> Self {
+        let op = Op::Passthrough(PassthroughOp {
+            id: String::new(),
+            outputs: vec![0],
+        });
+        let inputs: Inputs = self.output.iter().cloned().collect();
+        let location = problem.location().unwrap_or(Location::caller());
+        let vertex = Self::vertex(op, inputs, Constraints::default(), location, vec![problem], [self]);
+        self.with_output(Some(vertex.output(0)))
     }
 
     /// Puts an op into the progress group of the layer it is made in, unless it has one.
