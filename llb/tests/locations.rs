@@ -1,5 +1,10 @@
 //! Source locations made by the program's own lines: what an op tells of where it was made.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "layers take the state itself"
+)]
+
 use llb::prelude::*;
 use llb::{CallerLocations, SourceTexts};
 
@@ -50,10 +55,11 @@ fn nothing_is_told_unless_asked_for() {
 
 #[test]
 fn an_op_tells_the_layers_it_is_made_in_outermost_first() {
-    let (from, put) = (line!() + 1, line!() + 2);
-    let state = image("debian")
-        .layer(tools())
-        .run(sh("true"));
+    let from = line!() + 1;
+    let base = image("debian");
+    let put = line!() + 1;
+    let state = base.layer(tools());
+    let state = state.run(sh("true"));
     assert_eq!(
         lines(&state),
         [
@@ -68,13 +74,19 @@ fn an_op_tells_the_layers_it_is_made_in_outermost_first() {
 
 #[test]
 fn functions_and_closures_have_a_place_too() {
+    let state = scratch().layer(plain);
     let put = line!() + 1;
-    let state = scratch().layer(plain).layer(|state| {
-        state.mkdir("/closure", 0o755).layer(plain)
+    let state = state.layer(|state| {
+        let made = state.mkdir("/closure", 0o755);
+        made.layer(plain)
     });
     assert_eq!(
         lines(&state),
-        [vec![put, PLAIN], vec![put, put + 1], vec![put, put + 1, PLAIN]]
+        [
+            vec![put - 2, PLAIN],
+            vec![put, put + 1],
+            vec![put, put + 2, PLAIN]
+        ]
     );
     let named = line!() + 1;
     let greet = layer::named("greet", plain);
@@ -117,26 +129,32 @@ fn forks_and_squashes_have_a_place_too() {
 
 #[test]
 fn an_op_of_a_state_made_in_a_layer_from_nothing_has_its_own_line() {
-    let put = line!() + 2;
-    let state = image("debian")
-        .layer(|base| {
-            base.copy(local("context"), "/", "/src")
-        });
-    assert_eq!(lines(&state), [vec![put - 1], vec![put + 1], vec![put, put + 1]]);
+    let base = image("debian");
+    let put = line!() + 1;
+    let state = base.layer(|base| {
+        let context = local("context");
+        base.copy(context, "/", "/src")
+    });
+    assert_eq!(
+        lines(&state),
+        [vec![put - 2], vec![put + 1], vec![put, put + 2]]
+    );
 }
 
 #[test]
 fn deferred_steps_keep_their_layers() {
-    let put = line!() + 2;
-    let state = image("debian").deferred(|base, _| base.env("A", "1"))
-        .layer(apt(&["git"]));
+    let base = image("debian").deferred(|base, _| base.env("A", "1"));
+    let put = line!() + 1;
+    let state = base.layer(apt(&["git"]));
     assert_eq!(lines(&state)[1], [put, APT]);
 }
 
 #[test]
 fn locations_change_no_digest() {
     let base = image("debian");
-    let state = base.merge([base.fork(tools()), base.fork(plain)]).squash(apt(&["curl"]));
+    let state = base
+        .merge([base.fork(tools()), base.fork(plain)])
+        .squash(apt(&["curl"]));
     let texts = SourceTexts::new().with(file!(), "text");
     let plain = state.marshal(&MarshalOptions::linux_amd64()).unwrap();
     for mode in [CallerLocations::Positions, CallerLocations::Full(texts)] {
@@ -162,7 +180,12 @@ fn the_text_of_the_program_is_told_only_in_full_and_once() {
         let definition = state.marshal(&options).unwrap();
         let infos = definition.source_infos().iter();
         infos
-            .map(|info| (info.language().to_owned(), String::from_utf8_lossy(info.data()).into_owned()))
+            .map(|info| {
+                (
+                    info.language().to_owned(),
+                    String::from_utf8_lossy(info.data()).into_owned(),
+                )
+            })
             .collect::<Vec<_>>()
     };
     let rust = |text: &str| vec![("rust".to_owned(), text.to_owned())];
@@ -196,7 +219,10 @@ fn the_full_text_form_keeps_the_stack() {
         let definition = state.marshal(&options).unwrap();
         let read = Definition::from_text(&definition.to_full_text()).unwrap();
         assert_eq!(read.to_bytes(), definition.to_bytes());
-        assert_eq!(Definition::from_bytes(&definition.to_bytes()).unwrap(), definition);
+        assert_eq!(
+            Definition::from_bytes(&definition.to_bytes()).unwrap(),
+            definition
+        );
     }
 }
 
@@ -205,7 +231,8 @@ fn mistakes_tell_the_layers_they_are_made_in() {
     #[layer]
     fn broken(base: State) -> State {
         base.layer(|state| {
-            state.run(args::<&str>([]))
+            let command = args::<&str>([]);
+            state.run(command)
         })
     }
     let line = line!() + 1;
@@ -214,8 +241,17 @@ fn mistakes_tell_the_layers_they_are_made_in() {
     let [problem] = error.problems() else {
         panic!("one mistake, not {error}");
     };
-    let layers: Vec<_> = problem.layers().map(|(name, at)| (name, at.line())).collect();
-    assert_eq!(layers, [(None, line - 5), (Some("broken"), line)]);
+    let layers: Vec<_> = problem
+        .layers()
+        .map(|(name, at)| (name, at.line()))
+        .collect();
+    assert_eq!(layers, [(None, line - 6), (Some("broken"), line)]);
     let text = error.to_string();
-    assert!(text.contains(&format!("\n  in the layer \"broken\" at {}:{line}:", file!())), "{text}");
+    assert!(
+        text.contains(&format!(
+            "\n  in the layer \"broken\" at {}:{line}:",
+            file!()
+        )),
+        "{text}"
+    );
 }

@@ -280,7 +280,12 @@ impl<'a> Marshaller<'a> {
     fn locate_in_program(&mut self, data: &VertexData, position: u32) {
         let frames = data.frame.as_deref().map(Frame::stack).unwrap_or_default();
         let mut lines: SmallVec<[&'static Location<'static>; 4]> = SmallVec::new();
-        for location in frames.iter().rev().map(|frame| frame.location).chain([data.location]) {
+        for location in frames
+            .iter()
+            .rev()
+            .map(|frame| frame.location)
+            .chain([data.location])
+        {
             match lines.last_mut() {
                 Some(outer) if is_same_line(outer, location) => *outer = location,
                 _ => lines.push(location),
@@ -288,12 +293,13 @@ impl<'a> Marshaller<'a> {
         }
         let place = |place: u32| i32::try_from(place).unwrap_or(i32::MAX);
         for location in lines {
-            let range = Range::from(Position {
+            let start = Position {
                 line: place(location.line()),
                 character: place(location.column() - 1),
-            });
+            };
             let info = self.program_file(location.file());
-            self.add_location(position, info, vec![range]);
+            // BuildKit's own tools take it for granted that a range has an end.
+            self.add_location(position, info, vec![Range::from(start..start)]);
         }
     }
 

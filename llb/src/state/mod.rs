@@ -8,6 +8,7 @@ mod fork;
 mod image_config;
 mod merge;
 mod passthrough;
+mod platforms;
 mod value;
 
 use std::panic::Location;
@@ -19,6 +20,7 @@ pub use fork::{Fork, Join, MergePolicy};
 pub use image_config::{Healthcheck, ImageConfig};
 pub use merge::{Diff, Merge, diff, merge};
 pub use passthrough::{Build, Passthrough};
+pub use platforms::Platforms;
 
 use crate::constraints::Constraints;
 use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
