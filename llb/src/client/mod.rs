@@ -42,6 +42,7 @@ mod push;
 mod resolve;
 mod result;
 mod solve;
+mod source_text;
 mod transport;
 mod watch;
 

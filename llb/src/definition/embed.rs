@@ -152,6 +152,7 @@ impl<'d> Embedding<'d> {
                 ..Options::default()
             }),
             location: self.location,
+            frame: None,
             problems: Vec::new(),
             cache: VertexCache::default(),
         }))
