@@ -10,7 +10,7 @@ use serde_json::Value;
 use tonic::{Code, Status};
 
 use super::error::{Error, ErrorKind};
-use crate::progress::Summary;
+use crate::progress::{Summary, is_cancellation};
 use crate::proto::errdefs;
 use crate::proto::google::rpc;
 use crate::proto::moby::buildkit::v1::frontend::ExitMessage;
@@ -145,10 +145,10 @@ fn failed_step(details: &Details, summary: &Summary) -> Option<FailedStep> {
         .as_deref()
         .and_then(|digest| summary.by_digest(digest));
     let failed = by_details.or_else(|| {
-        summary.steps().iter().find(|step| {
-            step.error()
-                .is_some_and(|error| !error.ends_with("context canceled"))
-        })
+        summary
+            .steps()
+            .iter()
+            .find(|step| step.error().is_some_and(|error| !is_cancellation(error)))
     });
     let digest = details.vertex.clone().unwrap_or_default();
     let Some(step) = failed else {
