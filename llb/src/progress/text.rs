@@ -74,8 +74,8 @@ impl Line {
     }
 }
 
-/// The text in at most so many columns; what is cut shows as `…`.
-pub(super) fn fit(text: &str, columns: usize) -> String {
+/// The text in at most so many columns; where it is cut stands `cut`, which takes one.
+pub(super) fn fit(text: &str, columns: usize, cut: &str) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
@@ -89,7 +89,7 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
         fitted.push(character);
     }
     if columns > 0 {
-        fitted.push('…');
+        fitted.push_str(cut);
     }
     fitted
 }
@@ -133,11 +133,11 @@ mod tests {
 
     #[test]
     fn texts_are_cut_at_columns_not_at_bytes() {
-        assert_eq!(fit("naïve", 5), "naïve");
-        assert_eq!(fit("日本語のログ", 6), "日本…");
-        assert_eq!(fit("日本語のログ", 5), "日本…");
-        assert_eq!(fit("abc", 1), "…");
-        assert_eq!(fit("abc", 0), "");
+        assert_eq!(fit("naïve", 5, "…"), "naïve");
+        assert_eq!(fit("日本語のログ", 6, "…"), "日本…");
+        assert_eq!(fit("日本語のログ", 5, "…"), "日本…");
+        assert_eq!(fit("abc", 1, "…"), "…");
+        assert_eq!(fit("abc", 0, "…"), "");
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(super) struct Signs {
     bar: [&'static str; 2],
     dot: &'static str,
     more: &'static str,
+    cut: &'static str,
 }
 
 /// For terminals with a font.
@@ -49,6 +50,7 @@ pub(super) const UNICODE: Signs = Signs {
     bar: ["━", "─"],
     dot: "·",
     more: "⋯",
+    cut: "…",
 };
 
 /// For the console of a kernel, whose font has few signs.
@@ -62,6 +64,7 @@ pub(super) const ASCII: Signs = Signs {
     bar: ["#", "."],
     dot: "-",
     more: "...",
+    cut: "~",
 };
 
 /// How a build stands as a whole.
@@ -123,7 +126,7 @@ impl Layout {
         lines.extend(board.started().into_iter().map(|row| self.row(row, now)));
         for warning in &board.warnings {
             let columns = self.columns.saturating_sub(4);
-            let text = fit(&clean(&warning.short), columns);
+            let text = self.fit(&clean(&warning.short), columns);
             let sign = format!(" {} ", self.signs.warning);
             lines.push(
                 Line::default()
@@ -132,7 +135,7 @@ impl Layout {
             );
             let details = warning.detail.iter().chain([&warning.url]);
             for detail in details.filter(|detail| !detail.is_empty()) {
-                let text = format!("   {}", fit(&clean(detail), columns));
+                let text = format!("   {}", self.fit(&clean(detail), columns));
                 lines.push(Line::default().with(Style::Dim, text));
             }
         }
@@ -176,7 +179,7 @@ impl Layout {
             }
         }
         let rest = parts.join(&format!(" {} ", self.signs.dot));
-        let rest = fit(&rest, self.columns.saturating_sub(words.len() + 3));
+        let rest = self.fit(&rest, self.columns.saturating_sub(words.len() + 3));
         Line::default()
             .with(style, words)
             .with(Style::Plain, "  ")
@@ -227,7 +230,7 @@ impl Layout {
                 clock(worked),
             ),
         };
-        let name = fit(
+        let name = self.fit(
             &clean(&row.name),
             self.columns.saturating_sub(6 + end.len()),
         );
@@ -267,7 +270,7 @@ impl Layout {
                 }
                 let has_bar = transfer.total > 0 && columns >= BAR + amount.len() + 18;
                 let place = if has_bar { columns - BAR - 2 } else { columns };
-                let id = fit(&clean(&transfer.id), place.saturating_sub(amount.len() + 2));
+                let id = self.fit(&clean(&transfer.id), place.saturating_sub(amount.len() + 2));
                 let mut line = self.gutter().with(Style::Plain, id);
                 if has_bar {
                     let part = u128::from(transfer.current.min(transfer.total)) * BAR as u128;
@@ -287,11 +290,15 @@ impl Layout {
         let output = row.output.lines();
         let output = output.iter().filter(|line| !line.trim().is_empty());
         lines.extend(output.map(|line| {
-            let text = fit(&clean(line), self.columns.saturating_sub(5));
+            let text = self.fit(&clean(line), self.columns.saturating_sub(5));
             self.gutter().with(Style::Dim, text)
         }));
         let first = lines.len().saturating_sub(self.details);
         lines.split_off(first)
+    }
+
+    fn fit(&self, text: &str, columns: usize) -> String {
+        fit(text, columns, self.signs.cut)
     }
 
     fn gutter(&self) -> Line {
