@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 use super::Client;
+use super::cancel::Cancel;
 use super::error::{Error, ErrorKind};
 use super::failure::{build_error, call_error};
 use super::outcome::Outcome;
@@ -27,7 +28,7 @@ use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id
 impl Client {
     /// Runs one build and waits for its end. Progress is reported as it happens.
     ///
-    /// Dropping the future cancels the build. A build that fails leaves none of its local outputs
+    /// Dropping the future cancels the build, and so does its [`Cancel`]. A build that fails leaves none of its local outputs
     /// behind.
     ///
     /// # Errors
@@ -35,7 +36,8 @@ impl Client {
     /// [`ErrorKind::Build`] with the failed [step](Error::step) if the build itself fails;
     /// [`ErrorKind::Request`], [`ErrorKind::LocalFile`], [`ErrorKind::Secret`] or
     /// [`ErrorKind::Export`] for what is wrong on this side, mostly before anything is sent;
-    /// [`ErrorKind::ConnectionLost`] if the daemon goes away.
+    /// [`ErrorKind::ConnectionLost`] if the daemon goes away; [`ErrorKind::Canceled`] if it was
+    /// stopped.
     pub async fn solve<P>(&self, solve: Solve, progress: &mut P) -> Result<Outcome, Error>
     where
         P: Progress + ?Sized,
@@ -62,6 +64,7 @@ pub(crate) struct Job {
     pushes: Vec<String>,
     /// Image config for the result, on engines whose exporters take none.
     result_config: Option<String>,
+    cancel: Cancel,
 }
 
 impl Job {
@@ -146,6 +149,7 @@ impl Job {
             session_key,
             pushes,
             result_config,
+            cancel: solve.cancel,
         })
     }
 
@@ -194,7 +198,14 @@ impl Job {
         debug_assert_eq!(session.id(), self.request.session);
         let mut watch = Watch::new(forward);
         let end = watch
-            .follow(&mut control, self.request, &session, &services, companion)
+            .follow(
+                &mut control,
+                self.request,
+                &session,
+                &services,
+                companion,
+                &self.cancel,
+            )
             .await;
         if matches!(end, End::Done(Ok(_))) {
             services.targets.settled().await;

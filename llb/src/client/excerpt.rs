@@ -9,7 +9,7 @@ const CONTEXT: usize = 2;
 /// Most lines shown of one range.
 const LONGEST: usize = 12;
 /// Most characters shown of one line.
-const WIDTH: usize = 160;
+const WIDTH: usize = 120;
 
 /// A place in one of the author's files.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -65,7 +65,11 @@ impl SourceExcerpt {
             } else {
                 '|'
             };
-            let line: String = lines[number - 1].chars().take(WIDTH).collect();
+            let line = lines[number - 1];
+            let line = match line.char_indices().nth(WIDTH) {
+                Some((end, _)) => format!("{}…", &line[..end]),
+                None => line.to_owned(),
+            };
             let line = format!(" {number:width$} {sign} {line}");
             let _ = writeln!(text, "{}", line.trim_end());
         }

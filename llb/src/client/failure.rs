@@ -134,6 +134,8 @@ pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
             if let Some(meaning) = step.exit_meaning() {
                 text.extend([" (", &meaning, ")"]);
             }
+        } else if let Some((_, reason)) = message.split_once("did not complete successfully: ") {
+            text = format!("build failed: step `{name}` could not be run: {reason}");
         } else if !text.contains(&step.name) {
             text.extend(["\nin step `", &name, "`"]);
         }
@@ -295,7 +297,7 @@ impl Details {
                             .ranges
                             .iter()
                             .map(|range| {
-                                let line = |position: &Option<crate::proto::pb::Position>| {
+                                let line = |position: &Option<pb::Position>| {
                                     position
                                         .as_ref()
                                         .and_then(|position| u32::try_from(position.line).ok())

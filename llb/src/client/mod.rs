@@ -29,6 +29,7 @@
 
 mod address;
 mod ask;
+mod cancel;
 mod capability;
 mod connect;
 mod discover;
@@ -48,6 +49,7 @@ mod transport;
 mod watch;
 
 pub use address::Address;
+pub use cancel::Cancel;
 pub use capability::Capabilities;
 pub use error::{Error, ErrorKind};
 pub use excerpt::SourceExcerpt;

@@ -1,9 +1,11 @@
 //! What to build, and with what of this machine.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use prost::Message as _;
 
+use super::cancel::Cancel;
 use super::error::{Error, ErrorKind};
 use super::export::Export;
 use crate::proto::pb;
@@ -39,6 +41,7 @@ pub struct Solve {
     pub(crate) cache_from: Vec<CacheOption>,
     pub(crate) no_cache: bool,
     pub(crate) session_key: Option<String>,
+    pub(crate) cancel: Cancel,
 }
 
 /// A privilege of a build that has to be allowed.
@@ -67,12 +70,28 @@ pub struct CacheOption {
 }
 
 impl Entitlement {
-    pub(crate) fn as_str(self) -> &'static str {
+    const ALL: [Self; 3] = [Self::NetworkHost, Self::SecurityInsecure, Self::Device];
+
+    /// BuildKit's name of the privilege: `network.host`, ...
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::NetworkHost => "network.host",
             Self::SecurityInsecure => "security.insecure",
             Self::Device => "device",
         }
+    }
+}
+
+impl FromStr for Entitlement {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|one| one.as_str() == name);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            let text = format!("unknown privilege `{name}`, expected one of: {names}");
+            Error::new(ErrorKind::Request, text)
+        })
     }
 }
 
@@ -240,6 +259,13 @@ impl Solve {
     #[must_use = "the settings are in the value returned"]
     pub fn cache_from(mut self, cache: CacheOption) -> Self {
         self.cache_from.push(cache);
+        self
+    }
+
+    /// Lets the build be stopped from outside.
+    #[must_use = "the settings are in the value returned"]
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = cancel.clone();
         self
     }
 

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval, timeout, timeout_at};
 use tonic::{Status, Streaming};
 
 use super::ControlClient;
+use super::cancel::Cancel;
 use super::connect::LARGEST_MESSAGE;
 use super::error::{Error, ErrorKind};
 use crate::progress::{Event, Summary, Vertex, events};
@@ -25,6 +26,8 @@ const STATUS_BEGIN: Duration = Duration::from_millis(500);
 /// How long a daemon may take to end a build after a problem on this side. Some never do: an
 /// exporter that fails leaves their progress open, and the solve waits for its end.
 const PROBLEM_GRACE: Duration = Duration::from_secs(3);
+/// How long a daemon may take to stop a build.
+const STOPPING: Duration = Duration::from_secs(10);
 /// How long nothing may happen after a vertex has failed and none runs.
 const FAILURE_SILENCE: Duration = Duration::from_secs(30);
 /// How long a daemon may leave the session's health unchecked, once it has checked it.
@@ -65,14 +68,15 @@ impl<'a> Watch<'a> {
         session: &Session,
         services: &Services,
         companion: impl Future<Output = Result<(), Error>>,
+        cancel: &Cancel,
     ) -> End {
         let mut status_control = control.clone().max_decoding_message_size(LARGEST_MESSAGE);
         let status_request = wire::StatusRequest {
             r#ref: request.r#ref.clone(),
         };
-        let mut solving = pin!(control.solve(request));
+        let mut solving = Box::pin(control.solve(request));
         let mut opening = pin!(status_control.status(status_request));
-        let mut companion = pin!(companion);
+        let mut companion = Box::pin(companion);
         let mut accompanied = true;
         let mut status = Messages::Opening;
         let mut watch = interval(WATCH);
@@ -91,6 +95,11 @@ impl<'a> Watch<'a> {
                     if let Err(error) = result {
                         return End::Broken(error);
                     }
+                }
+                () = cancel.canceled() => {
+                    // What the daemon does for a call ends with the call.
+                    drop((solving, companion));
+                    return End::Broken(self.stopped(&mut status).await);
                 }
                 _ = watch.tick() => {
                     if let Some(problem) = services.problems.fatal(PROBLEM_GRACE) {
@@ -119,6 +128,26 @@ impl<'a> Watch<'a> {
             }
         }
         End::Done(result.map(tonic::Response::into_inner))
+    }
+
+    /// Waits until the daemon has ended a build that was canceled.
+    async fn stopped(&mut self, status: &mut Messages) -> Error {
+        let end = Instant::now() + STOPPING;
+        while status.is_open() {
+            let Ok(message) = timeout_at(end, status.next()).await else {
+                let text = format!(
+                    "the build was canceled; the daemon has not stopped it within {} seconds",
+                    STOPPING.as_secs()
+                );
+                return Error::new(ErrorKind::Canceled, text)
+                    .hint("a step that cannot be killed may still run there");
+            };
+            self.take(message, status);
+        }
+        Error::new(
+            ErrorKind::Canceled,
+            "the build was canceled, and the daemon has stopped it",
+        )
     }
 
     fn take(&mut self, message: Option<wire::StatusResponse>, status: &mut Messages) {

@@ -205,7 +205,8 @@ impl Terminal {
         let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
         let (columns, lines) = size.map_or((80, 24), |size| (size.ws_col, size.ws_row));
         let columns = usize::from(columns);
-        self.layout.columns = columns.min(120);
+        // What is erased behind a full line would be its last sign.
+        self.layout.columns = columns.saturating_sub(1).min(120);
         // The last line belongs to the cursor.
         self.layout.lines = usize::from(lines).saturating_sub(1).max(1);
         let now = self
