@@ -19,8 +19,9 @@ use super::outcome::Outcome;
 use super::push::push;
 use super::result::{self, Build};
 use super::solve::{CacheOption, Solve};
+use super::unique::{Sent, make_unique};
 use super::watch::{End, Watch};
-use crate::progress::{Event, Progress, Summary};
+use crate::progress::{Event, Progress};
 use crate::proto::moby::buildkit::v1 as wire;
 use crate::proto::pb;
 use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id};
@@ -65,6 +66,7 @@ pub(crate) struct Job {
     /// Image config for the result, on engines whose exporters take none.
     result_config: Option<String>,
     cancel: Cancel,
+    sent: Sent,
 }
 
 impl Job {
@@ -109,12 +111,22 @@ impl Job {
 
         let mut attributes = solve.attributes;
         let mut definition = solve.definition;
+        let session = new_id()?;
+        let renamed = definition.as_mut().map(|one| make_unique(one, &session));
+        let mut inputs = solve.inputs;
+        for input in inputs.values_mut() {
+            make_unique(input, &session);
+        }
         if solve.no_cache {
             match &mut definition {
                 Some(definition) => ignore_cache(definition),
                 None => drop(attributes.insert("no-cache".to_owned(), String::new())),
             }
         }
+        let sent = Sent {
+            definition: definition.clone(),
+            renamed: renamed.unwrap_or_default(),
+        };
         let cache_from = entries(solve.cache_from);
         if !solve.frontend.is_empty() && !cache_from.is_empty() {
             attributes.insert("cache-imports".to_owned(), cache_imports(&cache_from));
@@ -126,7 +138,7 @@ impl Job {
             definition,
             exporter_deprecated: first.r#type,
             exporter_attrs_deprecated: first.attrs,
-            session: new_id()?,
+            session,
             frontend: solve.frontend,
             frontend_attrs: attributes,
             cache: Some(wire::CacheOptions {
@@ -139,7 +151,7 @@ impl Job {
                 .iter()
                 .map(|entitlement| entitlement.as_str().to_owned())
                 .collect(),
-            frontend_inputs: solve.inputs,
+            frontend_inputs: inputs,
             exporters,
             ..wire::SolveRequest::default()
         };
@@ -150,6 +162,7 @@ impl Job {
             pushes,
             result_config,
             cancel: solve.cancel,
+            sent,
         })
     }
 
@@ -196,7 +209,7 @@ impl Job {
             .await
             .map_err(|status| call_error("opening a session", &status))?;
         debug_assert_eq!(session.id(), self.request.session);
-        let mut watch = Watch::new(forward);
+        let mut watch = Watch::new(forward, self.sent);
         let end = watch
             .follow(
                 &mut control,
@@ -223,7 +236,8 @@ impl Job {
                 Ok(Outcome::new(answers, watch.summary))
             }
             End::Done(Err(status)) => {
-                Err(explain(&status, services.problems.first(), &watch.summary))
+                let error = build_error(&status, &watch.summary, &watch.sent);
+                Err(explain(error, &status, services.problems.first()))
             }
             End::Broken(error) => Err(error),
         }
@@ -231,8 +245,7 @@ impl Job {
 }
 
 /// The error of a failed build, with its cause on this machine if that is what failed it.
-fn explain(status: &Status, problem: Option<Problem>, summary: &Summary) -> Error {
-    let error = build_error(status, summary);
+fn explain(error: Error, status: &Status, problem: Option<Problem>) -> Error {
     match problem {
         Some(problem)
             if error.kind() == ErrorKind::Build

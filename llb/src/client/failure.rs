@@ -7,17 +7,19 @@
 
 use prost::Message as _;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tonic::{Code, Status};
 
 use super::error::{Error, ErrorKind};
 use super::excerpt::SourceExcerpt;
 use super::exit;
+use super::unique::Sent;
 use crate::progress::{Summary, is_cancellation};
 use crate::proto::errdefs;
 use crate::proto::google::rpc;
 use crate::proto::moby::buildkit::v1::frontend::ExitMessage;
 use crate::proto::pb;
-use crate::session::base64_decode;
+use crate::session::{base64_decode, hex};
 
 /// Lines of output kept of a failed step.
 const OUTPUT_LINES: usize = 20;
@@ -103,8 +105,14 @@ struct Details {
 }
 
 /// The error of a failed build; `summary` is what its progress told.
-pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
-    let details = Details::read(status.details());
+pub(super) fn build_error(status: &Status, summary: &Summary, sent: &Sent) -> Error {
+    let mut details = Details::read(status.details());
+    if let Some(digest) = details.vertex.take() {
+        if let (Some(definition), []) = (&sent.definition, &*details.command) {
+            details.command = command(definition, &digest);
+        }
+        details.vertex = Some(sent.original(&digest).to_owned());
+    }
     let step = failed_step(&details, summary);
     let message = without_prefixes(status.message());
     let (mut kind, mut text) = match status.code() {
@@ -213,6 +221,16 @@ fn failed_step(details: &Details, summary: &Summary) -> Option<FailedStep> {
         exit_code: details.exit_code,
         output,
     })
+}
+
+/// The command of an exec op; empty if it is another op, or not in the definition.
+fn command(definition: &pb::Definition, digest: &str) -> Vec<String> {
+    let mut ops = definition.def.iter();
+    let op = ops.find(|op| format!("sha256:{}", hex(&Sha256::digest(op))) == digest);
+    match op.and_then(|op| pb::Op::decode(op.as_ref()).ok()?.op) {
+        Some(pb::op::Op::Exec(exec)) => exec.meta.unwrap_or_default().args,
+        _ => Vec::new(),
+    }
 }
 
 /// A name in one line of bearable length.
@@ -453,7 +471,7 @@ mod tests {
                     "ranges":[{"start":{"line":4},"end":{"line":5}}]}"#,
             ),
         ]);
-        let error = build_error(&status, recorder.summary());
+        let error = build_error(&status, recorder.summary(), &Sent::default());
         assert!(error.is_build());
         let step = error.step().unwrap();
         assert_eq!((step.name.as_str(), step.exit_code), ("install", Some(3)));
@@ -495,7 +513,7 @@ mod tests {
     #[test]
     fn a_broken_connection_is_not_a_failed_build() {
         let status = Status::from_error(Box::new(std::io::Error::other("h2 broke")));
-        let error = build_error(&status, &Summary::default());
+        let error = build_error(&status, &Summary::default(), &Sent::default());
         assert_eq!(error.kind(), ErrorKind::ConnectionLost);
     }
 }

@@ -46,6 +46,7 @@ mod resolve;
 mod result;
 mod solve;
 mod transport;
+mod unique;
 mod watch;
 
 pub use address::Address;

@@ -9,8 +9,8 @@ use super::cancel::Cancel;
 use super::error::{Error, ErrorKind};
 use super::export::Export;
 use crate::proto::pb;
-use crate::session::{LocalDirectory, Login, Secret, SshAgent, random_id};
-use crate::{Constrain as _, Definition, MarshalOptions, State};
+use crate::session::{LocalDirectory, Login, Secret, SshAgent};
+use crate::{Definition, MarshalOptions, State};
 
 /// One build: a definition or a frontend, and everything it is given.
 ///
@@ -121,24 +121,18 @@ impl CacheOption {
 impl Solve {
     /// Builds a state.
     ///
-    /// The graph is marshalled here, with a unique id for its local sources unless the options have one: two builds
-    /// that run at once never share a folder by its name. What a folder contains decides about the cache, so that
-    /// costs none.
-    ///
     /// # Errors
     ///
     /// Everything that is wrong with the graph.
     pub fn state(state: &State, options: &MarshalOptions) -> Result<Self, crate::Error> {
-        let mut options = options.clone();
-        if options.data.constraints.options().local_unique_id.is_none()
-            && let Ok(id) = random_id()
-        {
-            options = options.local_unique_id(id);
-        }
-        Ok(Self::definition(state.marshal(&options)?))
+        Ok(Self::definition(state.marshal(options)?))
     }
 
     /// Builds a graph.
+    ///
+    /// Local sources without a unique id get one that is the session's: two builds that run at once never share a
+    /// folder by its name. What a folder contains decides about the cache, so that costs none. Progress, outcome and
+    /// errors name ops by the digests they have in the definition.
     pub fn definition(definition: impl Into<pb::Definition>) -> Self {
         Self {
             definition: Some(definition.into()),

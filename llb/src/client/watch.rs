@@ -15,6 +15,7 @@ use super::ControlClient;
 use super::cancel::Cancel;
 use super::connect::LARGEST_MESSAGE;
 use super::error::{Error, ErrorKind};
+use super::unique::Sent;
 use crate::progress::{Event, Summary, Vertex, events};
 use crate::proto::moby::buildkit::v1 as wire;
 use crate::session::{Services, Session};
@@ -44,15 +45,17 @@ pub(super) enum End {
 pub(super) struct Watch<'a> {
     forward: &'a mut (dyn FnMut(&Event) + Send),
     pub(super) summary: Summary,
+    pub(super) sent: Sent,
     running: BTreeSet<String>,
     failed: Option<String>,
     last_event: Instant,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(forward: &'a mut (dyn FnMut(&Event) + Send)) -> Self {
+    pub(super) fn new(forward: &'a mut (dyn FnMut(&Event) + Send), sent: Sent) -> Self {
         Self {
             forward,
+            sent,
             summary: Summary::default(),
             running: BTreeSet::new(),
             failed: None,
@@ -156,7 +159,8 @@ impl<'a> Watch<'a> {
             return;
         };
         self.last_event = Instant::now();
-        for event in events(message) {
+        for mut event in events(message) {
+            self.sent.translate(&mut event);
             if let Event::Vertex(vertex) = &event {
                 self.count(vertex);
             }
@@ -251,7 +255,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_ends_nothing_ends_the_build() {
         let mut ignore = |_: &Event| {};
-        let mut watch = Watch::new(&mut ignore);
+        let mut watch = Watch::new(&mut ignore, Sent::default());
         vertex(&mut watch, "a", true, None);
         vertex(&mut watch, "b", false, Some("not supported by the client"));
         tokio::time::advance(FAILURE_SILENCE * 2).await;
@@ -268,7 +272,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_daemon_that_has_gone_silent_is_lost() {
         let mut ignore = |_: &Event| {};
-        let watch = Watch::new(&mut ignore);
+        let watch = Watch::new(&mut ignore, Sent::default());
         let heard = Some(Instant::now());
         tokio::time::advance(PULSE_SILENCE / 2).await;
         assert!(watch.silence(heard).is_none());

@@ -97,7 +97,7 @@ pub(crate) async fn run(arguments: &SolveArguments) -> Result<ExitCode, String> 
 
 async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -111,15 +111,14 @@ fn finish(arguments: &SolveArguments, outcome: &Outcome) -> Result<ExitCode, Str
 }
 
 fn solve(arguments: &SolveArguments) -> Result<Solve, String> {
-    let mut solve = match &arguments.frontend {
-        Some(name) => Solve::frontend(name),
-        None => {
-            if !arguments.opt.is_empty() {
-                return Err("--opt is for a frontend, name one with --frontend".to_owned());
-            }
-            let file = arguments.file.as_deref().unwrap_or(Path::new("-"));
-            Solve::definition(input::read(file)?)
+    let mut solve = if let Some(name) = &arguments.frontend {
+        Solve::frontend(name)
+    } else {
+        if !arguments.opt.is_empty() {
+            return Err("--opt is for a frontend, name one with --frontend".to_owned());
         }
+        let file = arguments.file.as_deref().unwrap_or(Path::new("-"));
+        Solve::definition(input::read(file)?)
     };
     for text in &arguments.opt {
         let (key, value) = pair("--opt", text)?;
