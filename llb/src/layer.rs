@@ -99,7 +99,7 @@ pub trait Layer: FnOnce(State) -> <Self as Layer>::Made + Sized {
     #[track_caller]
     fn then(self, next: impl Layer) -> impl Layer {
         let location = Location::caller();
-        move |base: State| apply(next, apply(self, base, location), location)
+        move |base: State| apply(next, &apply(self, &base, location), location)
     }
 
     /// This layer under a name, as [`named`] gives it.
@@ -117,7 +117,8 @@ impl<F: FnOnce(State) -> R, R: Outcome> Layer for F {
 #[diagnostic::on_unimplemented(
     message = "a layer cannot return `{Self}`",
     label = "expected `State` or `Result<State, E>`",
-    note = "a layer returns the state that it made of its base; the error of a layer that can fail must implement `Display`"
+    note = "a layer returns the state that it made of its base: leave out the `;` behind the last one",
+    note = "the error of a layer that can fail must implement `Display`"
 )]
 pub trait Outcome {
     /// The state, or the words of the error.
@@ -156,18 +157,18 @@ impl<E: fmt::Display> Outcome for Result<State, E> {
 pub fn named(name: impl Into<String>, layer: impl Layer) -> impl Layer {
     let name = Arc::from(name.into());
     let location = Location::caller();
-    move |base: State| enter(Some(name), layer, base, location)
+    move |base: State| enter(Some(name), layer, &base, location)
 }
 
 /// Puts a layer on a state, with a frame for the ops in it.
-pub(crate) fn put(layer: impl Layer, base: State, location: &'static Location<'static>) -> State {
+pub(crate) fn put(layer: impl Layer, base: &State, location: &'static Location<'static>) -> State {
     enter(None, layer, base, location)
 }
 
 fn enter(
     name: Option<Arc<str>>,
     layer: impl Layer,
-    base: State,
+    base: &State,
     location: &'static Location<'static>,
 ) -> State {
     let outer = base.context.frame.clone();
@@ -177,13 +178,13 @@ fn enter(
     };
     let frame = Frame::new(name, location, outer.clone());
     let inside = base.context(move |context| context.frame = Some(frame));
-    let layered = settle(layer(inside), &base, &what, location);
+    let layered = settle(layer(inside), base, &what, location);
     layered.context(move |context| context.frame = outer)
 }
 
 /// Puts a layer on a state that is in the frame of another.
-fn apply(layer: impl Layer, base: State, location: &'static Location<'static>) -> State {
-    settle(layer(base.clone()), &base, "a layer failed", location)
+fn apply(layer: impl Layer, base: &State, location: &'static Location<'static>) -> State {
+    settle(layer(base.clone()), base, "a layer failed", location)
 }
 
 /// What a layer made; the state as it was, with the error, if it failed.
@@ -211,9 +212,12 @@ fn settle(
 #[track_caller]
 pub fn when(condition: bool, layer: impl Layer) -> impl Layer {
     let location = Location::caller();
-    move |base: State| match condition {
-        true => apply(layer, base, location),
-        false => base,
+    move |base: State| {
+        if condition {
+            apply(layer, &base, location)
+        } else {
+            base
+        }
     }
 }
 
@@ -238,7 +242,7 @@ pub fn for_each<I: IntoIterator, L: Layer>(
     let location = Location::caller();
     move |base: State| {
         let layers = items.into_iter().map(layer);
-        layers.fold(base, |state, layer| apply(layer, state, location))
+        layers.fold(base, |state, layer| apply(layer, &state, location))
     }
 }
 
@@ -278,7 +282,7 @@ macro_rules! layers {
             fn put_on(self, base: State, location: &'static Location<'static>) -> State {
                 #[expect(non_snake_case, reason = "the values are named like their types")]
                 let ($($layer,)*) = self;
-                $(let base = apply($layer, base, location);)*
+                $(let base = apply($layer, &base, location);)*
                 base
             }
         }

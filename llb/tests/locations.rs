@@ -1,5 +1,10 @@
 //! Source locations made by the program's own lines: what an op tells of where it was made.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "layers take the state itself"
+)]
+
 use llb::prelude::*;
 use llb::{CallerLocations, SourceTexts};
 
@@ -50,8 +55,11 @@ fn nothing_is_told_unless_asked_for() {
 
 #[test]
 fn an_op_tells_the_layers_it_is_made_in_outermost_first() {
-    let (from, put) = (line!() + 1, line!() + 2);
-    let state = image("debian").layer(tools()).run(sh("true"));
+    let from = line!() + 1;
+    let base = image("debian");
+    let put = line!() + 1;
+    let state = base.layer(tools());
+    let state = state.run(sh("true"));
     assert_eq!(
         lines(&state),
         [
@@ -66,16 +74,18 @@ fn an_op_tells_the_layers_it_is_made_in_outermost_first() {
 
 #[test]
 fn functions_and_closures_have_a_place_too() {
+    let state = scratch().layer(plain);
     let put = line!() + 1;
-    let state = scratch()
-        .layer(plain)
-        .layer(|state| state.mkdir("/closure", 0o755).layer(plain));
+    let state = state.layer(|state| {
+        let made = state.mkdir("/closure", 0o755);
+        made.layer(plain)
+    });
     assert_eq!(
         lines(&state),
         [
-            vec![put, PLAIN],
+            vec![put - 2, PLAIN],
             vec![put, put + 1],
-            vec![put, put + 1, PLAIN]
+            vec![put, put + 2, PLAIN]
         ]
     );
     let named = line!() + 1;
@@ -119,20 +129,23 @@ fn forks_and_squashes_have_a_place_too() {
 
 #[test]
 fn an_op_of_a_state_made_in_a_layer_from_nothing_has_its_own_line() {
-    let put = line!() + 2;
-    let state = image("debian").layer(|base| base.copy(local("context"), "/", "/src"));
+    let base = image("debian");
+    let put = line!() + 1;
+    let state = base.layer(|base| {
+        let context = local("context");
+        base.copy(context, "/", "/src")
+    });
     assert_eq!(
         lines(&state),
-        [vec![put - 1], vec![put + 1], vec![put, put + 1]]
+        [vec![put - 2], vec![put + 1], vec![put, put + 2]]
     );
 }
 
 #[test]
 fn deferred_steps_keep_their_layers() {
-    let put = line!() + 2;
-    let state = image("debian")
-        .deferred(|base, _| base.env("A", "1"))
-        .layer(apt(&["git"]));
+    let base = image("debian").deferred(|base, _| base.env("A", "1"));
+    let put = line!() + 1;
+    let state = base.layer(apt(&["git"]));
     assert_eq!(lines(&state)[1], [put, APT]);
 }
 
@@ -217,7 +230,10 @@ fn the_full_text_form_keeps_the_stack() {
 fn mistakes_tell_the_layers_they_are_made_in() {
     #[layer]
     fn broken(base: State) -> State {
-        base.layer(|state| state.run(args::<&str>([])))
+        base.layer(|state| {
+            let command = args::<&str>([]);
+            state.run(command)
+        })
     }
     let line = line!() + 1;
     let state = image("debian").layer(broken()).run(sh("true"));
@@ -229,7 +245,7 @@ fn mistakes_tell_the_layers_they_are_made_in() {
         .layers()
         .map(|(name, at)| (name, at.line()))
         .collect();
-    assert_eq!(layers, [(None, line - 5), (Some("broken"), line)]);
+    assert_eq!(layers, [(None, line - 6), (Some("broken"), line)]);
     let text = error.to_string();
     assert!(
         text.contains(&format!(

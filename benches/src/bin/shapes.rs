@@ -8,6 +8,7 @@
 use std::alloc::System;
 use std::hint::black_box;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
@@ -33,6 +34,9 @@ struct Arguments {
     /// The one measurement to take, for a profiler to look at
     #[arg(long)]
     only: Option<String>,
+    /// Also writes the graph's definition to this file
+    #[arg(long)]
+    write: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         n,
         iters,
         only,
+        write,
     } = Arguments::parse();
     let options = options();
     let state = shape.build(n);
@@ -59,15 +64,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
 
+    let bytes = definition.to_bytes();
+    if let Some(file) = write {
+        std::fs::write(file, &bytes)?;
+    }
+
     let mut report = Map::new();
     report.insert("shape".into(), json!(shape.to_string()));
     report.insert("n".into(), json!(n));
     report.insert("vertices".into(), json!(vertices));
     report.insert("op_bytes".into(), json!(op_bytes));
-    report.insert(
-        "definition_bytes".into(),
-        json!(definition.to_bytes().len()),
-    );
+    report.insert("definition_bytes".into(), json!(bytes.len()));
     report.insert("head".into(), json!(head));
 
     let mut bench = Bench {
@@ -106,7 +113,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     bench.measure("to_bytes", || (), |()| definition.to_bytes());
     bench.measure("text_print", || (), |()| definition.to_text());
-    let bytes = definition.to_bytes();
     bench.measure("decode", || (), |()| llb::Definition::from_bytes(&bytes));
     bench.measure("drop", || shape.build(n), drop);
     bench.measure(

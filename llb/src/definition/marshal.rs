@@ -320,12 +320,13 @@ impl<'a> Marshaller<'a> {
         }
         let place = |place: u32| i32::try_from(place).unwrap_or(i32::MAX);
         for location in lines {
-            let range = Range::from(Position {
+            let start = Position {
                 line: place(location.line()),
                 character: place(location.column() - 1),
-            });
+            };
             let info = self.program_file(location.file());
-            self.add_location(position, info, vec![range]);
+            // BuildKit's own tools take it for granted that a range has an end.
+            self.add_location(position, info, vec![Range::from(start..start)]);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::sourcemap::Range;
 use crate::value::CapabilitySet;
 use crate::wire::Writer;
 
+pub(crate) use decode::inputs;
 pub(crate) use marshal::marshal;
 pub(crate) use options::MarshalData;
 pub(crate) use positions::Positions;

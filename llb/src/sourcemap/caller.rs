@@ -49,7 +49,8 @@ pub enum CallerLocations {
 /// use llb::prelude::*;
 /// use llb::{CallerLocations, SourceTexts};
 ///
-/// XX
+/// let text = "fn main() {}\n"; // In most programs: `include_str!("main.rs")`.
+/// let texts = SourceTexts::new().with(file!(), text);
 /// let options = MarshalOptions::linux_amd64().caller_locations(CallerLocations::Full(texts));
 /// let definition = image("debian").marshal(&options)?;
 /// assert_eq!(definition.source_infos()[0].data(), text.as_bytes());

@@ -12,7 +12,7 @@ use super::deferred::{Value, results};
 use crate::error::{ErrorKind, Problem};
 use crate::exec::{Change, Exec, Mount, MountKind, MountView};
 use crate::graph::{Inputs, Output, Vertex};
-use crate::op::{Op, PassthroughOp};
+use crate::op::Op;
 
 /// # Running commands
 impl State {
@@ -39,11 +39,8 @@ impl State {
             return self.exec_deferred(running.into_owned(), exec).root();
         }
         let (vertex, results) = running.execute(&mut exec);
-        let root = results[0].take(vertex, || running.output.clone());
-        State {
-            problems: self.problems_after(exec.0.readonly_rootfs),
-            ..self.with_output(root.flatten())
-        }
+        let root = results[0].taken(vertex, &running, self);
+        root.unwrap_or_else(|| self.clone())
     }
 
     /// Runs a command of which any output can be taken: its root, or any writable mount.
@@ -71,12 +68,11 @@ impl State {
             .collect();
         ExecState {
             vertex,
-            receiver: State {
-                problems: self.problems_after(exec.0.readonly_rootfs),
+            receiver: Self {
+                problems: None,
                 ..self.clone()
             },
             mounts,
-            location: exec.0.location,
         }
     }
 
@@ -93,11 +89,6 @@ impl State {
         self.is_deferred()
             || running.is_deferred()
             || exec.0.mounts.iter().any(|mount| mount.source.is_deferred())
-    }
-
-    /// The mistakes of a state after an exec: none of the state's if its vertex, which is in the graph then, has them.
-    fn problems_after(&self, is_readonly: bool) -> Option<Arc<Vec<Problem>>> {
-        self.problems.clone().filter(|_| is_readonly)
     }
 
     /// Makes the vertex of an exec that runs on this state, and says what can be taken from its mounts: the root first,
@@ -150,10 +141,10 @@ impl State {
                 position_of_last(&inputs)
             });
             let result = match mount.kind {
+                _ if mount.readonly => MountResult::Source,
                 MountKind::Tmpfs { .. } => MountResult::Tmpfs,
+                _ if mount.no_output => MountResult::NoOutput,
                 MountKind::Cache { .. } => MountResult::Cache,
-                MountKind::Bind if mount.readonly => MountResult::Source,
-                MountKind::Bind if mount.no_output => MountResult::NoOutput,
                 MountKind::Bind => {
                     outputs += 1;
                     MountResult::Output(outputs - 1)
@@ -176,7 +167,6 @@ impl State {
     fn exec_deferred(&self, running: Self, mut exec: Exec) -> ExecState {
         // They are in the state that it runs on.
         exec.0.changes.clear();
-        let location = exec.0.location;
         let missing = |mount: &Mount| {
             (
                 mount.target.clone(),
@@ -207,7 +197,6 @@ impl State {
             vertex,
             receiver: self.clone(),
             mounts,
-            location,
         }
     }
 }
@@ -219,7 +208,6 @@ pub struct ExecState {
     vertex: Vertex,
     receiver: State,
     mounts: SmallVec<[(SmolStr, State, MountResult); 2]>,
-    location: &'static Location<'static>,
 }
 
 /// What can be taken from each mount of an exec.
@@ -238,21 +226,19 @@ enum MountResult {
 }
 
 impl MountResult {
-    /// The output of an exec's vertex at the mount, if it can be taken; `None` inside is scratch.
-    #[expect(
-        clippy::option_option,
-        reason = "an output that cannot be taken is not the same as scratch"
-    )]
-    fn take(
-        self,
-        vertex: Vertex,
-        source: impl FnOnce() -> Option<Output>,
-    ) -> Option<Option<Output>> {
-        match self {
-            Self::Output(index) => Some(Some(Output { vertex, index })),
-            Self::Source => Some(source()),
-            _ => None,
-        }
+    /// Some values with what is at the mount of an exec's vertex, if it can be taken.
+    ///
+    /// The vertex has the mistakes of all states that it was made of; a read-only mount leaves the vertex out.
+    fn taken(self, vertex: Vertex, source: &State, values: &State) -> Option<State> {
+        let (output, problems) = match self {
+            Self::Output(index) => (Some(Output { vertex, index }), None),
+            Self::Source => (source.output.clone(), source.problems.clone()),
+            _ => return None,
+        };
+        Some(State {
+            problems,
+            ..values.with_output(output)
+        })
     }
 }
 
@@ -264,10 +250,8 @@ impl ExecState {
         if self.vertex.is_deferred() {
             return self.once_run(&self.receiver, Self::root);
         }
-        match self.take(0) {
-            Some(output) => self.receiver.with_output(output),
-            None => self.receiver.clone(),
-        }
+        self.taken(0, &self.receiver)
+            .unwrap_or_else(|| self.receiver.clone())
     }
 
     /// What the exec leaves behind in a mount, with the run context and image config of the state mounted there.
@@ -348,11 +332,8 @@ impl ExecState {
 
     fn result(&self, position: usize, values: &State, caller: &'static Location<'static>) -> State {
         let (target, _, result) = &self.mounts[position];
-        if let Some(output) = self.take(position) {
-            return State {
-                problems: None,
-                ..values.with_output(output)
-            };
+        if let Some(state) = self.taken(position, values) {
+            return state;
         }
         let message = match result {
             MountResult::Tmpfs => format!("tmpfs mount for {target} can't be used as a parent"),
@@ -362,25 +343,14 @@ impl ExecState {
             _ => format!("invalid mount: {target} is a cache, which can't be used as a parent"),
         };
         let problem = Problem::at(ErrorKind::Exec, message, caller);
-        // The vertex keeps the mistake in every graph built on it.
-        let op = Op::Passthrough(PassthroughOp {
-            id: String::new(),
-            outputs: vec![0],
-        });
-        let inputs = smallvec![self.vertex.output(0)];
-        let constraints = crate::constraints::Constraints::default();
-        let vertex = State::vertex(op, inputs, constraints, self.location, vec![problem], []);
-        values.with_output(Some(vertex.output(0)))
+        let exec = values.with_output(Some(self.vertex.output(0)));
+        exec.without_use(problem)
     }
 
-    /// The output at a mount, if it can be taken; `None` inside is scratch.
-    #[expect(
-        clippy::option_option,
-        reason = "an output that cannot be taken is not the same as scratch"
-    )]
-    fn take(&self, position: usize) -> Option<Option<Output>> {
+    /// These values with what is at a mount, if it can be taken.
+    fn taken(&self, position: usize, values: &State) -> Option<State> {
         let (_, source, result) = &self.mounts[position];
-        result.take(self.vertex.clone(), || source.output.clone())
+        result.taken(self.vertex.clone(), source, values)
     }
 }
 

@@ -183,7 +183,7 @@ impl State {
     pub fn fork(&self, branch: impl Layer) -> Fork {
         Fork {
             base: self.clone(),
-            state: layer::put(branch, self.clone(), Location::caller()),
+            state: layer::put(branch, self, Location::caller()),
             name: None,
             declared: Vec::new(),
             parent: None,
@@ -262,7 +262,7 @@ impl State {
     /// ```
     #[track_caller]
     pub fn layer(&self, layer: impl Layer) -> Self {
-        layer::put(layer, self.clone(), Location::caller())
+        layer::put(layer, self, Location::caller())
     }
 
     /// Puts a layer on this state so that it becomes exactly one layer of the image, however many ops it is made of.
@@ -300,7 +300,7 @@ impl State {
     #[track_caller]
     pub fn squash(&self, layer: impl Layer) -> Self {
         let location = Location::caller();
-        let layered = layer::put(layer, self.clone(), location);
+        let layered = layer::put(layer, self, location);
         if !self.is_deferred() && !layered.is_deferred() {
             return self.squash_at(layered, location);
         }

@@ -8,6 +8,7 @@ mod fork;
 mod image_config;
 mod merge;
 mod passthrough;
+mod platforms;
 mod shared;
 mod value;
 
@@ -20,12 +21,13 @@ pub use fork::{Fork, Join, MergePolicy};
 pub use image_config::{Healthcheck, ImageConfig};
 pub use merge::{Diff, Merge, diff, merge};
 pub use passthrough::{Build, Passthrough};
+pub use platforms::Platforms;
 
 use crate::constraints::Constraints;
 use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
-use crate::op::Op;
+use crate::op::{Op, PassthroughOp};
 use crate::sourcemap::Frame;
 use context::Context;
 use shared::Shared;
@@ -107,6 +109,7 @@ impl State {
             });
         }
         self.with_output(other.output.clone())
+            .with_problems_of([other])
     }
 
     /// This file system with the run context of another state.
@@ -130,7 +133,7 @@ impl State {
         }
         Self {
             context: context.into(),
-            ..self.clone()
+            ..self.with_problems_of([other])
         }
     }
 
@@ -183,6 +186,25 @@ impl State {
             image_config: self.image_config.clone(),
             problems: self.problems.clone(),
         }
+    }
+
+    /// A state that has what this one has, but that cannot be marshalled: the mistake goes wherever its output goes.
+    fn without_use(&self, problem: Problem) -> Self {
+        let op = Op::Passthrough(PassthroughOp {
+            id: String::new(),
+            outputs: vec![0],
+        });
+        let inputs: Inputs = self.output.iter().cloned().collect();
+        let location = problem.location().unwrap_or(Location::caller());
+        let vertex = Self::vertex(
+            op,
+            inputs,
+            Constraints::default(),
+            location,
+            vec![problem],
+            [self],
+        );
+        self.with_output(Some(vertex.output(0)))
     }
 
     /// Puts an op into the progress group of the layer it is made in, unless it has one.
