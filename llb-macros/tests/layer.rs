@@ -245,7 +245,7 @@ fn an_error_is_reported_at_the_call_and_does_not_break_the_chain() {
     assert_eq!(first.kind(), llb::ErrorKind::Layer);
     assert_eq!(
         first.message(),
-        "layer \"locale(x)\" failed: invalid digit found in string"
+        "the layer \"locale(x)\" failed: invalid digit found in string"
     );
     let location = first.location().unwrap();
     assert!(location.file().ends_with("layer.rs"));

@@ -57,7 +57,7 @@ pub use source::{
     Differ, Git, Http, HttpSignature, Image, ImageBlob, Local, OciLayout, OciLayoutBlob,
     ResolveMode, Source, git, http, image, local, oci_layout,
 };
-pub use sourcemap::{Position, Range, SourceLocation, SourceMap};
+pub use sourcemap::{CallerLocations, Position, Range, SourceLocation, SourceMap, SourceTexts};
 pub use state::context::{Environment, Network, Security, Ulimit};
 pub use state::{
     Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,

@@ -1,9 +1,17 @@
 //! Where in a text a user wrote what became an op.
 //!
 //! Front ends that parse a file attach these by hand; BuildKit sends them back with an error, so that a failed step is
-//! reported at the user's own line. They live beside the ops and never change a digest.
+//! reported at the user's own line. They live beside the ops and never change a digest. For graphs made by a program,
+//! [`CallerLocations`] adds the program's own lines.
+
+mod caller;
+mod frame;
 
 use std::sync::Arc;
+
+pub(crate) use caller::public_name;
+pub use caller::{CallerLocations, SourceTexts};
+pub(crate) use frame::{Frame, is_same_line};
 
 use crate::state::State;
 

@@ -5,7 +5,7 @@
 //! Callers keep the field order; this module keeps everything else.
 
 /// A growing protobuf message.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Writer {
     buffer: Vec<u8>,
 }

@@ -92,15 +92,15 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
             Some(message) => check_locations(source::locations(*message)?, *digest, infos.len())?,
             None => Vec::new(),
         };
-        whole.push(DefinitionOp::from(OpData {
+        whole.push(OpData {
             digest: *digest,
             bytes: ops.bytes(position),
             metadata,
             locations,
-        }));
+        });
     }
     Ok(Definition {
-        ops: Arc::new(whole),
+        ops: Arc::new(DefinitionOp::list(None, whole).collect()),
         infos: Arc::new(infos),
         head,
     })

@@ -147,7 +147,8 @@ impl<'d> Embedding<'d> {
                 ..Options::default()
             }),
             location: self.location,
-            problems: Vec::new(),
+            frame: None,
+            problems: Box::default(),
             cache: VertexCache::default(),
         }))
     }

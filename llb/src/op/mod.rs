@@ -18,7 +18,7 @@ use crate::value::platform::Platform;
 #[derive(Debug)]
 pub(crate) enum Op {
     Source(SourceOp),
-    Exec(Box<ExecOp>),
+    Exec(ExecOp),
     File(FileOp),
     Merge(MergeOp),
     Diff(DiffOp),

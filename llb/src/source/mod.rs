@@ -40,7 +40,8 @@ fn source_state(
         inputs: Inputs::new(),
         constraints,
         location,
-        problems,
+        frame: None,
+        problems: problems.into(),
         cache: VertexCache::default(),
     });
     State::from_output(Some(vertex.output(0)))

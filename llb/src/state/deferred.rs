@@ -168,7 +168,8 @@ impl Step {
             inputs: Inputs::new(),
             constraints: Constraints::default(),
             location,
-            problems: Vec::new(),
+            frame: None,
+            problems: Box::default(),
             cache: VertexCache::default(),
         })
     }

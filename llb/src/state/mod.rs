@@ -25,6 +25,7 @@ use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
 use crate::op::Op;
+use crate::sourcemap::Frame;
 use context::Context;
 
 /// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
@@ -170,20 +171,25 @@ impl State {
     }
 
     pub(crate) fn with_output(&self, output: Option<Output>) -> Self {
-        let mut state = self.clone();
+        let mut context = Arc::clone(&self.context);
         if let Some(platform) = output.as_ref().and_then(Output::platform) {
-            Arc::make_mut(&mut state.context).adopt_platform(Some(platform));
+            Arc::make_mut(&mut context).adopt_platform(Some(platform));
         }
-        state.output = output;
-        state
+        Self {
+            output,
+            context,
+            image_config: Arc::clone(&self.image_config),
+            problems: self.problems.clone(),
+        }
     }
 
     /// Puts an op into the progress group of the layer it is made in, unless it has one.
     fn in_group(&self, mut constraints: Constraints) -> Constraints {
-        if let Some(layer) = &self.context.group
+        if let Some(frame) = &self.context.frame
+            && let Some(group) = &frame.group
             && constraints.options().metadata.progress_group.is_none()
         {
-            constraints.options_mut().metadata.progress_group = Some((**layer).clone());
+            constraints.options_mut().metadata.progress_group = Some(Arc::clone(group));
         }
         constraints
     }
@@ -197,13 +203,16 @@ impl State {
         mut problems: Vec<Problem>,
         parents: impl IntoIterator<Item = &'s Self>,
     ) -> Vertex {
+        let mut frame: Option<&Arc<Frame>> = None;
+        let own = problems.len();
         for parent in parents {
-            problems.extend(
-                parent
-                    .problems
-                    .iter()
-                    .flat_map(|problems| problems.iter().cloned()),
-            );
+            frame = frame.or(parent.context.frame.as_ref());
+            let inherited = parent.problems.iter();
+            problems.extend(inherited.flat_map(|problems| problems.iter().cloned()));
+        }
+        let frame = frame.cloned();
+        for problem in &mut problems[..own] {
+            problem.set_frame(frame.as_ref());
         }
         let inputs = inputs.into();
         debug_assert!(
@@ -215,7 +224,8 @@ impl State {
             inputs,
             constraints,
             location,
-            problems,
+            frame,
+            problems: problems.into(),
             cache: VertexCache::default(),
         })
     }
