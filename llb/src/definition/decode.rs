@@ -15,11 +15,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use prost::Message as _;
 
 use super::positions::Positions;
 use super::{Definition, DefinitionOp, OpData, OpDigest, SourceInfo};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::metadata::OpMetadata;
+use crate::proto::pb;
 use crate::sourcemap::Range;
 use fields::{Malformed, Part, Reason};
 
@@ -318,6 +320,20 @@ pub(crate) fn inputs(op: &[u8]) -> impl Iterator<Item = WireInput<'_>> {
     })
 }
 
+/// The platform of an op of a definition.
+pub(super) fn platform(op: &[u8]) -> Option<pb::Platform> {
+    let mut platform = None;
+    let mut fields = Part::whole(op).fields();
+    while let Ok(Some((number, value))) = fields.next() {
+        if number == 10 {
+            let message = value.part(number, Part::default()).ok()?;
+            let platform: &mut pb::Platform = platform.get_or_insert_default();
+            platform.merge(message.bytes).ok()?;
+        }
+    }
+    platform
+}
+
 /// Whether an op of a definition does something, and not only names a result.
 fn is_op(op: &[u8]) -> bool {
     let mut fields = Part::whole(op).fields();
@@ -380,11 +396,8 @@ impl OpDigest {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
-
     use super::*;
     use crate::prelude::*;
-    use crate::proto::pb;
 
     fn message() -> pb::Definition {
         let definition = image("alpine")
