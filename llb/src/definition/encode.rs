@@ -9,7 +9,7 @@ use crate::graph::VertexData;
 use crate::metadata::OpMetadata;
 use crate::op::ExecOp;
 use crate::op::file::{CopyAction, FileActionKind, FileActionOp, FileInput, FileOp};
-use crate::op::{BuildOp, DiffOp, EmbeddedOp, MergeOp, Op, PassthroughOp, SourceOp};
+use crate::op::{BuildOp, DiffOp, MergeOp, Op, PassthroughOp, SourceOp};
 use crate::value::Capability;
 use crate::value::platform::Platform;
 use crate::value::user::{Owner, UserOpt};
@@ -56,7 +56,7 @@ pub(super) fn encode(
         Op::Diff(diff) => op.diff(diff, inputs),
         Op::Build(build) => op.build(build, inputs),
         Op::Passthrough(passthrough) => op.passthrough(passthrough, inputs),
-        Op::Embedded(embedded) => op.embedded(embedded),
+        Op::Embedded(_) => debug_assert!(false, "an embedded op is written already"),
         Op::Deferred(_) => debug_assert!(false, "a deferred state was not resolved"),
     }
     metadata
@@ -115,12 +115,6 @@ impl<'a> OpWriter<'a> {
 
     fn platform(&self) -> &'a Platform {
         self.own.platform.as_ref().unwrap_or(&self.options.platform)
-    }
-
-    /// An op of another definition stays what it is: no option reaches it.
-    fn embedded(self, embedded: &EmbeddedOp) {
-        self.writer.raw(&embedded.bytes);
-        self.metadata.clone_from(&embedded.metadata);
     }
 
     fn source(mut self, source: &SourceOp) {

@@ -17,6 +17,7 @@ use super::{Definition, DefinitionOp, MarshalOptions, OpData, OpDigest, SourceIn
 use crate::error::{Error, Problem};
 use crate::graph::{Output, Vertex, VertexData};
 use crate::metadata::OpMetadata;
+use crate::op::Op;
 use crate::sourcemap::{
     CallerLocations, Frame, Position, Range, SourceLocation, SourceMap, is_same_line, public_name,
 };
@@ -193,9 +194,13 @@ impl<'a> Marshaller<'a> {
         let data = vertex.data();
         self.problems.extend(data.problems.iter().cloned());
         let inputs = self.take_inputs(data);
-        let position = match data.cache.op(&mut self.remembered) {
-            Some(known) => self.add_known(known.data(), &inputs),
-            None => self.encode(vertex, &inputs),
+        let position = match (&data.op, data.cache.op(&mut self.remembered)) {
+            (_, Some(known)) => self.add_known(known.data(), None, &inputs),
+            // An op of another definition stays what it is: no option reaches it.
+            (Op::Embedded(embedded), None) => {
+                self.add_known(embedded.op.data(), Some(vertex), &inputs)
+            }
+            (_, None) => self.encode(vertex, &inputs),
         };
         self.inputs = inputs;
         self.found.push(position);
@@ -223,12 +228,23 @@ impl<'a> Marshaller<'a> {
         inputs
     }
 
-    fn add_known(&mut self, known: &OpData, inputs: &[EncodedInput]) -> u32 {
+    fn add_known(
+        &mut self,
+        known: &OpData,
+        vertex: Option<&'a Vertex>,
+        inputs: &[EncodedInput],
+    ) -> u32 {
         if let Some(position) = self.position_of(known.digest, inputs) {
             self.add_metadata(position, &known.metadata);
             return position;
         }
-        self.push(known.clone(), None)
+        let op = OpData {
+            digest: known.digest,
+            bytes: known.bytes.clone(),
+            metadata: known.metadata.clone(),
+            locations: Vec::new(),
+        };
+        self.push(op, vertex)
     }
 
     fn encode(&mut self, vertex: &'a Vertex, inputs: &[EncodedInput]) -> u32 {

@@ -1,5 +1,6 @@
 //! The wire form of a graph.
 
+mod canonical;
 mod decode;
 mod embed;
 mod encode;
@@ -7,8 +8,8 @@ mod marshal;
 mod options;
 mod positions;
 mod vertex_cache;
+mod write;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,7 +20,6 @@ pub use options::MarshalOptions;
 use crate::metadata::OpMetadata;
 use crate::sourcemap::Range;
 use crate::value::CapabilitySet;
-use crate::wire::Writer;
 
 pub(crate) use decode::inputs;
 pub(crate) use marshal::marshal;
@@ -163,38 +163,6 @@ impl Definition {
             caps.union(op.metadata().caps)
         })
     }
-
-    /// The canonical protobuf bytes (`pb.Definition`, maps sorted by key).
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut writer =
-            Writer::with_capacity(self.ops.iter().map(|op| op.bytes().len() + 300).sum());
-        self.write(&mut writer);
-        writer.into_bytes()
-    }
-
-    fn write(&self, writer: &mut Writer) {
-        for op in self.ops() {
-            writer.bytes_always(1, op.bytes());
-        }
-        let by_digest: BTreeMap<OpDigest, &DefinitionOp> =
-            self.ops.iter().map(|op| (op.digest(), op)).collect();
-        for (digest, op) in &by_digest {
-            writer.message_entry(2, &digest.to_string(), |entry| op.metadata().write(entry));
-        }
-        let Some((_, located)) = self.ops.split_last() else {
-            return;
-        };
-        let by_digest: BTreeMap<OpDigest, &DefinitionOp> =
-            located.iter().map(|op| (op.digest(), op)).collect();
-        writer.message(3, |source| {
-            for (digest, op) in &by_digest {
-                source.message_entry(1, &digest.to_string(), |entry| op.write_locations(entry));
-            }
-            for info in self.source_infos() {
-                source.message(2, |writer| info.write(writer));
-            }
-        });
-    }
 }
 
 impl DefinitionOp {
@@ -229,10 +197,6 @@ impl DefinitionOp {
         &self.data().bytes
     }
 
-    pub(crate) fn shared_bytes(&self) -> Bytes {
-        self.data().bytes.clone()
-    }
-
     /// What travels beside the op.
     pub fn metadata(&self) -> &OpMetadata {
         &self.data().metadata
@@ -244,25 +208,6 @@ impl DefinitionOp {
             .locations
             .iter()
             .map(|(info, ranges)| (*info, &**ranges))
-    }
-
-    fn write_locations(&self, writer: &mut Writer) {
-        for (info, ranges) in &self.data().locations {
-            writer.message(1, |location| {
-                location.signed(1, i64::from(*info));
-                for range in ranges {
-                    location.message(2, |writer| {
-                        for (field, position) in [(1, range.start), (2, range.end)] {
-                            let Some(position) = position else { continue };
-                            writer.message(field, |writer| {
-                                writer.signed(1, i64::from(position.line));
-                                writer.signed(2, i64::from(position.character));
-                            });
-                        }
-                    });
-                }
-            });
-        }
     }
 }
 
@@ -299,14 +244,5 @@ impl SourceInfo {
     /// The state that the file can be read from, as a definition.
     pub fn definition(&self) -> Option<&Definition> {
         self.definition.as_deref()
-    }
-
-    fn write(&self, writer: &mut Writer) {
-        writer.string(1, &self.filename);
-        writer.bytes(2, &self.data);
-        if let Some(definition) = &self.definition {
-            writer.message(3, |writer| definition.write(writer));
-        }
-        writer.string(4, &self.language);
     }
 }
