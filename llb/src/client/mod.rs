@@ -45,6 +45,7 @@ mod solve;
 mod transport;
 mod watch;
 
+pub use crate::source::ResolvedImage;
 pub use address::Address;
 pub use capability::Capabilities;
 pub use error::{Error, ErrorKind};
@@ -52,7 +53,6 @@ pub use export::Export;
 pub use failure::{FailedStep, SourceExcerpt};
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
-pub use crate::source::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};

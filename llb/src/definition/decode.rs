@@ -198,8 +198,8 @@ impl OpMetadata {
             linux_resources: message.linux_resources.map(|resources| LinuxResources {
                 memory: resources.memory,
                 memory_swap: resources.memory_swap,
-                cpu_shares: resources.cpu_shares.cast_signed(),
-                cpu_period: resources.cpu_period.cast_signed(),
+                cpu_shares: resources.cpu_shares,
+                cpu_period: resources.cpu_period,
                 cpu_quota: resources.cpu_quota,
                 cpuset_cpus: resources.cpuset_cpus,
                 cpuset_mems: resources.cpuset_mems,

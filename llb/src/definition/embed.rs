@@ -57,6 +57,41 @@ impl Definition {
     }
 }
 
+impl Definition {
+    /// An output of one of the ops as a state, to go on from there: a vertex below the result of `client/llb`'s
+    /// `NewDefinitionOp`.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let options = MarshalOptions::linux_amd64();
+    /// let definition = image("alpine").run(sh("apk add git")).marshal(&options)?;
+    /// let base = definition.state_of(definition.ops()[0].digest(), 0);
+    /// assert_eq!(base.marshal(&options)?, image("alpine").marshal(&options)?);
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    ///
+    /// An op that is not there, or the last one, which only names the result, is a mistake that marshalling reports.
+    #[track_caller]
+    pub fn state_of(&self, op: OpDigest, output: u32) -> State {
+        let location = Location::caller();
+        let last = self.ops.last().map(super::DefinitionOp::digest);
+        let vertex = Some(op)
+            .filter(|op| Some(*op) != last)
+            .and_then(|op| Embedding::new(self, location).embed(op));
+        if let Some(vertex) = vertex {
+            return State::from_output(Some(vertex.output(output)));
+        }
+        let message = match self.ops.len() {
+            0 => format!("cannot marshal empty definition op: there is no op {op}"),
+            count => format!(
+                "invalid definition op with unknown op {op}: it is none of the {count} that have results"
+            ),
+        };
+        State::scratch().record(Problem::at(ErrorKind::Definition, message, location))
+    }
+}
+
 struct Embedding<'d> {
     definition: &'d Definition,
     location: &'static Location<'static>,

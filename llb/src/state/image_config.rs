@@ -199,20 +199,16 @@ impl ImageConfig {
         if os.is_empty() || architecture.is_empty() {
             return None;
         }
-        let features = self
-            .other
-            .get("os.features")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let features = self.other.get("os.features").and_then(text_list);
         Some(Platform {
             os: os.into(),
             architecture: architecture.into(),
             variant: text("variant").into(),
             os_version: text("os.version").into(),
             os_features: features
-                .filter_map(Value::as_str)
-                .map(|feature| feature.to_owned().into())
+                .unwrap_or_default()
+                .into_iter()
+                .map(Into::into)
                 .collect(),
         })
     }
@@ -432,11 +428,7 @@ fn wrong_platform_fields(fields: &Map<String, Value>) -> Vec<String> {
 
 /// A list of texts; a `null` in it is an empty one, as in Go.
 fn text_list(value: &Value) -> Option<Vec<String>> {
-    value
-        .as_array()?
-        .iter()
-        .map(text)
-        .collect()
+    value.as_array()?.iter().map(text).collect()
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -490,7 +482,11 @@ mod tests {
         let json = br#"{"OS":"linux","Architecture":"arm64","Config":{"env":["A=1","B=2","A=3"],"workingdir":"/w"}}"#;
         let config = ImageConfig::from_json(json).unwrap();
         assert_eq!(config.platform(), Some(Platform::LINUX_ARM64));
-        let env: Vec<(&str, &str)> = config.env.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let env: Vec<(&str, &str)> = config
+            .env
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
         assert_eq!(env, [("B", "2"), ("A", "3")]);
         assert_eq!(config.workdir.as_deref(), Some("/w"));
     }
@@ -501,7 +497,10 @@ mod tests {
             ImageConfig::from_json(br#"{"os":1,"config":{"Env":"A=1","Cmd":[1],"WorkingDir":{}}}"#)
                 .unwrap_err();
         let places = error.problems().iter().filter_map(Problem::location);
-        assert!(places.into_iter().all(|place| place.file() == file!()), "{error}");
+        assert!(
+            places.into_iter().all(|place| place.file() == file!()),
+            "{error}"
+        );
         let messages: Vec<&str> = error.problems().iter().map(Problem::message).collect();
         assert_eq!(
             messages,
