@@ -57,11 +57,11 @@ pub use source::{
     Differ, Git, Http, HttpSignature, Image, ImageBlob, ImageRequest, Local, OciLayout,
     OciLayoutBlob, ResolveMode, ResolvedImage, Source, git, http, image, local, oci_layout,
 };
-pub use sourcemap::{Position, Range, SourceLocation, SourceMap};
+pub use sourcemap::{CallerLocations, Position, Range, SourceLocation, SourceMap, SourceTexts};
 pub use state::context::{Environment, Network, Security, Ulimit, UnknownMode};
 pub use state::{
     Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,
-    State, diff, merge, scratch,
+    Platforms, State, diff, merge, scratch,
 };
 
 /// What most programs need: `use llb::prelude::*`.

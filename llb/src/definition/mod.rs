@@ -5,6 +5,7 @@ mod embed;
 mod encode;
 mod marshal;
 mod options;
+mod positions;
 mod vertex_cache;
 
 use std::collections::BTreeMap;
@@ -20,8 +21,10 @@ use crate::sourcemap::Range;
 use crate::value::CapabilitySet;
 use crate::wire::Writer;
 
+pub(crate) use decode::inputs;
 pub(crate) use marshal::marshal;
 pub(crate) use options::MarshalData;
+pub(crate) use positions::Positions;
 pub(crate) use vertex_cache::VertexCache;
 
 /// The sha256 digest of an op's bytes: its name in a definition.
@@ -42,11 +45,13 @@ pub struct OpDigest([u8; 32]);
 /// assert_eq!(definition.to_bytes(), image("alpine").run(sh("true")).marshal(&MarshalOptions::linux_amd64())?.to_bytes());
 /// # Ok::<(), llb::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Definition {
     pub(crate) ops: Arc<Vec<DefinitionOp>>,
     pub(crate) infos: Arc<Vec<SourceInfo>>,
     pub(crate) head: Option<(OpDigest, u32)>,
+    /// Whether it was read from bytes that have ops but no metadata at all.
+    pub(crate) lacks_metadata: bool,
 }
 
 /// One op of a [`Definition`].
@@ -184,6 +189,15 @@ impl Definition {
         });
     }
 }
+
+impl PartialEq for Definition {
+    /// What would be written is the same.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.ops, &self.infos, self.head) == (&other.ops, &other.infos, other.head)
+    }
+}
+
+impl Eq for Definition {}
 
 impl From<OpData> for DefinitionOp {
     fn from(data: OpData) -> Self {

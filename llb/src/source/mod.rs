@@ -49,6 +49,7 @@ fn source_state(
         inputs: Inputs::new(),
         constraints,
         location,
+        frame: None,
         problems,
         cache: VertexCache::default(),
     });

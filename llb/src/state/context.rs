@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::metadata::ProgressGroup;
+use crate::sourcemap::Frame;
 use crate::value::path;
 use crate::value::platform::Platform;
 
@@ -141,8 +141,8 @@ pub(crate) struct Context {
     pub(crate) network: Option<Network>,
     pub(crate) security: Option<Security>,
     pub(crate) platform: Option<Arc<Platform>>,
-    /// The progress group of ops made on the state; it enters no op.
-    pub(crate) group: Option<Arc<ProgressGroup>>,
+    /// The layers that are being put on the state; it enters no op.
+    pub(crate) frame: Option<Arc<Frame>>,
     /// Values of the program's own, by their type; they enter no op.
     pub(crate) values: Option<Arc<Values>>,
 }

@@ -178,6 +178,7 @@ impl Step {
             inputs: Inputs::new(),
             constraints: Constraints::default(),
             location,
+            frame: None,
             problems: Vec::new(),
             cache: VertexCache::default(),
         })

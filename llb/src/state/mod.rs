@@ -8,6 +8,7 @@ mod fork;
 mod image_config;
 mod merge;
 mod passthrough;
+mod platforms;
 mod value;
 
 use std::panic::Location;
@@ -19,12 +20,14 @@ pub use fork::{Fork, Join, MergePolicy};
 pub use image_config::{Healthcheck, ImageConfig};
 pub use merge::{Diff, Merge, diff, merge};
 pub use passthrough::{Build, Passthrough};
+pub use platforms::Platforms;
 
 use crate::constraints::Constraints;
 use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
 use crate::op::{Op, PassthroughOp};
+use crate::sourcemap::Frame;
 use context::Context;
 
 /// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
@@ -200,10 +203,11 @@ impl State {
 
     /// Puts an op into the progress group of the layer it is made in, unless it has one.
     fn in_group(&self, mut constraints: Constraints) -> Constraints {
-        if let Some(layer) = &self.context.group
+        if let Some(frame) = &self.context.frame
+            && let Some(group) = &frame.group
             && constraints.options().metadata.progress_group.is_none()
         {
-            constraints.options_mut().metadata.progress_group = Some((**layer).clone());
+            constraints.options_mut().metadata.progress_group = Some((**group).clone());
         }
         constraints
     }
@@ -217,13 +221,16 @@ impl State {
         mut problems: Vec<Problem>,
         parents: impl IntoIterator<Item = &'s Self>,
     ) -> Vertex {
+        let mut frame: Option<&Arc<Frame>> = None;
+        let own = problems.len();
         for parent in parents {
-            problems.extend(
-                parent
-                    .problems
-                    .iter()
-                    .flat_map(|problems| problems.iter().cloned()),
-            );
+            frame = frame.or(parent.context.frame.as_ref());
+            let inherited = parent.problems.iter();
+            problems.extend(inherited.flat_map(|problems| problems.iter().cloned()));
+        }
+        let frame = frame.cloned();
+        for problem in &mut problems[..own] {
+            problem.set_frame(frame.as_ref());
         }
         let inputs = inputs.into();
         debug_assert!(
@@ -235,6 +242,7 @@ impl State {
             inputs,
             constraints,
             location,
+            frame,
             problems,
             cache: VertexCache::default(),
         })

@@ -378,7 +378,8 @@ impl State {
         self.update(move |state| change(Arc::make_mut(&mut state.image_config)))
     }
 
-    pub(crate) fn record(mut self, problem: Problem) -> Self {
+    pub(crate) fn record(mut self, mut problem: Problem) -> Self {
+        problem.set_frame(self.context.frame.as_ref());
         Arc::make_mut(self.problems.get_or_insert_default()).push(problem);
         self
     }
