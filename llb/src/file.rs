@@ -48,6 +48,10 @@ pub enum Rm {}
 #[derive(Clone, Copy, Debug)]
 pub enum Copy {}
 
+/// Marks a chain that ends in any action, or has none yet.
+#[derive(Clone, Copy, Debug)]
+pub enum Any {}
+
 /// Kinds of actions whose result has an owner and a time.
 pub trait MakesFiles: sealed::Sealed {}
 
@@ -114,6 +118,18 @@ pub(crate) struct CopyOptions {
     pub(crate) required: Vec<String>,
 }
 
+/// Whether these actions, or those that one of them copies from, are none.
+pub(crate) fn is_missing(actions: &[Action]) -> bool {
+    let copies_from_none = |action: &Action| match &action.kind {
+        ActionKind::Copy(copy) => match &copy.from {
+            CopySource::Actions(bound) => is_missing(&bound.0.actions),
+            CopySource::State(_) => false,
+        },
+        _ => false,
+    };
+    actions.is_empty() || actions.iter().any(copies_from_none)
+}
+
 /// Whether any of the actions copies from a state that is not known yet.
 pub(crate) fn reads_deferred(actions: &[Action]) -> bool {
     actions.iter().any(|action| match &action.kind {
@@ -144,6 +160,31 @@ pub struct BoundActions(pub(crate) Arc<Bound>);
 pub(crate) struct Bound {
     pub(crate) state: State,
     pub(crate) actions: Vec<Action>,
+}
+
+/// No actions yet: the beginning of a chain whose length is not known.
+///
+/// ```
+/// use llb::file;
+/// use llb::prelude::*;
+///
+/// let hosts = ["a", "b"];
+/// let files = hosts.iter().fold(file::actions(), |files, host| {
+///     files.mkfile(format!("/etc/hosts.d/{host}"), 0o644, "").any()
+/// });
+/// assert_eq!(scratch().file(files).to_text(), r#"
+/// %mkfile-a = file {
+///   mkfile "/etc/hosts.d/a" 0644 ""
+///   mkfile "/etc/hosts.d/b" 0644 ""
+/// }
+/// return %mkfile-a
+/// "#.trim_start());
+/// ```
+///
+/// A chain that still has no actions when it is applied is a mistake.
+#[track_caller]
+pub fn actions() -> FileActions<Any> {
+    FileActions::empty()
 }
 
 /// Makes a directory with these permission bits (octal).
@@ -200,12 +241,21 @@ impl<Last> FileActions<Last> {
             owner: None,
             created: None,
         });
+        self.ending_in()
+    }
+
+    fn ending_in<Next>(self) -> FileActions<Next> {
         FileActions {
             actions: self.actions,
             constraints: self.constraints,
             location: self.location,
             last: PhantomData,
         }
+    }
+
+    /// The same chain, whatever it ends in, for variables that hold chains of several kinds.
+    pub fn any(self) -> FileActions<Any> {
+        self.ending_in()
     }
 
     /// Then makes a directory with these permission bits (octal).

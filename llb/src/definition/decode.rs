@@ -108,6 +108,7 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
         ops: Arc::new(DefinitionOp::list(None, whole).collect()),
         infos: Arc::new(infos),
         head,
+        lacks_metadata: !ops.digests.is_empty() && parts.metadata.is_empty(),
     })
 }
 

@@ -434,6 +434,7 @@ impl<'a> Marshaller<'a> {
             ops: Arc::new(ops),
             infos: Arc::new(self.infos),
             head: Some((digest, head.index)),
+            lacks_metadata: false,
         };
         let cache = &head.vertex.data().cache;
         cache.set_definition(&self.remembered, &definition);
