@@ -22,10 +22,10 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Reading may allocate so many bytes for each byte of a definition, over all: less is alive at once.
 const MOST_FOR_A_BYTE: usize = 100;
 
-/// What a call gives, and how many bytes it allocated, in a thread with little stack.
+/// What a call gives, and how many bytes it allocated, in a thread with half the usual stack.
 fn measured<R: Send>(run: impl FnOnce() -> R + Send) -> (R, usize) {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(256 << 10);
+        let thread = std::thread::Builder::new().stack_size(1 << 20);
         let thread = thread.spawn_scoped(scope, || {
             let region = Region::new(ALLOCATOR);
             let result = run();
