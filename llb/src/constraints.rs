@@ -1,5 +1,7 @@
 //! What every op can be told besides what it does: platform, worker filters, metadata, place in a source file.
 
+use std::sync::Arc;
+
 use crate::metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
 use crate::sourcemap::SourceLocation;
 use crate::value::platform::Platform;
@@ -37,6 +39,11 @@ impl From<Options> for Constraints {
 impl Constraints {
     pub(crate) fn options(&self) -> &Options {
         self.0.as_deref().unwrap_or(&NO_OPTIONS)
+    }
+
+    /// The options, if any were set.
+    pub(crate) fn given(&self) -> Option<&Options> {
+        self.0.as_deref()
     }
 
     pub(crate) fn options_mut(&mut self) -> &mut Options {
@@ -113,8 +120,8 @@ pub trait Constrain: Sized {
 
     /// The group under which progress shows the op.
     #[must_use = "this returns the changed op"]
-    fn progress_group(mut self, group: ProgressGroup) -> Self {
-        self.constraints_mut().options_mut().metadata.progress_group = Some(group);
+    fn progress_group(mut self, group: impl Into<Arc<ProgressGroup>>) -> Self {
+        self.constraints_mut().options_mut().metadata.progress_group = Some(group.into());
         self
     }
 
@@ -124,7 +131,7 @@ pub trait Constrain: Sized {
         self.constraints_mut()
             .options_mut()
             .metadata
-            .linux_resources = Some(resources);
+            .linux_resources = Some(Box::new(resources));
         self
     }
 

@@ -2,6 +2,7 @@
 //! the capabilities that the daemon needs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::value::{Capability, CapabilitySet};
 use crate::wire::Writer;
@@ -25,9 +26,9 @@ pub struct OpMetadata {
     /// needed.
     pub other_caps: BTreeMap<String, bool>,
     /// The group under which progress shows the op.
-    pub progress_group: Option<ProgressGroup>,
+    pub progress_group: Option<Arc<ProgressGroup>>,
     /// Limits of an exec; not part of its digest, so changing one re-runs nothing.
-    pub linux_resources: Option<LinuxResources>,
+    pub linux_resources: Option<Box<LinuxResources>>,
 }
 
 /// A group of ops that progress shows as one.

@@ -31,6 +31,9 @@ struct Arguments {
     /// How often each measurement is taken
     #[arg(long, default_value_t = 30)]
     iters: usize,
+    /// The one measurement to take, for a profiler to look at
+    #[arg(long)]
+    only: Option<String>,
     /// Also writes the graph's definition to this file
     #[arg(long)]
     write: Option<PathBuf>,
@@ -41,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         shape,
         n,
         iters,
+        only,
         write,
     } = Arguments::parse();
     let options = options();
@@ -75,6 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut bench = Bench {
         iters,
+        only,
         vertices,
         report: &mut report,
     };
@@ -125,6 +130,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 struct Bench<'a> {
     iters: usize,
+    only: Option<String>,
     vertices: usize,
     report: &'a mut Map<String, Value>,
 }
@@ -137,6 +143,9 @@ impl Bench<'_> {
         mut prepare: impl FnMut() -> P,
         mut run: impl FnMut(P) -> R,
     ) {
+        if self.only.as_deref().is_some_and(|only| only != name) {
+            return;
+        }
         black_box(run(prepare()));
         let mut times = Vec::with_capacity(self.iters);
         let mut allocs = 0;

@@ -1,15 +1,12 @@
 //! Definitions as states, to build on: `client/llb`'s `NewDefinitionOp`.
 
-use std::collections::BTreeMap;
 use std::panic::Location;
 
-use prost::Message as _;
-
-use super::VertexCache;
-use super::{Definition, OpDigest};
+use super::decode::{inputs, platform};
+use super::{Definition, DefinitionOp, OpDigest, Positions, VertexCache};
 use crate::constraints::{Constraints, Options};
 use crate::error::{ErrorKind, Problem};
-use crate::graph::{Output, Vertex, VertexData};
+use crate::graph::{Inputs, Vertex, VertexData};
 use crate::op::{EmbeddedOp, Op};
 use crate::proto::pb;
 use crate::sourcemap::{SourceLocation, SourceMap};
@@ -69,7 +66,7 @@ impl Definition {
     #[track_caller]
     pub fn state_of(&self, op: OpDigest, output: u32) -> State {
         let location = Location::caller();
-        let last = self.ops.last().map(super::DefinitionOp::digest);
+        let last = self.ops.last().map(DefinitionOp::digest);
         let vertex = Some(op)
             .filter(|op| Some(*op) != last)
             .and_then(|op| Embedding::new(self, location).embed(op));
@@ -88,12 +85,12 @@ impl Definition {
 }
 
 struct Embedding<'d> {
-    definition: &'d Definition,
+    ops: &'d [DefinitionOp],
     location: &'static Location<'static>,
     maps: Vec<SourceMap>,
-    /// Where each op stands in the definition.
-    positions: BTreeMap<OpDigest, usize>,
-    vertices: BTreeMap<OpDigest, Vertex>,
+    positions: Positions,
+    /// What the ops became.
+    vertices: Vec<Option<Vertex>>,
 }
 
 impl<'d> Embedding<'d> {
@@ -104,88 +101,76 @@ impl<'d> Embedding<'d> {
                 .as_ref()
                 .map_or(map.clone(), |definition| map.with_state(definition.state()))
         });
-        let positions = definition
-            .ops
-            .iter()
-            .enumerate()
-            .map(|(position, op)| (op.digest(), position));
+        let ops = definition.ops();
         Self {
-            definition,
+            ops,
             location,
             maps: maps.collect(),
-            positions: positions.collect(),
-            vertices: BTreeMap::new(),
+            positions: Positions::new(ops.iter().map(DefinitionOp::digest)),
+            vertices: vec![None; ops.len()],
         }
+    }
+
+    fn position(&self, digest: OpDigest) -> Option<usize> {
+        let digest_at = |position: usize| self.ops[position].digest();
+        self.positions.find(digest, digest_at)
     }
 
     /// Makes vertices of `head` and all it reads, without using the call stack for depth.
     fn embed(mut self, head: OpDigest) -> Option<Vertex> {
+        let head = self.position(head)?;
         let mut stack = vec![head];
-        while let Some(&digest) = stack.last() {
-            // Several ops may have waited for it.
-            if self.vertices.contains_key(&digest) {
+        let mut outputs = Vec::new();
+        while let Some(&position) = stack.last() {
+            if self.vertices[position].is_some() {
                 stack.pop();
                 continue;
             }
-            let op = &self.definition.ops[*self.positions.get(&digest)?];
-            let message = pb::Op::decode(op.bytes()).ok()?;
-            let inputs: Vec<(OpDigest, u32)> = message
-                .inputs
-                .iter()
-                .map(|input| {
-                    Some((
-                        OpDigest::parse(&input.digest)?,
-                        u32::try_from(input.index).ok()?,
-                    ))
-                })
-                .collect::<Option<_>>()?;
-            let missing = inputs
-                .iter()
-                .map(|(input, _)| *input)
-                .filter(|input| !self.vertices.contains_key(input));
             let waiting = stack.len();
-            stack.extend(missing);
+            outputs.clear();
+            for input in inputs(self.ops[position].bytes()) {
+                let read = self.position(OpDigest::parse(input.digest)?)?;
+                match &self.vertices[read] {
+                    Some(vertex) => outputs.push(vertex.output(u32::try_from(input.index).ok()?)),
+                    None => stack.push(read),
+                }
+            }
             if stack.len() > waiting {
                 continue;
             }
             stack.pop();
-            let outputs = inputs
-                .iter()
-                .map(|(input, index)| self.vertices[input].output(*index))
-                .collect();
-            let vertex = self.vertex(digest, message.platform, outputs)?;
-            self.vertices.insert(digest, vertex);
+            self.vertices[position] = Some(self.vertex(position, outputs.drain(..).collect()));
         }
-        self.vertices.remove(&head)
+        self.vertices[head].take()
     }
 
-    fn vertex(
-        &self,
-        digest: OpDigest,
-        platform: Option<pb::Platform>,
-        inputs: Vec<Output>,
-    ) -> Option<Vertex> {
-        let op = &self.definition.ops[*self.positions.get(&digest)?];
+    fn vertex(&self, position: usize, inputs: Inputs) -> Vertex {
+        let op = &self.ops[position];
         let locations = op.locations().map(|(info, ranges)| SourceLocation {
             map: self.maps[info as usize].clone(),
             ranges: ranges.to_vec(),
         });
-        Some(Vertex::new(VertexData {
-            op: Op::Embedded(Box::new(EmbeddedOp {
-                bytes: op.shared_bytes(),
-                metadata: op.metadata().clone(),
-                platform: platform.map(read_platform),
-            })),
-            inputs: inputs.into(),
-            constraints: Constraints::from(Options {
-                locations: locations.collect(),
+        let locations: Vec<_> = locations.collect();
+        let constraints = if locations.is_empty() {
+            Constraints::default()
+        } else {
+            Constraints::from(Options {
+                locations,
                 ..Options::default()
-            }),
+            })
+        };
+        Vertex::new(VertexData {
+            op: Op::Embedded(Box::new(EmbeddedOp {
+                op: op.clone(),
+                platform: platform(op.bytes()).map(read_platform),
+            })),
+            inputs,
+            constraints,
             location: self.location,
             frame: None,
-            problems: Vec::new(),
+            problems: Box::default(),
             cache: VertexCache::default(),
-        }))
+        })
     }
 }
 

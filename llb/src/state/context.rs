@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+use super::shared::Usual;
 use crate::sourcemap::Frame;
 use crate::value::path;
 use crate::value::platform::Platform;
@@ -193,18 +194,18 @@ impl Environment {
     }
 }
 
-impl Context {
-    /// The context of a new source or of scratch: working directory `/`. All of them share it.
-    pub(crate) fn rooted() -> Arc<Self> {
-        static ROOTED: LazyLock<Arc<Context>> = LazyLock::new(|| {
-            Arc::new(Context {
-                dir: Some(SmolStr::new_static("/")),
-                ..Context::default()
-            })
+/// The context of a new source or of scratch: working directory `/`.
+impl Usual for Context {
+    fn usual() -> &'static Self {
+        static ROOTED: LazyLock<Context> = LazyLock::new(|| Context {
+            dir: Some(SmolStr::new_static("/")),
+            ..Context::default()
         });
-        Arc::clone(&ROOTED)
+        &ROOTED
     }
+}
 
+impl Context {
     /// Changes the working directory: an absolute path is kept as given, a relative one is joined and cleaned.
     pub(crate) fn change_dir(&mut self, to: &str) {
         let previous = self.dir.as_deref().unwrap_or("/");

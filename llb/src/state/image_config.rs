@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::panic::Location;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
+use super::shared::Usual;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::value::Platform;
 
@@ -74,13 +75,15 @@ pub struct Healthcheck {
     pub retries: i64,
 }
 
-impl ImageConfig {
-    /// The config of a state that has none yet. All of them share it.
-    pub(crate) fn empty() -> Arc<Self> {
-        static EMPTY: LazyLock<Arc<ImageConfig>> = LazyLock::new(Arc::default);
-        Arc::clone(&EMPTY)
+/// The config of a state that has none yet.
+impl Usual for ImageConfig {
+    fn usual() -> &'static Self {
+        static EMPTY: LazyLock<ImageConfig> = LazyLock::new(ImageConfig::default);
+        &EMPTY
     }
+}
 
+impl ImageConfig {
     const TOP_FIELDS: &'static [&'static str] = &[
         "architecture",
         "os",

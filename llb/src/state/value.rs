@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use super::State;
 use super::context::{Context, Environment, Network, Security, Ulimit};
+use super::shared::Shared;
 use crate::error::Problem;
 use crate::state::image_config::{Healthcheck, ImageConfig};
 use crate::value::host;
@@ -209,7 +210,7 @@ impl State {
         &self,
         change: impl FnOnce(&mut Context) + Clone + Send + Sync + 'static,
     ) -> Self {
-        self.update(move |state| change(Arc::make_mut(&mut state.context)))
+        self.update(move |state| change(state.context.make_mut()))
     }
 
     /// Changes the values of a state; those of a deferred one once it is resolved.
@@ -288,9 +289,9 @@ impl State {
     #[track_caller]
     pub fn with_image_config(&self, json: &[u8]) -> Result<Self, crate::Error> {
         let config = ImageConfig::from_json(json)?;
-        let config = Arc::new(config);
+        let config = Shared::from(config);
         Ok(self.update(move |state| {
-            let context = Arc::make_mut(&mut state.context);
+            let context = state.context.make_mut();
             for (name, value) in &config.env {
                 if !name.is_empty() {
                     context.env.set(name.as_str(), value.as_str());
@@ -375,7 +376,7 @@ impl State {
         &self,
         change: impl FnOnce(&mut ImageConfig) + Clone + Send + Sync + 'static,
     ) -> Self {
-        self.update(move |state| change(Arc::make_mut(&mut state.image_config)))
+        self.update(move |state| change(state.image_config.make_mut()))
     }
 
     pub(crate) fn record(mut self, mut problem: Problem) -> Self {

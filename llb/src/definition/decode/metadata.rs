@@ -1,5 +1,7 @@
 //! What travels beside an op, from its wire form.
 
+use std::sync::Arc;
+
 use super::fields::{Malformed, Part};
 use crate::metadata::{LinuxResources, OpMetadata, ProgressGroup};
 use crate::value::{Capability, CapabilitySet};
@@ -36,7 +38,7 @@ pub(super) fn read(message: Part<'_>) -> Result<OpMetadata, Malformed> {
             }
             6 => {
                 let group = metadata.progress_group.get_or_insert_default();
-                progress_group(group, value.part(number, message)?)?;
+                progress_group(Arc::make_mut(group), value.part(number, message)?)?;
             }
             7 => {
                 let resources = metadata.linux_resources.get_or_insert_default();
