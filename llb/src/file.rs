@@ -118,16 +118,21 @@ pub(crate) struct CopyOptions {
     pub(crate) required: Vec<String>,
 }
 
-/// Whether these actions, or those that one of them copies from, are none.
-pub(crate) fn is_missing(actions: &[Action]) -> bool {
-    let copies_from_none = |action: &Action| match &action.kind {
+/// Where a chain without actions begins: this one, or one that it copies from.
+pub(crate) fn empty_chain(
+    actions: &[Action],
+    location: &'static Location<'static>,
+) -> Option<&'static Location<'static>> {
+    if actions.is_empty() {
+        return Some(location);
+    }
+    actions.iter().find_map(|action| match &action.kind {
         ActionKind::Copy(copy) => match &copy.from {
-            CopySource::Actions(bound) => is_missing(&bound.0.actions),
-            CopySource::State(_) => false,
+            CopySource::Actions(bound) => empty_chain(&bound.0.actions, bound.0.location),
+            CopySource::State(_) => None,
         },
-        _ => false,
-    };
-    actions.is_empty() || actions.iter().any(copies_from_none)
+        _ => None,
+    })
 }
 
 /// Whether any of the actions copies from a state that is not known yet.
@@ -160,6 +165,7 @@ pub struct BoundActions(pub(crate) Arc<Bound>);
 pub(crate) struct Bound {
     pub(crate) state: State,
     pub(crate) actions: Vec<Action>,
+    pub(crate) location: &'static Location<'static>,
 }
 
 /// No actions yet: the beginning of a chain whose length is not known.
@@ -338,6 +344,7 @@ impl<Last> FileActions<Last> {
         BoundActions(Arc::new(Bound {
             state: state.into(),
             actions: self.actions,
+            location: self.location,
         }))
     }
 

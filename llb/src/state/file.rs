@@ -62,7 +62,7 @@ impl State {
             walk.actions[last as usize].is_output = true;
         }
         let mut problems = Vec::new();
-        if file::is_missing(actions) {
+        if let Some(location) = file::empty_chain(actions, location) {
             let message = "action is required: a chain of file actions has none";
             problems.push(Problem::at(ErrorKind::File, message, location));
         }
@@ -178,7 +178,12 @@ impl Sources {
         }
         let state = replace(&bound.state);
         let actions = self.replace(&bound.actions, replace);
-        let new = Arc::new(Bound { state, actions });
+        let location = bound.location;
+        let new = Arc::new(Bound {
+            state,
+            actions,
+            location,
+        });
         self.bound.push((Arc::clone(bound), Arc::clone(&new)));
         new
     }
