@@ -50,6 +50,7 @@ mod transport;
 mod unique;
 mod watch;
 
+pub use crate::source::ResolvedImage;
 pub use address::Address;
 pub use cancel::Cancel;
 pub use capability::Capabilities;
@@ -59,7 +60,6 @@ pub use export::Export;
 pub use failure::FailedStep;
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
-pub use crate::source::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};

@@ -37,6 +37,7 @@ mod prove;
 mod report;
 mod rewire;
 mod touch;
+mod view;
 mod walk;
 
 pub(crate) use declared::Declared;
@@ -46,8 +47,8 @@ pub use report::{Effect, Lowering, Replacement};
 
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::inspect::graph::Graph;
 use crate::value::CapabilitySet;
+use view::Graph;
 
 /// A graph that an engine can run, and what was replaced in it.
 #[derive(Clone, Debug)]
