@@ -15,6 +15,7 @@ pub mod file;
 mod graph;
 mod inspect;
 pub mod layer;
+pub mod lower;
 mod macros;
 mod metadata;
 mod op;
