@@ -62,9 +62,9 @@ pub(crate) use drive::Job;
 #[cfg(feature = "gateway")]
 pub(crate) use failure::{build_error, call_error, function_error};
 #[cfg(feature = "gateway")]
-pub(crate) use result::give_config;
-#[cfg(feature = "gateway")]
 pub(crate) use resolve::{answer as resolved_image, request as resolve_image_request};
+#[cfg(feature = "gateway")]
+pub(crate) use result::give_config;
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 

@@ -11,12 +11,12 @@ use tonic::{Code, Status};
 use super::conversion;
 use super::error::{Error, Result};
 use super::transport::{Method, Transport};
+use crate::Constrain as _;
 use crate::client::{Capabilities, call_error};
 use crate::definition::MarshalOptions;
 use crate::proto::moby::buildkit::v1::frontend as wire;
 use crate::state::State;
 use crate::value::Platform;
-use crate::Constrain as _;
 
 /// What a build is given, and what it may ask while it runs.
 ///
@@ -58,10 +58,11 @@ impl Build {
     /// A build over anything that answers.
     pub(crate) async fn start(transport: Arc<dyn Transport>, mut given: Given) -> Result<Self> {
         let ping = wire::PingRequest {};
-        let pong = transport.call(Method::Ping, ping.encode_to_vec().into()).await;
+        let pong = transport
+            .call(Method::Ping, ping.encode_to_vec().into())
+            .await;
         let pong = pong.and_then(|answer| decode::<wire::PongResponse>(&answer));
-        let pong =
-            pong.map_err(|status| call_error("asking for capabilities", &status))?;
+        let pong = pong.map_err(|status| call_error("asking for capabilities", &status))?;
         let build_platform = pong
             .workers
             .first()
@@ -74,8 +75,7 @@ impl Build {
             given.cache_imports = cache_imports(&given.options)?;
         }
         let platforms = platforms(&given.options)?.unwrap_or_else(|| vec![build_platform.clone()]);
-        let mut marshal =
-            MarshalOptions::new(platforms[0].clone()).caps(capabilities.to_set());
+        let mut marshal = MarshalOptions::new(platforms[0].clone()).caps(capabilities.to_set());
         if !given.session.is_empty() {
             marshal = marshal.local_unique_id(given.session.as_str());
         }
@@ -122,7 +122,9 @@ impl Build {
         method: Method,
         message: &impl Message,
     ) -> std::result::Result<A, Status> {
-        let answer = self.transport().call(method, message.encode_to_vec().into());
+        let answer = self
+            .transport()
+            .call(method, message.encode_to_vec().into());
         decode(&answer.await?)
     }
 
@@ -172,9 +174,9 @@ impl Build {
     }
 
     pub(super) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
-        self.options().iter().filter_map(move |(name, value)| {
-            Some((name.strip_prefix(prefix)?, value.as_str()))
-        })
+        self.options()
+            .iter()
+            .filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
     }
 
     /// What to build of several things (`docker build --target`); `None` if it was not said.
@@ -312,11 +314,17 @@ fn platforms(options: &BTreeMap<String, String>) -> Result<Option<Vec<Platform>>
 fn cache_imports(options: &BTreeMap<String, String>) -> Result<Vec<wire::CacheOptionsEntry>> {
     let mut entries = Vec::new();
     if let Some(text) = options.get("cache-imports").filter(|text| !text.is_empty()) {
-        let fail = || Error::msg(format!("option `cache-imports` is {text:?}, expected a list of caches as JSON"));
+        let fail = || {
+            Error::msg(format!(
+                "option `cache-imports` is {text:?}, expected a list of caches as JSON"
+            ))
+        };
         let list: serde_json::Value = serde_json::from_str(text).map_err(|_| fail())?;
         for entry in list.as_array().ok_or_else(fail)? {
             let kind = entry.get("Type").and_then(|kind| kind.as_str());
-            let attributes = entry.get("Attrs").and_then(|attributes| attributes.as_object());
+            let attributes = entry
+                .get("Attrs")
+                .and_then(|attributes| attributes.as_object());
             entries.push(wire::CacheOptionsEntry {
                 r#type: kind.ok_or_else(fail)?.to_owned(),
                 attrs: attributes
@@ -327,7 +335,10 @@ fn cache_imports(options: &BTreeMap<String, String>) -> Result<Vec<wire::CacheOp
             });
         }
     }
-    let references = options.get("cache-from").map(String::as_str).unwrap_or_default();
+    let references = options
+        .get("cache-from")
+        .map(String::as_str)
+        .unwrap_or_default();
     for reference in references.split(',').filter(|text| !text.is_empty()) {
         entries.push(wire::CacheOptionsEntry {
             r#type: "registry".to_owned(),

@@ -24,10 +24,11 @@ use crate::proto::moby::buildkit::v1::frontend as wire;
 use crate::proto::pb;
 use crate::state::State;
 
-/// Mounts of the daemon, in which processes run until the container is dropped or [released](Self::release); made by
-/// [`Build::container`].
+/// A container of the daemon; made by [`Build::container`].
 ///
-/// Processes see what earlier ones wrote. Nothing of it becomes part of a result.
+/// The first process that is started in it is what it lives by: others run beside it and see what it writes, and end
+/// with it. Nothing of what they write becomes part of a result. The container ends when it is dropped or
+/// [released](Self::release).
 pub struct Container {
     id: String,
     transport: Arc<dyn Transport>,
@@ -71,10 +72,11 @@ impl Build {
     /// # use llb::gateway::{Build, Result};
     /// # use llb::prelude::*;
     /// # async fn example(cx: &mut Build) -> Result<()> {
-    /// let shell = sh("set -e; cd /src; ./configure").mount(bind("/src", local("context")));
-    /// let container = cx.container(image("gcc"), shell).await?;
-    /// container.command().output().await?.check()?;
-    /// let flags = container.command_with(["cat", "/src/config.flags"]).output().await?;
+    /// let server = sh("postgres -D /data").mount(bind("/data", local("context")));
+    /// let container = cx.container(image("postgres"), server).await?;
+    /// let server = container.command().spawn().await?;
+    /// let tables = container.command_with(["psql", "-c", "\\dt"]).output().await?.check()?;
+    /// server.signal("TERM").await;
     /// container.release().await?;
     /// # Ok(())
     /// # }
@@ -238,7 +240,8 @@ impl Container {
         Command::new(self, self.start.clone())
     }
 
-    /// Another command in the same place, with the same variables, directory and user.
+    /// Another command in the same place, with the same variables, directory and user. It runs beside the first, or is
+    /// the first.
     pub fn command_with<S: Into<String>>(&self, args: impl IntoIterator<Item = S>) -> Command<'_> {
         let mut start = self.start.clone();
         start.meta.args = args.into_iter().map(Into::into).collect();
@@ -255,16 +258,20 @@ impl Container {
     ///
     /// # Errors
     ///
-    /// A process could not be ended.
+    /// The daemon does not answer.
     pub async fn release(mut self) -> Result<()> {
         self.released = true;
         let request = wire::ReleaseContainerRequest {
             container_id: self.id.clone(),
         };
         let message = request.encode_to_vec().into();
-        let answer = self.transport.call(Method::ReleaseContainer, message).await;
-        answer.map_err(|status| client::call_error("releasing a container", &status))?;
-        Ok(())
+        match self.transport.call(Method::ReleaseContainer, message).await {
+            // How its processes ended is told here again.
+            Err(status) if !status.message().contains("exit code: ") => {
+                Err(client::call_error("releasing a container", &status).into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -44,7 +44,10 @@ pub(super) fn definition_of_input(whole: &Definition, input: &pb::Input) -> pb::
     let mut wanted = vec![input.digest.clone()];
     let mut kept = std::collections::BTreeSet::new();
     while let Some(digest) = wanted.pop() {
-        let op = whole.ops().iter().find(|op| op.digest().to_string() == digest);
+        let op = whole
+            .ops()
+            .iter()
+            .find(|op| op.digest().to_string() == digest);
         if let Some(op) = op
             && kept.insert(digest)
             && let Ok(decoded) = pb::Op::decode(op.bytes())

@@ -266,11 +266,18 @@ mod tests {
             message: "exit code: 3".into(),
             details: vec![detail("errdefs.Vertex", &json!({"digest": "sha256:a"}))],
         };
-        let status = Status::with_details(Code::Unknown, "exit code: 3", said.encode_to_vec().into());
-        let error = Error::from(client::build_error(&status, &crate::progress::Summary::default()));
+        let status =
+            Status::with_details(Code::Unknown, "exit code: 3", said.encode_to_vec().into());
+        let error = Error::from(client::build_error(
+            &status,
+            &crate::progress::Summary::default(),
+        ));
         assert_eq!(error.to_return().error.unwrap(), said);
         let more = error.context("while compiling").to_return().error.unwrap();
-        assert!(more.message.starts_with("while compiling: build failed: exit code: 3"));
+        assert!(
+            more.message
+                .starts_with("while compiling: build failed: exit code: 3")
+        );
         assert_eq!(more.details, said.details);
     }
 

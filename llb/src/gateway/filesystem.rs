@@ -69,7 +69,10 @@ impl Filesystem {
 
     /// What is in a directory and matches a pattern; see [`Ref::read_dir_matching`].
     pub async fn read_dir_matching(&self, path: &str, pattern: &str) -> Result<Vec<Stat>> {
-        self.reference().await?.read_dir_matching(path, pattern).await
+        self.reference()
+            .await?
+            .read_dir_matching(path, pattern)
+            .await
     }
 
     /// What is known about a file or directory; see [`Ref::stat`].

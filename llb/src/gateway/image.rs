@@ -156,7 +156,9 @@ impl Image {
             }
             Content::Several(states) => {
                 if states.is_empty() {
-                    return Err(Error::msg("the build function made an image for no platform"));
+                    return Err(Error::msg(
+                        "the build function made an image for no platform",
+                    ));
                 }
                 let is_index = build.is_multi_platform(states.len())?;
                 (states, is_index)
@@ -189,7 +191,9 @@ impl Image {
             };
             result.metadata.entry(key).or_insert(config);
             if refs.insert(id.clone(), reference).is_some() {
-                return Err(Error::msg(format!("the build function made two images for {id}")));
+                return Err(Error::msg(format!(
+                    "the build function made two images for {id}"
+                )));
             }
         }
         result.result = Some(match refs.len() {
@@ -278,7 +282,10 @@ fn platform_list(platforms: &[Platform]) -> Bytes {
 
 /// Runs all futures at once; the results are in their order.
 async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut running: Vec<_> = futures.into_iter().map(|future| Some(Box::pin(future))).collect();
+    let mut running: Vec<_> = futures
+        .into_iter()
+        .map(|future| Some(Box::pin(future)))
+        .collect();
     let mut results: Vec<_> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|context| {
         for (slot, result) in running.iter_mut().zip(&mut results) {

@@ -115,7 +115,8 @@ impl Build {
     /// There is no such image, or its registry does not answer.
     pub async fn resolve_image(&self, reference: &str) -> Result<ResolvedImage> {
         let mode = self.resolve_mode()?;
-        self.resolve_image_for(reference, self.platform(), mode).await
+        self.resolve_image_for(reference, self.platform(), mode)
+            .await
     }
 
     /// Looks up an image for a platform.
@@ -133,7 +134,9 @@ impl Build {
             .map_err(|error| Error::from(error).context(format!("image {reference:?}")))?;
         let request = resolve_image_request(&reference, platform, mode);
         let what = || format!("looking up image {:?} for {platform}", reference.as_str());
-        let answer = self.call(Method::ResolveImageConfig, &request, what).await?;
+        let answer = self
+            .call(Method::ResolveImageConfig, &request, what)
+            .await?;
         Ok(resolved_image(reference.as_str(), answer))
     }
 
@@ -170,17 +173,26 @@ impl Build {
         let (_, definition) = self.marshal(&source.into(), &self.marshal_options())?;
         let op = match definition.ops() {
             [source, _end] => pb::Op::decode(source.bytes())?,
-            _ => return Err(Error::msg("only a source can be looked up, this state is made of several ops")),
+            _ => {
+                return Err(Error::msg(
+                    "only a source can be looked up, this state is made of several ops",
+                ));
+            }
         };
         let Some(pb::op::Op::Source(source)) = op.op else {
-            return Err(Error::msg("only a source can be looked up, this state is made by a step"));
+            return Err(Error::msg(
+                "only a source can be looked up, this state is made by a step",
+            ));
         };
         let identifier = source.identifier.clone();
         let request = wire::ResolveSourceMetaRequest {
             log_name: format!("resolve {identifier}"),
             source: Some(source),
             platform: op.platform,
-            resolve_mode: self.option("image-resolve-mode").unwrap_or_default().to_owned(),
+            resolve_mode: self
+                .option("image-resolve-mode")
+                .unwrap_or_default()
+                .to_owned(),
             ..wire::ResolveSourceMetaRequest::default()
         };
         let what = || format!("looking up {identifier}");
@@ -208,9 +220,7 @@ impl Build {
         } else {
             ResolvedSourceKind::Other
         };
-        let mut identifier = answer
-            .source
-            .map_or(identifier, |source| source.identifier);
+        let mut identifier = answer.source.map_or(identifier, |source| source.identifier);
         if let ResolvedSourceKind::Image { digest, .. } = &kind
             && !digest.is_empty()
             && !identifier.contains('@')
@@ -244,7 +254,8 @@ impl Build {
     ///
     /// The graph has mistakes, or needs what the daemon cannot do.
     pub async fn solve(&self, state: impl Into<State>) -> Result<Ref> {
-        self.solve_with(&state.into(), &self.marshal_options()).await
+        self.solve_with(&state.into(), &self.marshal_options())
+            .await
     }
 
     /// Solves a state for a platform.
@@ -287,7 +298,9 @@ impl Build {
         match answer.result.and_then(|result| result.result) {
             Some(wire::result::Result::Ref(reference)) => Ok(reference.id),
             Some(wire::result::Result::RefDeprecated(id)) => Ok(id),
-            _ => Err(Error::msg("the daemon answered a solve with several results")),
+            _ => Err(Error::msg(
+                "the daemon answered a solve with several results",
+            )),
         }
     }
 

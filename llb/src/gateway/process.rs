@@ -74,7 +74,10 @@ impl<'c> Command<'c> {
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         let prefix = format!("{name}=");
-        self.start.meta.env.retain(|entry| !entry.starts_with(&prefix));
+        self.start
+            .meta
+            .env
+            .retain(|entry| !entry.starts_with(&prefix));
         self.start.meta.env.push(format!("{prefix}{value}"));
         self
     }
@@ -151,10 +154,14 @@ impl<'c> Command<'c> {
         let (sender, receiver) = mpsc::channel(16);
         let sender = Sender(sender);
         sender.send(Input::Init(init)).await;
-        let fail = |status: Status| {
-            Error::from(call_error(&format!("starting {description:?}"), &status))
-        };
-        let messages = self.container.transport().exec(receiver).await.map_err(fail)?;
+        let fail =
+            |status: Status| Error::from(call_error(&format!("starting {description:?}"), &status));
+        let messages = self
+            .container
+            .transport()
+            .exec(receiver)
+            .await
+            .map_err(fail)?;
 
         let mut tasks = JoinSet::new();
         let pipe = |fd: u32| -> Option<(DuplexStream, DuplexStream)> {
@@ -302,7 +309,9 @@ impl Process {
                 command: std::mem::take(&mut self.description),
             });
         }
-        Err(Error::msg(format!("{what} failed: the daemon did not say how it ended")))
+        Err(Error::msg(format!(
+            "{what} failed: the daemon did not say how it ended"
+        )))
     }
 }
 
@@ -316,7 +325,7 @@ impl fmt::Debug for Process {
 }
 
 impl ExitStatus {
-    /// The exit code. Of a process that a signal ended, 128 and the number of the signal.
+    /// The exit code. Of a process that was killed, any but 0.
     pub fn code(&self) -> u32 {
         self.code
     }
@@ -325,7 +334,9 @@ impl ExitStatus {
     pub fn is_success(&self) -> bool {
         match self.valid.as_slice() {
             [] => self.code == 0,
-            valid => valid.iter().any(|code| u32::try_from(*code) == Ok(self.code)),
+            valid => valid
+                .iter()
+                .any(|code| u32::try_from(*code) == Ok(self.code)),
         }
     }
 }
@@ -368,7 +379,10 @@ impl Output {
         std::str::from_utf8(&self.stdout)
             .map(str::trim_end)
             .map_err(|_| {
-                Error::msg(format!("the output of {:?} is not UTF-8", self.status.command))
+                Error::msg(format!(
+                    "the output of {:?} is not UTF-8",
+                    self.status.command
+                ))
             })
     }
 }
@@ -435,6 +449,10 @@ async fn follow(
             },
             Err(status) if exit.is_none() => return Err(status),
             Err(_) => break,
+        }
+        // A daemon is not done before the input has ended, which nobody reads any more.
+        if exit.is_some() && stdout.is_none() && stderr.is_none() {
+            break;
         }
     }
     exit.ok_or_else(|| Status::unknown("the daemon did not say how it ended"))

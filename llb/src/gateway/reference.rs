@@ -97,7 +97,13 @@ impl Ref {
         if self.0.id.is_empty() {
             return Ok(());
         }
-        if !self.0.build.capabilities().frontend().contains("gateway.evaluate") {
+        if !self
+            .0
+            .build
+            .capabilities()
+            .frontend()
+            .contains("gateway.evaluate")
+        {
             // Any look will do.
             self.stat("/").await?;
             return Ok(());

@@ -97,7 +97,8 @@ fn vertex_of(place: Option<&SourceLocation>, build: &Build) -> String {
         .as_ref()
         .and_then(Definition::head);
     // A client takes no warning without an op, so any name will do.
-    head.unwrap_or_else(|| OpDigest::of(b"warnings")).to_string()
+    head.unwrap_or_else(|| OpDigest::of(b"warnings"))
+        .to_string()
 }
 
 fn ranges(place: &SourceLocation) -> impl Iterator<Item = pb::Range> {

@@ -8,8 +8,8 @@ use llb::gateway::{Attestation, Build, Image};
 use llb::prelude::{State, scratch};
 use serde_json::Value;
 
-use super::{ENGINES, offline};
 use super::testbed::{Testbed, engine, unique};
+use super::{ENGINES, offline};
 
 /// The JSON a path of the registry answers with.
 fn get(path: &str) -> Value {
@@ -40,7 +40,10 @@ async fn an_image_has_the_config_of_its_state() {
             .export(Export::image(&reference).push(true));
         let build = async |cx: &mut Build| {
             let base = cx.image("debian:bookworm-slim").await?;
-            let state = base.run(offline("true")).cmd(["serve"]).label("own", "inside");
+            let state = base
+                .run(offline("true"))
+                .cmd(["serve"])
+                .label("own", "inside");
             Ok::<State, llb::gateway::Error>(state)
         };
         client.build(solve, &mut (), build).await.unwrap();
@@ -98,6 +101,9 @@ async fn several_platforms_are_one_index_with_attestations() {
             .iter()
             .map(|layer| layer["annotations"]["in-toto.io/predicate-type"].clone())
             .collect();
-        assert!(predicates.contains(&"https://example.com/tests".into()), "{predicates:?}");
+        assert!(
+            predicates.contains(&"https://example.com/tests".into()),
+            "{predicates:?}"
+        );
     }
 }

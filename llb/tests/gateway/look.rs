@@ -7,8 +7,8 @@ use llb::gateway::{Error, FileKind, Ref, Result};
 use llb::prelude::*;
 use llb::value::Platform;
 
-use super::{ENGINES, offline};
 use super::testbed::{engine, unique};
+use super::{ENGINES, offline};
 
 #[tokio::test]
 async fn a_build_knows_what_it_was_given() {
@@ -45,7 +45,10 @@ async fn images_are_pinned_and_carry_their_config() {
             assert!(found.digest.starts_with("sha256:"), "{name}");
             let base = cx.image("debian:bookworm-slim").await?;
             let text = base.to_text();
-            assert!(text.contains(&format!("@{}", found.digest)), "{name}: {text}");
+            assert!(
+                text.contains(&format!("@{}", found.digest)),
+                "{name}: {text}"
+            );
             let source = cx.resolve_source(image("debian:bookworm-slim")).await?;
             assert!(source.identifier.ends_with(&found.digest), "{source:?}");
             let missing = cx.image("debian:no-such-tag").await.unwrap_err();
@@ -69,10 +72,15 @@ async fn files_of_a_result_can_be_read() {
         std::os::unix::fs::symlink("large", home.path().join("link")).unwrap();
         let solve = Solve::build().local("context", home.path());
         let build = async |cx: &mut llb::gateway::Build| {
-            let state = local("context").state().mkfile("/sub/a.txt", 0o640, "hello\n");
+            let state = local("context")
+                .state()
+                .mkfile("/sub/a.txt", 0o640, "hello\n");
             let solved = cx.solve(state).await?;
             assert_eq!(solved.read_file("/large").await?, large);
-            assert_eq!(solved.read_range("large", 250..=252).await?, large[250..=252]);
+            assert_eq!(
+                solved.read_range("large", 250..=252).await?,
+                large[250..=252]
+            );
             assert_eq!(solved.read_range("large", (9 << 20) - 2..).await?.len(), 2);
             assert_eq!(solved.read_range("large", 10 << 20..).await?, b"");
             assert_eq!(solved.read_to_string("/sub/a.txt").await?, "hello\n");
@@ -80,9 +88,15 @@ async fn files_of_a_result_can_be_read() {
                 stats.into_iter().map(|stat| stat.name).collect::<Vec<_>>()
             };
             assert_eq!(names(solved.read_dir("/").await?), ["large", "link", "sub"]);
-            assert_eq!(names(solved.read_dir_matching("/", "l*").await?), ["large", "link"]);
+            assert_eq!(
+                names(solved.read_dir_matching("/", "l*").await?),
+                ["large", "link"]
+            );
             let stat = solved.stat("/sub/a.txt").await?;
-            assert_eq!((stat.kind, stat.mode, stat.size), (FileKind::Regular, 0o640, 6));
+            assert_eq!(
+                (stat.kind, stat.mode, stat.size),
+                (FileKind::Regular, 0o640, 6)
+            );
             assert!(solved.stat("/sub").await?.is_dir());
             let link = &solved.read_dir_matching("/", "link").await?[0];
             assert_eq!(link.link.as_deref(), Some("large"));
@@ -124,7 +138,9 @@ async fn what_was_looked_at_is_built_on() {
             let made = cx
                 .image("debian:bookworm-slim")
                 .await?
-                .exec(offline(format!("echo {id} | sha256sum > /out/sum")).output("/out", scratch()))
+                .exec(
+                    offline(format!("echo {id} | sha256sum > /out/sum")).output("/out", scratch()),
+                )
                 .output("/out");
             let solved = cx.solve(&made).await?;
             let sum = solved.read_to_string("/sum").await?;
@@ -133,7 +149,9 @@ async fn what_was_looked_at_is_built_on() {
         let outcome = client.build(solve, &mut (), build).await.unwrap();
         let read = |file: &str| std::fs::read_to_string(home.path().join("out").join(file));
         assert_eq!(read("sum").unwrap(), read("copy").unwrap());
-        let runs = outcome.summary().only(|step| step.name().contains("sha256sum"));
+        let runs = outcome
+            .summary()
+            .only(|step| step.name().contains("sha256sum"));
         assert_eq!(runs.steps().len(), 1, "{name}: the step ran once");
     }
 }
@@ -154,7 +172,10 @@ async fn independent_solves_run_at_once() {
             };
             tokio::try_join!(wait(1), wait(2), wait(3), wait(4))?;
             let seconds = start.elapsed().as_secs_f32();
-            assert!(seconds < 5.0, "{name}: four waits of 1.5 s took {seconds} s");
+            assert!(
+                seconds < 5.0,
+                "{name}: four waits of 1.5 s took {seconds} s"
+            );
             Ok(scratch())
         };
         client.build(Solve::build(), &mut (), build).await.unwrap();
@@ -167,13 +188,18 @@ async fn a_failed_step_is_told_to_the_function_and_to_the_caller() {
         let client = engine(name).await;
         let text = format!("echo {}; exit 7", unique());
         let build = async |cx: &mut llb::gateway::Build| {
-            let solved = cx.solve(image("debian:bookworm-slim").run(offline(&text))).await?;
+            let solved = cx
+                .solve(image("debian:bookworm-slim").run(offline(&text)))
+                .await?;
             let error = solved.evaluate().await.unwrap_err();
             assert_eq!(error.exit_code(), Some(7), "{name}: {error}");
             assert!(error.to_string().contains(&text), "{name}: {error}");
             Err::<State, _>(error)
         };
-        let error = client.build(Solve::build(), &mut (), build).await.unwrap_err();
+        let error = client
+            .build(Solve::build(), &mut (), build)
+            .await
+            .unwrap_err();
         let step = error.step().unwrap();
         assert_eq!(step.exit_code, Some(7), "{name}: {error}");
         assert_eq!(step.output.len(), 1, "{name}: {error}");
@@ -202,8 +228,15 @@ async fn an_error_of_the_function_comes_back_as_it_is() {
             let place = file.location([llb::Range::line(2)]);
             Err::<State, _>(Error::new(Refused).hint("ask again").at(place))
         };
-        let error = client.build(Solve::build(), &mut (), build).await.unwrap_err();
-        assert_eq!(error.to_string(), "build failed: refused\nhint: ask again", "{name}");
+        let error = client
+            .build(Solve::build(), &mut (), build)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "build failed: refused\nhint: ask again",
+            "{name}"
+        );
         let mut source: &dyn std::error::Error = &error;
         while let Some(next) = source.source() {
             source = next;
@@ -245,11 +278,18 @@ async fn warnings_reach_the_progress() {
         let client = engine(name).await;
         let mut recorder = llb::progress::Recorder::new();
         let build = async |cx: &mut llb::gateway::Build| {
-            cx.warn(Warning::new("python 3.8 is old").detail("very").url("https://example.com"))
-                .await?;
+            cx.warn(
+                Warning::new("python 3.8 is old")
+                    .detail("very")
+                    .url("https://example.com"),
+            )
+            .await?;
             Ok(scratch().mkfile("/id", 0o644, unique()))
         };
-        client.build(Solve::build(), &mut recorder, build).await.unwrap();
+        client
+            .build(Solve::build(), &mut recorder, build)
+            .await
+            .unwrap();
         let warning = &recorder.summary().warnings()[0];
         assert_eq!(warning.short, "python 3.8 is old", "{name}");
         assert_eq!(warning.detail, ["very"], "{name}");
@@ -261,12 +301,18 @@ async fn platforms_are_those_that_were_asked_for() {
     let client = engine("containerd").await;
     let solve = Solve::build().attribute("platform", "linux/arm64,linux/amd64");
     let build = async |cx: &mut llb::gateway::Build| {
-        assert_eq!(cx.platforms(), [Platform::LINUX_ARM64, Platform::LINUX_AMD64]);
+        assert_eq!(
+            cx.platforms(),
+            [Platform::LINUX_ARM64, Platform::LINUX_AMD64]
+        );
         Ok(scratch().mkfile("/a", 0o644, ""))
     };
     let error = client.build(solve, &mut (), build).await.unwrap_err();
     assert!(error.to_string().contains("makes one image"), "{error}");
     let solve = Solve::build().attribute("platform", "arm64");
-    let error = client.build(solve, &mut (), async |_| Ok(scratch())).await.unwrap_err();
+    let error = client
+        .build(solve, &mut (), async |_| Ok(scratch()))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("option `platform`: "), "{error}");
 }
