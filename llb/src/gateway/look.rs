@@ -1,5 +1,6 @@
 //! Looking at sources, and solving states.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -366,29 +367,7 @@ impl Build {
         options: impl IntoIterator<Item = (&'a str, &'a str)>,
         inputs: impl IntoIterator<Item = (&'a str, &'a State)>,
     ) -> Result<State> {
-        let marshal = self.marshal_options();
-        let mut request = wire::SolveRequest {
-            frontend: name.to_owned(),
-            frontend_opt: options
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-            allow_result_return: true,
-            allow_result_array_ref: true,
-            cache_imports: self.cache_imports().to_vec(),
-            ..wire::SolveRequest::default()
-        };
-        for (name, state) in inputs {
-            let (_, definition) = self.marshal(state, &marshal)?;
-            request
-                .frontend_inputs
-                .insert(name.to_owned(), definition.into());
-        }
-        let answer: wire::SolveResponse = self
-            .call_raw(Method::Solve, &request)
-            .await
-            .map_err(|status| super::reference::step_error(&status, &Definition::default()))?;
-        let result = answer.result.unwrap_or_default();
+        let result = self.frontend_result(name, options, inputs).await?;
         let reference = match result.result {
             Some(wire::result::Result::Ref(reference)) => reference,
             Some(wire::result::Result::Refs(refs)) if refs.refs.len() == 1 => {
@@ -412,5 +391,53 @@ impl Build {
             Some((_, config)) => Ok(state.with_image_config(config)?),
             None => Ok(state),
         }
+    }
+
+    /// Asks a frontend for what it tells beside images: subrequests such as `frontend.outline`, with the option
+    /// `requestid`. Gives its texts by name: `result.txt` is for people, `result.json` for programs.
+    ///
+    /// # Errors
+    ///
+    /// The frontend does not know the request.
+    pub async fn ask_frontend<'a>(
+        &self,
+        name: &str,
+        options: impl IntoIterator<Item = (&'a str, &'a str)>,
+        inputs: impl IntoIterator<Item = (&'a str, &'a State)>,
+    ) -> Result<BTreeMap<String, Vec<u8>>> {
+        let result = self.frontend_result(name, options, inputs).await?;
+        let texts = result.metadata.into_iter();
+        Ok(texts.map(|(name, text)| (name, text.to_vec())).collect())
+    }
+
+    async fn frontend_result<'a>(
+        &self,
+        name: &str,
+        options: impl IntoIterator<Item = (&'a str, &'a str)>,
+        inputs: impl IntoIterator<Item = (&'a str, &'a State)>,
+    ) -> Result<wire::Result> {
+        let marshal = self.marshal_options();
+        let mut request = wire::SolveRequest {
+            frontend: name.to_owned(),
+            frontend_opt: options
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            allow_result_return: true,
+            allow_result_array_ref: true,
+            cache_imports: self.cache_imports().to_vec(),
+            ..wire::SolveRequest::default()
+        };
+        for (name, state) in inputs {
+            let (_, definition) = self.marshal(state, &marshal)?;
+            request
+                .frontend_inputs
+                .insert(name.to_owned(), definition.into());
+        }
+        let answer: wire::SolveResponse = self
+            .call_raw(Method::Solve, &request)
+            .await
+            .map_err(|status| super::reference::step_error(&status, &Definition::default()))?;
+        Ok(answer.result.unwrap_or_default())
     }
 }
