@@ -56,13 +56,22 @@ pub(crate) struct Given {
 
 impl Build {
     /// A build over anything that answers.
-    pub(crate) async fn start(transport: Arc<dyn Transport>, mut given: Given) -> Result<Self> {
+    pub(crate) async fn start(transport: Arc<dyn Transport>, given: Given) -> Result<Self> {
         let ping = wire::PingRequest {};
         let pong = transport
             .call(Method::Ping, ping.encode_to_vec().into())
             .await;
         let pong = pong.and_then(|answer| decode::<wire::PongResponse>(&answer));
         let pong = pong.map_err(|status| call_error("asking for capabilities", &status))?;
+        Self::new(transport, given, pong)
+    }
+
+    /// A build over something that has said what it can do.
+    pub(super) fn new(
+        transport: Arc<dyn Transport>,
+        mut given: Given,
+        pong: wire::PongResponse,
+    ) -> Result<Self> {
         let build_platform = pong
             .workers
             .first()
@@ -92,7 +101,13 @@ impl Build {
         Ok(Self(inner, marshal))
     }
 
-    pub(super) fn transport(&self) -> &Arc<dyn Transport> {
+    /// What the build was started with.
+    #[cfg(feature = "testing")]
+    pub(crate) fn given(&self) -> &Given {
+        &self.0.given
+    }
+
+    pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.0.transport
     }
 

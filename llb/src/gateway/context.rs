@@ -300,7 +300,10 @@ impl Build {
             .local(directory, hint, name)
             .follow_paths([IGNORE_FILE])
             .differ(Differ::None, false);
-        match self.filesystem(file).read_to_string(IGNORE_FILE).await {
+        let solved = self.solve(file).await?;
+        // A directory that is not there is a mistake, a file in it that is not there is none.
+        solved.evaluate().await?;
+        match solved.read_to_string(IGNORE_FILE).await {
             Ok(text) => dockerignore::patterns(&text),
             Err(error) if error.is_not_found() => Ok(Vec::new()),
             Err(error) => Err(error),

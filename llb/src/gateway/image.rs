@@ -133,6 +133,12 @@ impl Image {
         one.map(|state| (None, state)).into_iter().chain(several)
     }
 
+    /// The state of the image: of the first platform, if there are several. Scratch for the answer to a subrequest.
+    pub fn state(&self) -> State {
+        let first = self.states().next();
+        first.map_or_else(State::scratch, |(_, state)| state.clone())
+    }
+
     /// Solves everything, all platforms at once, into what ends a build.
     pub(super) async fn solve(self, build: &Build) -> Result<wire::Result> {
         let mut result = wire::Result {
