@@ -123,7 +123,7 @@ impl Build {
         what: impl FnOnce() -> String,
     ) -> Result<A> {
         self.call_raw(method, message).await.map_err(|status| {
-            let status = self.explain(method, status);
+            let status = explain(method, status);
             Error::from(call_error(&what(), &status))
         })
     }
@@ -138,17 +138,6 @@ impl Build {
             .transport()
             .call(method, message.encode_to_vec().into());
         decode(&answer.await?)
-    }
-
-    /// A daemon that does not know a call says so in terms of the protocol.
-    fn explain(&self, method: Method, status: Status) -> Status {
-        if status.code() == Code::Unimplemented && status.message().starts_with("unknown method") {
-            return Status::unimplemented(format!(
-                "the daemon's BuildKit is too old for `{}`",
-                method.name()
-            ));
-        }
-        status
     }
 
     /// A number that no other container of this build has.
@@ -311,6 +300,15 @@ impl std::fmt::Debug for Build {
             .field("options", &self.options().keys())
             .finish_non_exhaustive()
     }
+}
+
+/// A daemon that does not know a call says so in terms of the protocol.
+fn explain(method: Method, status: Status) -> Status {
+    if status.code() == Code::Unimplemented && status.message().starts_with("unknown method") {
+        let name = method.name();
+        return Status::unimplemented(format!("the daemon's BuildKit is too old for `{name}`"));
+    }
+    status
 }
 
 fn decode<M: Message + Default>(bytes: &[u8]) -> std::result::Result<M, Status> {

@@ -250,17 +250,13 @@ impl Build {
     async fn source_directory(&self, name: &str) -> Result<(State, Ref)> {
         let forced = self.option("dockerfilekey");
         if forced.is_none() {
-            let given = match self.input("dockerfile").await? {
-                Some(state) => Some(state),
-                None => {
-                    let key = self.option("contextkey").unwrap_or("context");
-                    let given = self.option(key).unwrap_or_default();
-                    match GitAddress::parse(given)?.is_some() || is_http(given) {
-                        true => self.remote_context().await?,
-                        false => None,
-                    }
-                }
-            };
+            let mut given = self.input("dockerfile").await?;
+            let key = self.option("contextkey").unwrap_or("context");
+            let context = self.option(key).unwrap_or_default();
+            let is_remote = GitAddress::parse(context)?.is_some() || is_http(context);
+            if given.is_none() && is_remote {
+                given = self.remote_context().await?;
+            }
             if let Some(state) = given {
                 let solved = self.solve(&state).await?;
                 return Ok((state, solved));

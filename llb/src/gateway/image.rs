@@ -191,9 +191,10 @@ impl Image {
                 id: solved.id().to_owned(),
                 def: None,
             };
-            let key = match is_index {
-                true => format!("{CONFIG}/{id}"),
-                false => CONFIG.to_owned(),
+            let key = if is_index {
+                format!("{CONFIG}/{id}")
+            } else {
+                CONFIG.to_owned()
             };
             result.metadata.entry(key).or_insert(config);
             if refs.insert(id.clone(), reference).is_some() {
@@ -302,9 +303,10 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
                 *slot = None;
             }
         }
-        match running.iter().all(Option::is_none) {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
+        if running.iter().all(Option::is_none) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
         }
     })
     .await;

@@ -213,10 +213,10 @@ pub(super) fn missing(what: &str, path: &str) -> Status {
 }
 
 /// The paths that a pattern means: itself, or what it matches.
-fn expand(tree: &Tree, pattern: &str, allow_wildcard: bool) -> Result<Vec<String>, Status> {
+fn expand(tree: &Tree, pattern: &str, allow_wildcard: bool) -> Vec<String> {
     if !allow_wildcard || !pattern.contains(['*', '?', '[']) {
         let path = tree.follow(pattern);
-        return Ok(tree.entry(&path).map(|_| path).into_iter().collect());
+        return tree.entry(&path).map(|_| path).into_iter().collect();
     }
     let pattern = normal(pattern);
     let matches = |path: &&str| {
@@ -226,7 +226,7 @@ fn expand(tree: &Tree, pattern: &str, allow_wildcard: bool) -> Result<Vec<String
                 .zip(pattern.split('/'))
                 .all(|(part, pattern)| is_match(pattern, part))
     };
-    Ok(tree.paths().filter(matches).map(str::to_owned).collect())
+    tree.paths().filter(matches).map(str::to_owned).collect()
 }
 
 fn is_match(pattern: &str, text: &str) -> bool {
@@ -234,9 +234,10 @@ fn is_match(pattern: &str, text: &str) -> bool {
 }
 
 fn remove(tree: &mut Tree, rm: &pb::FileActionRm) -> Result<(), Status> {
-    let paths = match rm.allow_wildcard {
-        true => expand(tree, &rm.path, true)?,
-        false => vec![normal(&rm.path)],
+    let paths = if rm.allow_wildcard {
+        expand(tree, &rm.path, true)
+    } else {
+        vec![normal(&rm.path)]
     };
     for path in &paths {
         if !tree.remove(path) && !rm.allow_not_found {
@@ -253,7 +254,7 @@ fn copy_into(tree: &mut Tree, source: &Tree, copy: &pb::FileActionCopy) -> Resul
     if copy.attempt_unpack_docker_compatibility {
         return Err(Status::unimplemented("the double unpacks no archives"));
     }
-    let found = expand(source, &copy.src, copy.allow_wildcard)?;
+    let found = expand(source, &copy.src, copy.allow_wildcard);
     if found.is_empty() && !(copy.allow_wildcard && copy.allow_empty_wildcard) {
         return Err(missing("lstat", &normal(&copy.src)));
     }
@@ -280,9 +281,10 @@ fn copy_into(tree: &mut Tree, source: &Tree, copy: &pb::FileActionCopy) -> Resul
                 .entry(&target)
                 .is_some_and(|entry| entry.content == Content::Directory);
         let contents = is_directory && (copy.dir_copy_contents || path.is_empty());
-        let base = match into && !contents {
-            true => normal(&format!("{target}/{}", name(&path))),
-            false => target.clone(),
+        let base = if into && !contents {
+            normal(&format!("{target}/{}", name(&path)))
+        } else {
+            target.clone()
         };
         if !copy.create_dest_path {
             let needed = if into { &target } else { parent(&base) };
