@@ -29,6 +29,8 @@
 
 mod address;
 mod ask;
+mod attribute;
+mod cache;
 mod cancel;
 mod capability;
 mod connect;
@@ -40,6 +42,7 @@ mod exit;
 mod export;
 mod failure;
 mod info;
+mod layouts;
 mod outcome;
 mod push;
 mod resolve;
@@ -50,16 +53,17 @@ mod unique;
 mod watch;
 
 pub use address::Address;
+pub use cache::CacheOption;
 pub use cancel::Cancel;
 pub use capability::Capabilities;
 pub use error::{Error, ErrorKind};
 pub use excerpt::SourceExcerpt;
-pub use export::Export;
+pub use export::{Compression, Export};
 pub use failure::FailedStep;
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
 pub use resolve::ResolvedImage;
-pub use solve::{CacheOption, Entitlement, Solve};
+pub use solve::{Entitlement, Solve};
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
