@@ -48,6 +48,7 @@ mod push;
 mod resolve;
 mod result;
 mod solve;
+mod source_text;
 mod transport;
 mod unique;
 mod watch;
@@ -62,7 +63,7 @@ pub use export::{Compression, Export};
 pub use failure::FailedStep;
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
-pub use resolve::ResolvedImage;
+pub use crate::source::ResolvedImage;
 pub use solve::{Entitlement, Solve};
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};

@@ -14,5 +14,6 @@ mod files;
 mod graph;
 mod images;
 mod layouts;
+mod locations;
 mod squash;
 mod testbed;
