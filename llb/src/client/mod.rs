@@ -34,6 +34,8 @@ mod cache;
 mod cancel;
 mod capability;
 mod connect;
+mod context;
+mod dial;
 mod discover;
 mod drive;
 mod error;
@@ -49,22 +51,26 @@ mod resolve;
 mod result;
 mod solve;
 mod source_text;
+mod stdio;
+mod tls;
 mod transport;
 mod unique;
 mod watch;
 
+pub use crate::source::ResolvedImage;
 pub use address::Address;
 pub use cache::CacheOption;
 pub use cancel::Cancel;
 pub use capability::Capabilities;
-pub use error::{Error, ErrorKind};
+pub use dial::Dial;
+pub use error::{Attempt, Error, ErrorKind};
 pub use excerpt::SourceExcerpt;
 pub use export::{Compression, Export};
 pub use failure::FailedStep;
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
-pub use crate::source::ResolvedImage;
 pub use solve::{Entitlement, Solve};
+pub use tls::Tls;
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
