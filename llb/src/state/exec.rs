@@ -13,7 +13,6 @@ use crate::error::{ErrorKind, Problem};
 use crate::exec::{Change, Exec, Mount, MountKind, MountView};
 use crate::graph::{Inputs, Output, Vertex};
 use crate::op::Op;
-use crate::op::exec::{MountKind, MountOp};
 
 /// # Running commands
 impl State {

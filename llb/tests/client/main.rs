@@ -13,6 +13,7 @@ mod failures;
 mod files;
 mod graph;
 mod images;
+mod layouts;
 mod locations;
 mod squash;
 mod testbed;
