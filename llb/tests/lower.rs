@@ -263,7 +263,7 @@ fn what_may_meet_is_no_chain() {
                 add("/a/x"),
                 base.fork(|state| state.file(rm("/b").allow_not_found())),
             ]),
-            "`%rm` removes a path that need not be there",
+            "`%rm-b` removes a path that need not be there",
         ),
         (
             base.merge([

@@ -14,5 +14,6 @@ mod files;
 mod graph;
 mod images;
 mod locations;
+mod lowering;
 mod squash;
 mod testbed;
