@@ -20,8 +20,10 @@ fn merged(id: &str) -> State {
     });
     let two = base.fork(|state| {
         state
-            .run(offline("ls /opt/box > /opt/box/seen"))
-            .run(offline("ln /opt/box/seen /opt/box/again"))
+            .run(offline(
+                "ls /opt/box > /opt/box/seen && ln /opt/box/seen /opt/box/again",
+            ))
+            .run(offline("rm /opt/box/id"))
     });
     base.merge([one, two])
 }
@@ -36,7 +38,6 @@ fn look(state: &State) -> State {
 
 const FOUND: &str = "755 /opt/box
 644 /opt/box/again
-644 /opt/box/id
 644 /opt/box/one
 644 /opt/box/seen
 id
