@@ -1,5 +1,7 @@
 //! What every op can be told besides what it does: platform, worker filters, metadata, place in a source file.
 
+use std::sync::Arc;
+
 use crate::metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
 use crate::sourcemap::SourceLocation;
 use crate::value::platform::Platform;
@@ -37,6 +39,11 @@ impl From<Options> for Constraints {
 impl Constraints {
     pub(crate) fn options(&self) -> &Options {
         self.0.as_deref().unwrap_or(&NO_OPTIONS)
+    }
+
+    /// The options, if any were set.
+    pub(crate) fn given(&self) -> Option<&Options> {
+        self.0.as_deref()
     }
 
     pub(crate) fn options_mut(&mut self) -> &mut Options {
@@ -113,8 +120,8 @@ pub trait Constrain: Sized {
 
     /// The group under which progress shows the op.
     #[must_use = "this returns the changed op"]
-    fn progress_group(mut self, group: ProgressGroup) -> Self {
-        self.constraints_mut().options_mut().metadata.progress_group = Some(group);
+    fn progress_group(mut self, group: impl Into<Arc<ProgressGroup>>) -> Self {
+        self.constraints_mut().options_mut().metadata.progress_group = Some(group.into());
         self
     }
 
@@ -124,7 +131,7 @@ pub trait Constrain: Sized {
         self.constraints_mut()
             .options_mut()
             .metadata
-            .linux_resources = Some(resources);
+            .linux_resources = Some(Box::new(resources));
         self
     }
 
@@ -144,14 +151,14 @@ pub trait Constrain: Sized {
 
     /// Relative CPU weight.
     #[must_use = "this returns the changed op"]
-    fn cpu_shares(mut self, shares: i64) -> Self {
+    fn cpu_shares(mut self, shares: u64) -> Self {
         resources(&mut self).cpu_shares = shares;
         self
     }
 
     /// Length of a CPU period in microseconds.
     #[must_use = "this returns the changed op"]
-    fn cpu_period(mut self, microseconds: i64) -> Self {
+    fn cpu_period(mut self, microseconds: u64) -> Self {
         resources(&mut self).cpu_period = microseconds;
         self
     }
@@ -177,13 +184,15 @@ pub trait Constrain: Sized {
         self
     }
 
-    /// Where a user wrote the op; may be given several times.
+    /// Where a user wrote the op; may be given several times. `None` is no place.
     #[must_use = "this returns the changed op"]
-    fn location(mut self, location: SourceLocation) -> Self {
-        self.constraints_mut()
-            .options_mut()
-            .locations
-            .push(location);
+    fn location(mut self, location: impl Into<Option<SourceLocation>>) -> Self {
+        if let Some(location) = location.into() {
+            self.constraints_mut()
+                .options_mut()
+                .locations
+                .push(location);
+        }
         self
     }
 

@@ -12,6 +12,13 @@ mod definition;
 mod error;
 pub mod exec;
 pub mod file;
+#[cfg(feature = "gateway")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod gateway;
 mod graph;
 mod inspect;
 pub mod layer;
@@ -59,7 +66,7 @@ pub use source::{
     OciLayoutBlob, ResolveMode, ResolvedImage, Source, git, http, image, local, oci_layout,
 };
 pub use sourcemap::{CallerLocations, Position, Range, SourceLocation, SourceMap, SourceTexts};
-pub use state::context::{Environment, Network, Security, Ulimit};
+pub use state::context::{Environment, Network, Security, Ulimit, UnknownMode};
 pub use state::{
     Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,
     Platforms, State, diff, merge, scratch,

@@ -160,7 +160,8 @@ mod tests {
             "nvidia/cuda:12.6.3-cudnn-devel-ubuntu24.04"
         );
         assert_eq!(
-            cuda.image(&release("11.6.2"), "8", Flavour::Runtime).unwrap(),
+            cuda.image(&release("11.6.2"), "8", Flavour::Runtime)
+                .unwrap(),
             "nvidia/cuda:11.6.2-cudnn8-runtime-ubuntu20.04"
         );
         assert_eq!(cuda.image(&release("12.3"), "8", Flavour::Devel), None);
@@ -170,7 +171,11 @@ mod tests {
     #[test]
     fn every_cudnn_is_named_once() {
         let cuda = &Tables::built_in().cuda;
-        let names: Vec<_> = cuda.cudnns(&release("11.8")).iter().map(ToString::to_string).collect();
+        let names: Vec<_> = cuda
+            .cudnns(&release("11.8"))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(names, ["8"]);
     }
 }

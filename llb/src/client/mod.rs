@@ -63,6 +63,17 @@ pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
 pub use solve::{CacheOption, Entitlement, Solve};
 
+#[cfg(feature = "gateway")]
+pub(crate) use connect::LARGEST_MESSAGE;
+#[cfg(feature = "gateway")]
+pub(crate) use drive::Job;
+#[cfg(feature = "gateway")]
+pub(crate) use failure::{call_error, function_error, step_error};
+#[cfg(feature = "gateway")]
+pub(crate) use resolve::{answer as resolved_image, request as resolve_image_request};
+#[cfg(feature = "gateway")]
+pub(crate) use result::give_config;
+
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
 use std::sync::Arc;

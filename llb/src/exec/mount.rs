@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use crate::op::exec::{ContentCache, DeviceOp, SecretOp, Sharing, SshOp};
+use crate::op::exec::{ContentCache, Sharing};
 use crate::state::State;
 
 /// A file system mounted into an exec; made by [`bind`], [`cache`] or [`tmpfs`].
@@ -14,10 +14,21 @@ pub struct Mount {
     pub(crate) readonly: bool,
     pub(crate) no_output: bool,
     pub(crate) content_cache: ContentCache,
-    /// Id and sharing of a cache mount; an empty id is no cache.
-    pub(crate) cache: Option<(SmolStr, Sharing)>,
-    /// Size of a tmpfs in bytes.
-    pub(crate) tmpfs: Option<i64>,
+    pub(crate) kind: MountKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MountKind {
+    Bind,
+    /// With an empty id it is no cache but a bind.
+    Cache {
+        id: SmolStr,
+        sharing: Sharing,
+    },
+    Tmpfs {
+        /// In bytes; 0 is no limit.
+        size: i64,
+    },
 }
 
 /// A secret as a file or as an environment variable; made by [`secret`].
@@ -79,8 +90,7 @@ pub fn bind(target: impl AsRef<str>, source: impl Into<State>) -> Mount {
         readonly: false,
         no_output: false,
         content_cache: ContentCache::Default,
-        cache: None,
-        tmpfs: None,
+        kind: MountKind::Bind,
     }
 }
 
@@ -93,7 +103,10 @@ pub fn bind(target: impl AsRef<str>, source: impl Into<State>) -> Mount {
 /// ```
 pub fn cache(target: impl AsRef<str>, id: impl AsRef<str>) -> Mount {
     Mount {
-        cache: Some((id.as_ref().into(), Sharing::Shared)),
+        kind: MountKind::Cache {
+            id: id.as_ref().into(),
+            sharing: Sharing::Shared,
+        },
         ..bind(target, State::scratch())
     }
 }
@@ -107,7 +120,7 @@ pub fn cache(target: impl AsRef<str>, id: impl AsRef<str>) -> Mount {
 /// ```
 pub fn tmpfs(target: impl AsRef<str>) -> Mount {
     Mount {
-        tmpfs: Some(0),
+        kind: MountKind::Tmpfs { size: 0 },
         ..bind(target, State::scratch())
     }
 }
@@ -197,8 +210,8 @@ impl Mount {
     /// How concurrent execs share a cache mount; nothing happens to other mounts.
     #[must_use = "this returns the changed mount"]
     pub fn sharing(mut self, sharing: Sharing) -> Self {
-        if let Some((_, current)) = &mut self.cache {
-            *current = sharing;
+        if let MountKind::Cache { sharing: now, .. } = &mut self.kind {
+            *now = sharing;
         }
         self
     }
@@ -213,7 +226,7 @@ impl Mount {
     /// Limit of a tmpfs in bytes; nothing happens to other mounts.
     #[must_use = "this returns the changed mount"]
     pub fn size(mut self, bytes: i64) -> Self {
-        if let Some(size) = &mut self.tmpfs {
+        if let MountKind::Tmpfs { size } = &mut self.kind {
             *size = bytes;
         }
         self
@@ -323,44 +336,12 @@ impl From<Ssh> for RunMount {
     }
 }
 
-impl From<Secret> for SecretOp {
-    fn from(secret: Secret) -> Self {
-        Self {
-            id: secret.id,
-            target: secret.target,
-            env: secret.env,
-            uid: secret.uid,
-            gid: secret.gid,
-            mode: secret.mode,
-            optional: secret.optional,
-        }
-    }
-}
-
 impl Ssh {
     /// The socket at a position among those of its exec, which names it if nothing else does.
-    pub(super) fn into_op(self, position: usize) -> SshOp {
-        let target = if self.target.is_empty() {
-            format!("/run/buildkit/ssh_agent.{position}")
-        } else {
-            self.target
-        };
-        SshOp {
-            id: self.id,
-            target,
-            uid: self.uid,
-            gid: self.gid,
-            mode: self.mode,
-            optional: self.optional,
+    pub(super) fn at(mut self, position: usize) -> Self {
+        if self.target.is_empty() {
+            self.target = format!("/run/buildkit/ssh_agent.{position}");
         }
-    }
-}
-
-impl From<Device> for DeviceOp {
-    fn from(device: Device) -> Self {
-        Self {
-            name: device.name,
-            optional: device.optional,
-        }
+        self
     }
 }

@@ -1,5 +1,6 @@
 //! The values of a state: run context and image config.
 
+use std::any::{Any, TypeId};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use smol_str::SmolStr;
 
 use super::State;
 use super::context::{Context, Environment, Network, Security, Ulimit};
+use super::shared::Shared;
 use crate::error::Problem;
 use crate::state::image_config::{Healthcheck, ImageConfig};
 use crate::value::host;
@@ -208,7 +210,7 @@ impl State {
         &self,
         change: impl FnOnce(&mut Context) + Clone + Send + Sync + 'static,
     ) -> Self {
-        self.update(move |state| change(Arc::make_mut(&mut state.context)))
+        self.update(move |state| change(state.context.make_mut()))
     }
 
     /// Changes the values of a state; those of a deferred one once it is resolved.
@@ -226,6 +228,42 @@ impl State {
             change.clone()(&mut state);
             state
         })
+    }
+}
+
+/// # Values of your own
+impl State {
+    /// Carries a value along, to be found again by its type: `WithValue` of `client/llb`.
+    ///
+    /// It is handed on like the rest of the run context, and enters no op. A later value of the same type hides it.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// struct PythonVersion(&'static str);
+    ///
+    /// fn pip(state: State, package: &str) -> State {
+    ///     let version = state.value::<PythonVersion>().map_or("3", |version| version.0);
+    ///     state.run(args([&format!("pip{version}"), "install", package]))
+    /// }
+    /// let state = pip(image("debian").with_value(PythonVersion("3.12")).mkdir("/src", 0o755), "numpy");
+    /// assert!(state.to_text().contains("pip3.12"));
+    /// ```
+    pub fn with_value<T: Any + Send + Sync>(&self, value: T) -> Self {
+        let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
+        self.context(move |context| {
+            let values = context.values.get_or_insert_default();
+            Arc::make_mut(values).insert(TypeId::of::<T>(), value);
+        })
+    }
+
+    /// The value of this type that the state carries along.
+    pub fn value<T: Any>(&self) -> Option<&T> {
+        self.context
+            .values
+            .as_ref()?
+            .get(&TypeId::of::<T>())?
+            .downcast_ref()
     }
 }
 
@@ -251,9 +289,9 @@ impl State {
     #[track_caller]
     pub fn with_image_config(&self, json: &[u8]) -> Result<Self, crate::Error> {
         let config = ImageConfig::from_json(json)?;
-        let config = Arc::new(config);
+        let config = Shared::from(config);
         Ok(self.update(move |state| {
-            let context = Arc::make_mut(&mut state.context);
+            let context = state.context.make_mut();
             for (name, value) in &config.env {
                 if !name.is_empty() {
                     context.env.set(name.as_str(), value.as_str());
@@ -338,7 +376,7 @@ impl State {
         &self,
         change: impl FnOnce(&mut ImageConfig) + Clone + Send + Sync + 'static,
     ) -> Self {
-        self.update(move |state| change(Arc::make_mut(&mut state.image_config)))
+        self.update(move |state| change(state.image_config.make_mut()))
     }
 
     pub(crate) fn record(mut self, mut problem: Problem) -> Self {
