@@ -15,5 +15,6 @@ mod graph;
 mod images;
 mod layouts;
 mod locations;
+mod lowering;
 mod squash;
 mod testbed;
