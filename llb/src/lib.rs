@@ -13,6 +13,8 @@ mod error;
 pub mod exec;
 pub mod file;
 mod graph;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod inspect;
 pub mod layer;
 mod macros;
