@@ -72,7 +72,7 @@ impl ImageBlob {
         }
     }
 
-    /// The name of the file in the state; the digest if not given or empty.
+    /// The name of the file in the state; the hexadecimal digits of the digest if not given or empty.
     #[must_use = "this returns the changed source"]
     pub fn filename(mut self, name: impl Into<String>) -> Self {
         self.file.filename = Some(name.into());
@@ -136,7 +136,7 @@ impl OciLayoutBlob {
         self
     }
 
-    /// The name of the file in the state; the digest if not given or empty.
+    /// The name of the file in the state; the hexadecimal digits of the digest if not given or empty.
     #[must_use = "this returns the changed source"]
     pub fn filename(mut self, name: impl Into<String>) -> Self {
         self.blob = self.blob.filename(name);
