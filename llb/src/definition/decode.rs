@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 
+use super::common::CommonMetadata;
 use super::positions::Positions;
 use super::{Definition, DefinitionOp, OpData, OpDigest, SourceInfo};
 use crate::error::{Error, ErrorKind, Problem};
@@ -87,6 +88,7 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
     let locations = ops.entries(&parts.locations)?;
 
     // Entries say where everything about an op is, so that each op is made at once and in its place.
+    let mut common = CommonMetadata::default();
     let mut whole = Vec::with_capacity(ops.digests.len());
     for (position, digest) in ops.digests.iter().enumerate() {
         let metadata = match &metadata[position] {
@@ -100,7 +102,7 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
         whole.push(OpData {
             digest: *digest,
             bytes: ops.bytes(position),
-            metadata,
+            metadata: common.share(metadata),
             locations,
         });
     }
@@ -260,7 +262,7 @@ impl Ops {
     /// The values of a map by digest, each at the position of its op. Of equal keys the last one counts.
     fn entries<'b>(&self, entries: &[Part<'b>]) -> Result<Vec<Option<Part<'b>>>, Fault> {
         let mut values = vec![None; self.digests.len()];
-        let mut found = Vec::with_capacity(AT_ONCE);
+        let mut found = Vec::with_capacity(entries.len().min(AT_ONCE));
         for entries in entries.chunks(AT_ONCE) {
             found.clear();
             for entry in entries {

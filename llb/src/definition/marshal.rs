@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::common::CommonMetadata;
 use super::encode::{EncodedInput, encode, encode_final};
 use super::options::MarshalData;
 use super::positions::Positions;
@@ -58,6 +59,7 @@ struct Marshaller<'a> {
     /// The position of the op that each visited vertex became, if it can be visited again. Only looked up, never
     /// iterated.
     visited: LookupMap<u32>,
+    common: CommonMetadata,
     /// The bytes of all new ops.
     writer: Writer,
     inputs: Vec<EncodedInput>,
@@ -106,6 +108,7 @@ impl<'a> Marshaller<'a> {
             positions: Positions::default(),
             found: Vec::new(),
             visited: LookupMap::default(),
+            common: CommonMetadata::default(),
             writer: Writer::default(),
             inputs: Vec::new(),
             maps: Vec::new(),
@@ -241,7 +244,7 @@ impl<'a> Marshaller<'a> {
         let op = OpData {
             digest: known.digest,
             bytes: known.bytes.clone(),
-            metadata: known.metadata.clone(),
+            metadata: Arc::clone(&known.metadata),
             locations: Vec::new(),
         };
         self.push(op, vertex)
@@ -260,7 +263,7 @@ impl<'a> Marshaller<'a> {
         let op = OpData {
             digest,
             bytes: Bytes::new(),
-            metadata,
+            metadata: self.common.share(metadata),
             locations: Vec::new(),
         };
         self.push(op, Some(vertex))
@@ -301,8 +304,8 @@ impl<'a> Marshaller<'a> {
             return;
         };
         let op = &mut self.ops[new as usize];
-        if op.metadata != *metadata {
-            op.metadata.overlay(metadata);
+        if *op.metadata != *metadata {
+            Arc::make_mut(&mut op.metadata).overlay(metadata);
             self.origins[new as usize].vertex = None;
         }
     }
@@ -456,7 +459,7 @@ impl<'a> Marshaller<'a> {
             Addition::Metadata(metadata) => Some(metadata),
             Addition::Location(..) => None,
         });
-        let new = self.ops.iter().map(|op| &op.metadata);
+        let new = self.ops.iter().map(|op| &*op.metadata);
         let caps = added
             .chain(new)
             .fold(known, |caps, metadata| caps.union(metadata_caps(metadata)));
@@ -467,7 +470,7 @@ impl<'a> Marshaller<'a> {
         self.ops.push(OpData {
             digest: OpDigest::of(&self.writer.written()[start..]),
             bytes: Bytes::new(),
-            metadata,
+            metadata: Arc::new(metadata),
             locations: Vec::new(),
         });
         self.origins.push(Origin {
@@ -502,7 +505,7 @@ impl Prefix {
             let mut op = self.definition.ops[position].data().clone();
             for addition in additions {
                 match addition {
-                    Addition::Metadata(metadata) => op.metadata.overlay(&metadata),
+                    Addition::Metadata(metadata) => Arc::make_mut(&mut op.metadata).overlay(&metadata),
                     Addition::Location(info, ranges) => op.locations.push((info, ranges)),
                 }
             }

@@ -1,6 +1,7 @@
 //! The wire form of a graph.
 
 mod canonical;
+mod common;
 mod decode;
 mod embed;
 mod encode;
@@ -72,7 +73,7 @@ struct OpList {
 pub(crate) struct OpData {
     pub(crate) digest: OpDigest,
     pub(crate) bytes: Bytes,
-    pub(crate) metadata: OpMetadata,
+    pub(crate) metadata: Arc<OpMetadata>,
     /// Places in source files; the op that names the result has none.
     pub(crate) locations: Vec<(u32, Vec<Range>)>,
 }
