@@ -505,7 +505,9 @@ impl Prefix {
             let mut op = self.definition.ops[position].data().clone();
             for addition in additions {
                 match addition {
-                    Addition::Metadata(metadata) => Arc::make_mut(&mut op.metadata).overlay(&metadata),
+                    Addition::Metadata(metadata) => {
+                        Arc::make_mut(&mut op.metadata).overlay(&metadata)
+                    }
                     Addition::Location(info, ranges) => op.locations.push((info, ranges)),
                 }
             }
