@@ -22,6 +22,7 @@ pub mod gateway;
 mod graph;
 mod inspect;
 pub mod layer;
+pub mod lower;
 mod macros;
 mod metadata;
 mod op;
