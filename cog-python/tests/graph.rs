@@ -72,7 +72,7 @@ fn without_merge_op_trees_are_copied() {
 #[test]
 fn uv_brings_python_as_a_tree_of_its_own() {
     let options = Options {
-        python_provider: PythonProvider::Uv,
+        python_provider: Some(PythonProvider::Uv),
         ..Options::default()
     };
     let plan = plan_of(&example_files(), &options);

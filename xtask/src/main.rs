@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "codegen")]
 mod codegen;
+mod cog_cases;
 mod command;
 mod demo;
 mod generate;
@@ -28,6 +29,8 @@ enum Task {
     Testbed(testbed::Command),
     /// From a cog.yaml to the answer of a running model
     Demo(demo::Command),
+    /// Worked cases of Cog, answered by `cog-python` and compared
+    CogCases(cog_cases::Command),
     /// Everything that must hold before a change lands; CI runs this
     Test(test::Command),
     /// The Rust code of the wire messages, from `llb/proto`
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Testbed(command) => testbed::run(&command),
         Task::Demo(command) => demo::run(&command),
+        Task::CogCases(command) => cog_cases::run(&command),
         Task::Test(command) => test::run(&command),
         Task::Codegen(command) => generate::run(&command),
     };

@@ -12,7 +12,6 @@ mod interrupt;
 mod output;
 mod predict;
 mod project;
-mod secret;
 
 pub use failure::Failure;
 
@@ -46,6 +45,8 @@ fn plan(command: &PlanCommand) -> Result<(), Failure> {
     let project = project::load(&command.plan)?;
     if command.json {
         print(&project.plan.to_json())
+    } else if command.explain {
+        print(&format!("{:#}", project.plan))
     } else {
         print(&project.plan.to_string())
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use llb::session::PatternSet;
 
@@ -13,6 +14,7 @@ use crate::diagnostic::{Report, Source};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
 use crate::plan::{Action, EXCLUDED, Plan};
 use crate::resolution::Options;
+use crate::tables::Tables;
 
 /// The configuration file when none is named.
 const CONFIG_FILE: &str = "cog.yaml";
@@ -37,7 +39,8 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
             root.join(&file).display()
         ))
     })?;
-    let (config, report) = config::read(&Source::new(file, text), &disk, args.sdk_version.as_ref());
+    let (config, mut report) =
+        config::read(&Source::new(file, text), &disk, args.sdk_version.as_ref());
     let Some(config) = config else {
         return Err(rejected(&report));
     };
@@ -46,12 +49,16 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
         Err(FileProblem::Missing) => None,
         Err(problem) => return Err(Failure::new(format!("file `.dockerignore` {problem}"))),
     };
+    let (plan, findings) = Plan::new(&config, &options(args, &root, ignore)?);
+    report.extend(findings);
+    let Some(plan) = plan else {
+        return Err(rejected(&report));
+    };
     let mut stderr = io::stderr().lock();
     for warning in report.warnings() {
         // Nothing is left to tell a person whose terminal is gone.
         let _ = writeln!(stderr, "{warning}\n");
     }
-    let plan = plan(&config, args, &root, ignore);
     check_excluded(&config, &plan)?;
     Ok(Project { root, plan })
 }
@@ -79,19 +86,26 @@ fn check_excluded(config: &Config, plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-fn plan(config: &Config, args: &PlanArgs, root: &Path, ignore: Option<String>) -> Plan {
+/// What the command line decides.
+fn options(args: &PlanArgs, root: &Path, ignore: Option<String>) -> Result<Options, Failure> {
     let folder = root
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
-    let options = Options {
+    let tables = args.tables.as_deref().map(tables).transpose()?;
+    Ok(Options {
         folder: folder.unwrap_or_default(),
         tag: args.tag.clone(),
         platform: args.platform.clone(),
-        python_provider: args.python_provider.into(),
+        python_provider: args.python_provider.map(Into::into),
         base: args
             .base
             .as_ref()
             .map(|base| base.without_default_tag().to_owned()),
+        cog_base: args.use_cog_base_image,
+        cuda_base: args.use_cuda_base_image.and_then(Into::into),
+        gpu_architectures: args.gpu_arch.clone(),
+        driver: args.driver.clone(),
+        tables,
         sdk_version: args.sdk_version.clone(),
         uv_image: args
             .uv_image
@@ -101,10 +115,20 @@ fn plan(config: &Config, args: &PlanArgs, root: &Path, ignore: Option<String>) -
         network: args.network.into(),
         pip_after_apt: args.pip_after_apt,
         no_recommends: args.no_recommends,
+        no_source: args.no_source,
         labels: args.label.clone(),
         ignore,
-    };
-    Plan::new(config, &options)
+    })
+}
+
+/// The built-in tables with those of a file laid over them.
+fn tables(file: &Path) -> Result<Arc<Tables>, Failure> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
+    let tables = Tables::built_in().with(&file.display().to_string(), &text);
+    tables
+        .map(Arc::new)
+        .map_err(|error| Failure::new(error.to_string()))
 }
 
 fn rejected(report: &Report) -> Failure {
