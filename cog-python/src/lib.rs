@@ -49,6 +49,7 @@ pub mod model;
 pub mod plan;
 pub mod requirement;
 pub mod resolution;
+pub mod schema;
 pub mod sdk;
 pub mod secret;
 mod suggest;

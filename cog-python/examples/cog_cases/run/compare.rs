@@ -10,7 +10,8 @@ pub struct Answer {
     refusal: Option<String>,
     /// Everything that was said besides, in our words.
     said: String,
-    on_purpose: Option<&'static str>,
+    /// Defects of Cog that this answer does not share, with the keys they show in; no keys means all.
+    on_purpose: Vec<(&'static [&'static str], &'static str)>,
 }
 
 /// Keys whose value is a text for people: compared by what it names.
@@ -61,21 +62,47 @@ impl Answer {
         self
     }
 
-    /// Names the defect of Cog that this answer does not share.
-    pub fn differs_because(&mut self, why: &'static str) -> &mut Self {
-        self.on_purpose = Some(why);
+    /// Names a defect of Cog that this answer does not share, and the keys it shows in; no keys means all.
+    pub fn differs_because(
+        &mut self,
+        keys: &'static [&'static str],
+        why: &'static str,
+    ) -> &mut Self {
+        self.on_purpose.push((keys, why));
         self
     }
 
-    pub fn on_purpose(&self) -> Option<&'static str> {
+    /// The defect that explains all differences.
+    pub fn on_purpose(&self, differences: &[String]) -> Option<&'static str> {
+        let explained = |keys: &[&str]| {
+            keys.is_empty()
+                || differences.iter().all(|difference| {
+                    difference
+                        .split(':')
+                        .next()
+                        .is_some_and(|key| keys.contains(&key))
+                })
+        };
         self.on_purpose
+            .iter()
+            .find(|(keys, _)| explained(keys))
+            .map(|(_, why)| *why)
     }
 
     /// The answer on one line.
     pub fn summary(&self) -> String {
         match &self.refusal {
             Some(refusal) if self.values.len() <= 1 => {
-                let line = refusal.lines().next().unwrap_or_default();
+                let mut lines = refusal.lines();
+                let first = lines.next().unwrap_or_default();
+                let line = lines
+                    .find(|line| line.starts_with("error: "))
+                    .unwrap_or(first);
+                let line = if first.starts_with("warning: ") {
+                    line
+                } else {
+                    first
+                };
                 format!("refused: {line}")
             }
             _ => Value::Object(self.values.clone()).to_string(),

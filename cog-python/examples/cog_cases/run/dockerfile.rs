@@ -6,6 +6,7 @@ use cog_python::cog::dockerfile::{self, Shape, Weights};
 use cog_python::cog::wheel::Wheel;
 use cog_python::config::Config;
 use cog_python::resolution::{Options, Resolution};
+use cog_python::tables::{Flavour, Tables};
 use cog_python::{Report, weights};
 use serde_json::{Map, Value, json};
 
@@ -143,31 +144,46 @@ fn base(
 }
 
 fn on_purpose(config: &Config, answer: &mut Answer) {
-    let torch_line = config.build.requirements.packages.iter().any(|package| {
-        package.name == "torch"
-            && package
-                .pin()
-                .is_some_and(|pin| pin.to_string().matches('.').count() == 1)
-    });
-    if torch_line && !config.build.gpu {
-        answer.differs_because("B11: on CPU, `torch==2.3` means a wheel for CPU, too");
+    let build = &config.build;
+    let pin = |name: &str| {
+        let package = build
+            .requirements
+            .packages
+            .iter()
+            .find(|package| package.name == name);
+        package
+            .and_then(|package| package.pin())
+            .map(ToString::to_string)
+    };
+    if !build.gpu && pin("torch").is_some_and(|pin| pin.matches('.').count() == 1) {
+        answer.differs_because(
+            &["requirements_txt_options", "requirements_txt_packages"],
+            "B11: on CPU, `torch==2.3` means a wheel for CPU, too",
+        );
     }
     if config
         .environment
         .iter()
         .any(|entry| entry.value.value.contains([' ', '$', '"', '\'', '\\']))
     {
-        answer.differs_because("B24: values of variables are quoted");
+        answer.differs_because(&["dockerfile"], "B24: values of variables are quoted");
     }
-    if config.build.gpu
-        && config
-            .build
-            .requirements
-            .packages
-            .iter()
-            .any(|package| package.name == "tensorflow")
+    let tables = Tables::built_in();
+    if let Some(row) = pin("tensorflow")
+        .and_then(|pin| tables.tensorflow.release(&pin))
+        .filter(|_| build.gpu)
     {
-        answer.differs_because("B10: a CUDA without an image for TensorFlow's cuDNN cannot be built, so the nearest one is taken");
+        let line = row.cuda.line().parse().ok();
+        let cudnn = row.cudnn.major().to_string();
+        if line
+            .and_then(|line| tables.cuda.image(&line, &cudnn, Flavour::Devel))
+            .is_none()
+        {
+            answer.differs_because(
+                &[],
+                "B10: a CUDA without an image for TensorFlow's cuDNN cannot be built, so the nearest one is taken",
+            );
+        }
     }
 }
 

@@ -115,7 +115,7 @@ pub fn try_case(case: &Case) -> Outcome {
     if differences.is_empty() {
         return Outcome::Right;
     }
-    match answer.on_purpose() {
+    match answer.on_purpose(&differences) {
         Some(why) => Outcome::Apart {
             ours: answer.summary(),
             why: why.to_owned(),

@@ -130,7 +130,10 @@ pub fn find_weights(input: &Value) -> Answer {
             .iter()
             .any(|folder| path.ends_with(".py") && path.starts_with(folder))
     }) {
-        answer.differs_because("B31: code beside a folder does not rule the folder out");
+        answer.differs_because(
+            &["dirs"],
+            "B31: code beside a folder does not rule the folder out",
+        );
     }
     answer
 }
@@ -156,11 +159,15 @@ pub fn secret_spec(input: &Value) -> Answer {
         .set("env", env);
     if !spec.contains("src") && !spec.contains("source") && !spec.contains("env=") {
         answer.differs_because(
+            &["env"],
             "a secret without origin is the variable of its name, as BuildKit has it",
         );
     }
     if spec.contains("type=env") {
-        answer.differs_because("B29: `type=env,src=NAME` means the variable, not a path");
+        answer.differs_because(
+            &["env", "file"],
+            "B29: `type=env,src=NAME` means the variable, not a path",
+        );
     }
     answer
 }

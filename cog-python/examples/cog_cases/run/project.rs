@@ -38,6 +38,7 @@ impl Project {
         let mut answer = Answer::refused(&text);
         if text.contains("`target` must be the absolute path") {
             answer.differs_because(
+                &[],
                 "B25: a secret without an absolute path is mounted who knows where",
             );
         }

@@ -19,7 +19,10 @@ pub fn file(input: &Value) -> Answer {
             .is_some_and(|before| !before.is_whitespace())
     });
     if fragment {
-        answer.differs_because("B16: a `#` without a blank before it belongs to an URL");
+        answer.differs_because(
+            &["lines"],
+            "B16: a `#` without a blank before it belongs to an URL",
+        );
     }
     answer
 }

@@ -4,7 +4,7 @@ use cog_python::cog::requirement;
 use cog_python::config::{Config, PythonPackages};
 use cog_python::requirement::Wanted;
 use cog_python::resolution::{Options, kernels};
-use cog_python::tables::{Architecture, Tables};
+use cog_python::tables::{Architecture, Flavour, Tables};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -110,38 +110,64 @@ pub fn resolve(input: &Value) -> Answer {
 /// Defects of Cog that show in the answer about a project.
 fn on_purpose(config: &Config, answer: &mut Answer) {
     let build = &config.build;
+    let tables = Tables::built_in();
     for package in &build.requirements.packages {
         let pin = package.pin().map(ToString::to_string);
         match (package.name.as_str(), pin) {
             ("torch", Some(pin)) if !build.gpu && pin.matches('.').count() == 1 => {
-                answer.differs_because("B11: on CPU, `torch==2.3` means a wheel for CPU, too");
+                answer.differs_because(
+                    &["pip_options", "pip_requirements"],
+                    "B11: on CPU, `torch==2.3` means a wheel for CPU, too",
+                );
             }
             ("torchvision", Some(pin)) if build.gpu && pin.contains('+') => {
-                answer.differs_because("B6: a torchvision with a local tag is known, so there is nothing to warn about");
+                answer.differs_because(
+                    &["console"],
+                    "B6: a torchvision with a local tag is known, so there is nothing to warn about",
+                );
             }
             ("tensorflow", Some(pin)) if build.gpu => {
-                if Tables::built_in().tensorflow.release(&pin).is_none() {
-                    answer.differs_because(
-                        "B12: a TensorFlow that is not known stays in the requirements",
-                    );
-                } else if build.cuda.is_some() {
-                    answer.differs_because("B9: Cog warns about the CUDA that TensorFlow is made for, not about others");
-                } else {
-                    answer.differs_because(
-                        "B10: a CUDA without an image for TensorFlow's cuDNN cannot be built",
-                    );
+                match tables.tensorflow.release(&pin) {
+                    None => {
+                        answer.differs_because(
+                            &["pip_requirements"],
+                            "B12: a TensorFlow that is not known stays in the requirements",
+                        );
+                    }
+                    Some(row) => {
+                        let line = row.cuda.line().parse().ok();
+                        let cudnn = row.cudnn.major().to_string();
+                        let image =
+                            line.and_then(|line| tables.cuda.image(&line, &cudnn, Flavour::Devel));
+                        if image.is_none() {
+                            answer.differs_because(&[], "B10: a CUDA without an image for TensorFlow's cuDNN cannot be built");
+                        }
+                        if build
+                            .cuda
+                            .as_ref()
+                            .is_some_and(|cuda| cuda.value.same_line(&row.cuda))
+                        {
+                            answer.differs_because(
+                            &["console"],
+                            "B9: Cog warns about the CUDA that TensorFlow is made for, not about others",
+                        );
+                        }
+                    }
                 }
             }
             ("torch" | "torchvision" | "torchaudio" | "tensorflow", None)
                 if !package.is_unbound() =>
             {
-                answer.differs_because("B8: a range is not its first version");
+                answer.differs_because(&[], "B8: a range is not its first version");
             }
             _ => {}
         }
     }
     if build.cuda.is_some() && !build.gpu {
-        answer.differs_because("B15: CUDA without `gpu` has no effect on the base image");
+        answer.differs_because(
+            &["base_image_cog"],
+            "B15: CUDA without `gpu` has no effect on the base image",
+        );
     }
 }
 

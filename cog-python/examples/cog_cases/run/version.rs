@@ -49,7 +49,10 @@ pub fn version(input: &Value) -> Answer {
                 .is_some_and(|(left, right)| left.matches(right)),
         );
     if both.is_some_and(|(left, right)| left.local() != right.local()) {
-        answer.differs_because("B6: a local tag says how a release is built, not which one it is");
+        answer.differs_because(
+            &["equal", "greater_or_equal"],
+            "B6: a local tag says how a release is built, not which one it is",
+        );
     }
     answer
 }
