@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 /// Smallest file that counts as weights, in bytes.
 const THRESHOLD: u64 = 10 * 1024 * 1024;
 
+/// Ends of files that are code.
+const CODE: [&str; 2] = [".py", ".ipynb"];
+
 /// Beginnings of paths that hold no weights.
 const NOT_BELOW: [&str; 3] = [".cog", ".git", "__pycache__"];
 
@@ -36,7 +39,7 @@ impl Weights {
 
 /// Finds weights among the files of a project, given by path and size in bytes.
 pub fn find(files: &BTreeMap<String, u64>) -> Weights {
-    let is_code = |path: &str| path.ends_with(".py") || path.ends_with(".ipynb");
+    let is_code = |path: &str| CODE.iter().any(|end| path.ends_with(end));
     let in_git = |path: &str| path.split('/').rev().skip(1).any(|part| part == ".git");
     let mut large: Vec<&str> = files
         .iter()

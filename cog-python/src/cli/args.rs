@@ -64,6 +64,12 @@ pub(crate) struct PlanArgs {
     /// File of tables laid over those of the program: releases of torch, TensorFlow, CUDA, GPUs.
     #[arg(long, value_name = "FILE")]
     pub(crate) tables: Option<PathBuf>,
+    /// OpenAPI schema of the model [default: read from the code that `run` and `train` name].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) openapi_schema: Option<PathBuf>,
+    /// Build without an OpenAPI schema when it cannot be read.
+    #[arg(long)]
+    pub(crate) skip_schema_validation: bool,
     /// Leave the project out of the image; it is mounted when the image runs.
     #[arg(long)]
     pub(crate) no_source: bool,
@@ -142,6 +148,12 @@ pub(crate) struct PlanCommand {
     /// Print the plan as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print a Dockerfile that does the same and needs no other file.
+    #[arg(long, conflicts_with_all = ["json", "explain"])]
+    pub(crate) dockerfile: bool,
+    /// Print the steps as a picture: for Graphviz, or as SVG.
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "dot", conflicts_with_all = ["json", "explain", "dockerfile"])]
+    pub(crate) graph: Option<GraphOption>,
     /// Say of every decision what else could have been chosen, and why it was not.
     #[arg(long, conflicts_with = "json")]
     pub(crate) explain: bool,
@@ -189,6 +201,15 @@ impl From<ProviderOption> for PythonProvider {
             ProviderOption::Uv => Self::Uv,
         }
     }
+}
+
+/// Values of `--graph`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphOption {
+    /// For Graphviz.
+    Dot,
+    /// For browsers.
+    Svg,
 }
 
 /// Values of `--use-cuda-base-image`.

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command, PlanCommand};
+use args::{Cli, Command, GraphOption, PlanCommand};
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -45,6 +45,13 @@ fn plan(command: &PlanCommand) -> Result<(), Failure> {
     let project = project::load(&command.plan)?;
     if command.json {
         print(&project.plan.to_json())
+    } else if command.dockerfile {
+        print(&project.plan.to_dockerfile())
+    } else if let Some(form) = command.graph {
+        print(&match form {
+            GraphOption::Dot => project.plan.to_dot(),
+            GraphOption::Svg => project.plan.to_svg(),
+        })
     } else if command.explain {
         print(&format!("{:#}", project.plan))
     } else {

@@ -10,10 +10,12 @@ use llb::session::PatternSet;
 use super::Failure;
 use super::args::PlanArgs;
 use crate::config::{self, Config};
-use crate::diagnostic::{Report, Source};
+use crate::diagnostic::{Diagnostic, Report, Severity, Source};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
 use crate::plan::{Action, EXCLUDED, Plan};
 use crate::resolution::Options;
+use crate::schema::Schema;
+use crate::sdk::SdkVersion;
 use crate::tables::Tables;
 
 /// The configuration file when none is named.
@@ -49,7 +51,12 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
         Err(FileProblem::Missing) => None,
         Err(problem) => return Err(Failure::new(format!("file `.dockerignore` {problem}"))),
     };
-    let (plan, findings) = Plan::new(&config, &options(args, &root, ignore)?);
+    let mut options = options(args, &root, ignore)?;
+    schema(&config, args, &disk, &mut options, &mut report)?;
+    if report.has_errors() {
+        return Err(rejected(&report));
+    }
+    let (plan, findings) = Plan::new(&config, &options);
     report.extend(findings);
     let Some(plan) = plan else {
         return Err(rejected(&report));
@@ -86,12 +93,87 @@ fn check_excluded(config: &Config, plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The OpenAPI schema: a file that is named, or what the code says.
+fn schema(
+    config: &Config,
+    args: &PlanArgs,
+    disk: &Disk<'_>,
+    options: &mut Options,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    if let Some(file) = &args.openapi_schema {
+        let text = fs::read_to_string(file)
+            .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
+        let document: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|error| Failure::new(format!("`{}` is no JSON: {error}", file.display())))?;
+        if !document["openapi"]
+            .as_str()
+            .is_some_and(|version| version.starts_with("3.0"))
+        {
+            return Err(Failure::new(format!(
+                "`{}` is no OpenAPI 3.0 document",
+                file.display()
+            )));
+        }
+        options.schema = Some(document.to_string());
+        return Ok(());
+    }
+    let run = config.run.as_ref().map(|run| &run.value);
+    let train = config.train.as_ref().map(|train| &train.value);
+    if run.is_none() && train.is_none() {
+        return Ok(());
+    }
+    let sdk = args
+        .sdk_version
+        .as_ref()
+        .or(config.build.sdk_version.as_ref().map(|sdk| &sdk.value));
+    let version = sdk
+        .cloned()
+        .unwrap_or_else(SdkVersion::default_release)
+        .to_string();
+    match Schema::read(run, train, disk, &version) {
+        Ok(schema) => {
+            options.schema = Some(schema.document.to_string());
+            options.concurrency = schema.concurrency;
+        }
+        Err(findings) if args.skip_schema_validation => {
+            for finding in findings.sorted() {
+                report.push(Diagnostic::of(
+                    Severity::Warning,
+                    format!("no schema: {}", finding.message()),
+                ));
+            }
+        }
+        Err(findings) => report.extend(findings),
+    }
+    Ok(())
+}
+
+/// Commit and release of the project: what a build service says, or git.
+fn revision(root: &Path) -> (Option<String>, Option<String>) {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .arg("-C")
+            .arg(root)
+            .args(arguments)
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        Some(text.trim().to_owned()).filter(|text| output.status.success() && !text.is_empty())
+    };
+    let commit = variable("GITHUB_SHA").or_else(|| git(&["rev-parse", "HEAD"]));
+    let release = variable("GITHUB_REF_NAME").or_else(|| git(&["describe", "--tags", "--dirty"]));
+    (commit, release)
+}
+
 /// What the command line decides.
 fn options(args: &PlanArgs, root: &Path, ignore: Option<String>) -> Result<Options, Failure> {
     let folder = root
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     let tables = args.tables.as_deref().map(tables).transpose()?;
+    let (revision, release) = revision(root);
     Ok(Options {
         folder: folder.unwrap_or_default(),
         tag: args.tag.clone(),
@@ -118,6 +200,10 @@ fn options(args: &PlanArgs, root: &Path, ignore: Option<String>) -> Result<Optio
         no_source: args.no_source,
         labels: args.label.clone(),
         ignore,
+        schema: None,
+        concurrency: None,
+        revision,
+        release,
     })
 }
 

@@ -3,6 +3,8 @@
 //! Differences to what Cog 0.22 writes, all on purpose: values of variables are quoted where Docker would read them
 //! otherwise, and there is no apt step without packages.
 
+use std::fmt::Write;
+
 use crate::config::Config;
 use crate::requirement::LOCAL_FOLDER;
 use crate::resolution::{BaseKind, Resolution};
@@ -432,16 +434,14 @@ ENTRYPOINT ["/sbin/tini", "--"]"#,
             if run.command.contains('\n') {
                 return Err(DockerfileError::Lines(run.command.clone()));
             }
-            let mounts: String = run
-                .mounts
-                .iter()
-                .map(|mount| {
-                    format!(
-                        "--mount=type=secret,id={},target={} ",
-                        mount.id, mount.target
-                    )
-                })
-                .collect();
+            let mut mounts = String::new();
+            for mount in &run.mounts {
+                let _ = write!(
+                    mounts,
+                    "--mount=type=secret,id={},target={} ",
+                    mount.id, mount.target
+                );
+            }
             self.line(format!("RUN {mounts}{}", run.command));
         }
         Ok(())
@@ -536,11 +536,11 @@ pub fn temporary_name(image: &str) -> String {
     if !image.starts_with("r8.im") {
         return image.to_owned();
     }
-    let digest: String = Sha256::digest(image)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("cog-tmp:{digest}")
+    let mut name = String::from("cog-tmp:");
+    for byte in Sha256::digest(image) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
 }
 
 /// The Dockerfile of an image that holds nothing but weights.

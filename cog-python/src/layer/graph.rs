@@ -201,6 +201,7 @@ impl Builder<'_> {
                 &action.destination,
                 action.config_file.as_deref(),
             )),
+            Action::Write { path, text } => Files::Tree(super::write(path, text)),
             Action::Assemble {} => {
                 let whole = ground.whole(step)?.clone();
                 Files::Whole(overlay(&whole, ground.trees, self.joining))

@@ -38,7 +38,7 @@ pub struct Uv<'a> {
 
 /// The arguments are version and folder. The link is the path that [`Interpreter`] names, whatever
 /// folder uv chooses for a release.
-const UV_SCRIPT: &str = r#"uv python install --no-bin "$1"
+pub(crate) const UV_SCRIPT: &str = r#"uv python install --no-bin "$1"
 mkdir -p "$2/bin"
 ln -s "$(readlink -f "$(uv python find "$1")")" "$2/bin/python3""#;
 
@@ -89,7 +89,7 @@ pub fn uv_python(
 ///
 /// An environment looks for the standard library next to the path that its Python was started as,
 /// so that must not be a link from another folder.
-const VENV_SCRIPT: &str = r#"command -v "$1" >/dev/null || {
+pub(crate) const VENV_SCRIPT: &str = r#"command -v "$1" >/dev/null || {
   echo "error: there is no $1 in the base image" >&2
   exit 1
 }

@@ -18,6 +18,19 @@ pub fn project(context: &str, paths: &[String]) -> State {
     files.include(paths.iter().map(String::as_str)).state()
 }
 
+/// A tree that holds one file (mode 0644), made of a text.
+#[track_caller]
+pub fn write(path: &str, text: &str) -> Tree {
+    let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+    let files = file::mkdir(folder, 0o755)
+        .parents()
+        .mkfile(path, 0o644, text);
+    Tree::new(
+        llb::scratch().file(files.name(format!("write {path}"))),
+        folder,
+    )
+}
+
 /// Copies a folder of the client, without what matches a pattern (`.dockerignore` form).
 ///
 /// What is left out is not sent to the builder at all. `config_file`, when it is not called

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::config::{Config, label};
 use crate::diagnostic::{Report, Span};
+use crate::labels::{CogBase, Facts};
 use crate::resolution::{BaseKind, Options, Resolution, resolve};
 
 /// Folder of the virtual environment.
@@ -51,9 +52,10 @@ impl Plan {
         let packages = maker.python(&resolution);
         let below = maker.commands(packages);
         let source = (!options.no_source).then(|| maker.source(options));
+        let schema = options.schema.as_ref().map(|schema| maker.schema(schema));
         maker.steps.push(Step {
             name: "image".into(),
-            after: below.into_iter().chain(source).collect(),
+            after: below.into_iter().chain(source).chain(schema).collect(),
             source: None,
             writes: None,
             action: Action::Assemble {},
@@ -266,6 +268,16 @@ impl Maker<'_> {
         "source".into()
     }
 
+    /// The OpenAPI document, where Cog's runtime reads it.
+    fn schema(&mut self, schema: &str) -> String {
+        let action = Action::Write {
+            path: format!("{SOURCE}/.cog/openapi_schema.json"),
+            text: schema.to_owned(),
+        };
+        self.push("schema", &[], None, Some(&format!("{SOURCE}/.cog")), action);
+        "schema".into()
+    }
+
     fn image_config(&self, resolution: &Resolution, options: &Options) -> ImageConfig {
         let mut environment = IndexMap::new();
         environment.insert("PYTHONUNBUFFERED".into(), "1".into());
@@ -277,23 +289,33 @@ impl Maker<'_> {
         if let Some(train) = &self.config.train {
             environment.insert("COG_TRAIN_TYPE_STUB".into(), train.value.to_string());
         }
-        if let Some(concurrency) = &self.config.concurrency {
-            environment.insert("COG_MAX_CONCURRENCY".into(), concurrency.value.to_string());
+        let concurrency =
+            options
+                .concurrency
+                .or(self.config.concurrency.as_ref().map(|given| given.value));
+        if let Some(concurrency) = concurrency {
+            environment.insert("COG_MAX_CONCURRENCY".into(), concurrency.to_string());
         }
         if resolution.cuda.is_some() {
             environment.insert("NVIDIA_DRIVER_CAPABILITIES".into(), "all".into());
         }
-        let mut labels = IndexMap::new();
-        labels.insert("run.cog.version".into(), resolution.sdk.to_string());
         let (cuda, cudnn) = (resolution.cuda.as_ref(), resolution.cudnn.as_ref());
-        labels.insert("run.cog.config".into(), label(self.config, cuda, cudnn));
-        labels.insert("run.cog.has_init".into(), "true".into());
-        if resolution.base.kind == BaseKind::Cog {
-            labels.insert(
-                "run.cog.cog-base-image-name".into(),
-                resolution.base.reference.clone(),
-            );
-        }
+        let cog_base = (resolution.base.kind == BaseKind::Cog).then(|| CogBase {
+            name: resolution.base.reference.clone(),
+            layers: Vec::new(),
+        });
+        let facts = Facts {
+            version: resolution.sdk.to_string(),
+            config: label(self.config, cuda, cudnn),
+            schema: options.schema.clone(),
+            pip_freeze: None,
+            has_init: true,
+            cog_base,
+            revision: options.revision.clone(),
+            release: options.release.clone(),
+            push: None,
+        };
+        let mut labels = facts.labels();
         labels.extend(options.labels.iter().cloned());
         ImageConfig {
             environment,

@@ -8,6 +8,8 @@
 //! The JSON form is versioned by the field `version`; [`Plan::from_json`] refuses others, and a
 //! plan read back is equal to the one written.
 
+mod dockerfile;
+mod graph;
 mod make;
 mod text;
 
@@ -157,6 +159,13 @@ pub enum Action {
     },
     /// Copies the project.
     Source(Source),
+    /// Writes a text into a file with mode 0644.
+    Write {
+        /// Absolute path.
+        path: String,
+        /// Content.
+        text: String,
+    },
     /// Lays the steps it comes after over each other and adds the image's configuration.
     Assemble {},
 }
@@ -315,12 +324,13 @@ impl Plan {
             match &step.action {
                 Action::Pip(pip) => ids.extend(pip.secrets.iter().map(String::as_str)),
                 Action::Run { mounts, .. } => {
-                    ids.extend(mounts.iter().filter_map(|mount| match mount {
+                    let required = mounts.iter().filter_map(|mount| match mount {
                         Mount::Secret {
                             id, required: true, ..
                         } => Some(id.as_str()),
                         _ => None,
-                    }))
+                    });
+                    ids.extend(required);
                 }
                 _ => {}
             }

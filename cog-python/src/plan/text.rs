@@ -148,6 +148,7 @@ fn describe(action: &Action) -> Vec<String> {
             lines.extend(network.iter().map(|_| "no network".to_owned()));
             lines
         }
+        Action::Write { path, text } => vec![format!("write {path}, {} bytes", text.len())],
         Action::Assemble {} => vec!["lay the steps over each other".into()],
         Action::Source(source) => {
             let mut lines = vec![format!("copy the project to {}", source.destination)];

@@ -24,10 +24,12 @@
 //! | `-e .` | left out: the project is in the image, at `/src` |
 //! | `--extra-index-url` on the line of a package | moved to a line of its own, where pip reads it |
 //!
+//! `pyproject.toml`, `uv.lock` and `pylock.toml` are read, too, and become such lines.
 //! Named packages are PEP 508 and PEP 440, as `pep508_rs` reads them.
 
 mod lexer;
 mod line;
+mod lock;
 mod package;
 mod read;
 

@@ -6,6 +6,7 @@ use super::lexer::logical_lines;
 use super::line::{
     Line, classify, has_credentials, is_archive, is_remote, is_version_control, variables,
 };
+use super::lock;
 use super::package::{Package, Parsed, Wanted};
 use super::{LOCAL_FOLDER, Requirements};
 use crate::diagnostic::{Place, Report, Source, Span};
@@ -80,8 +81,24 @@ impl<'a> Reader<'a> {
         if let Some(sources) = &mut self.sources {
             sources.insert(source.name().to_owned(), source.clone());
         }
-        for line in logical_lines(source.text()) {
-            self.line(source, &line.text, line.span, target);
+        match lock::lines(source.name(), source.text()) {
+            None => {
+                for line in logical_lines(source.text()) {
+                    self.line(source, &line.text, line.span, target);
+                }
+            }
+            Some(Ok(lines)) => {
+                for line in lines {
+                    self.line(source, &line.text, place(source, line.offset), target);
+                }
+            }
+            Some(Err(error)) => {
+                let span = place(source, error.offset);
+                self.report.push(source.error(
+                    span,
+                    format!("`{}` is not understood: {}", source.name(), error.message),
+                ));
+            }
         }
         self.open.pop();
     }
@@ -328,6 +345,17 @@ impl<'a> Reader<'a> {
             }
         }
         false
+    }
+}
+
+/// The line of a byte.
+fn place(source: &Source, offset: usize) -> Span {
+    let before = source.text().get(..offset).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |index| index + 1);
+    Span {
+        line: before.matches('\n').count() + 1,
+        column: before[start..].chars().count() + 1,
+        length: 1,
     }
 }
 

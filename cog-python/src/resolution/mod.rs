@@ -70,6 +70,14 @@ pub struct Options {
     pub labels: Vec<(String, String)>,
     /// Text of `.dockerignore`.
     pub ignore: Option<String>,
+    /// The OpenAPI document of the model, compact, as [`Schema`](crate::schema::Schema) reads it.
+    pub schema: Option<String>,
+    /// Most predictions at once that the code itself asks for.
+    pub concurrency: Option<u32>,
+    /// Commit and name of the release that the project is at.
+    pub revision: Option<String>,
+    /// Name of the release or branch that the project is at.
+    pub release: Option<String>,
 }
 
 /// A platform images are built for.

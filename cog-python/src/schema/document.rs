@@ -88,20 +88,20 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("{SCHEMAS}{name}")})
 }
 
-fn content(schema: Value) -> Value {
+fn content(schema: &Value) -> Value {
     json!({"application/json": {"schema": schema}})
 }
 
-fn success(schema: Value) -> Value {
+fn success(schema: &Value) -> Value {
     json!({"description": "Successful Response", "content": content(schema)})
 }
 
 fn invalid() -> Value {
-    json!({"description": "Validation Error", "content": content(reference("HTTPValidationError"))})
+    json!({"description": "Validation Error", "content": content(&reference("HTTPValidationError"))})
 }
 
 fn get(summary: &str, operation: &str) -> Value {
-    json!({"summary": summary, "operationId": operation, "responses": {"200": success(json!({}))}})
+    json!({"summary": summary, "operationId": operation, "responses": {"200": success(&json!({}))}})
 }
 
 /// Request and response.
@@ -143,8 +143,8 @@ fn operations(paths: &mut Map<String, Value>, names: &Names, streaming: bool) {
         "summary": names.summary,
         "description": names.description,
         "operationId": names.operation,
-        "requestBody": {"content": content(reference(names.request))},
-        "responses": {"200": success(reference(names.response)), "422": invalid()},
+        "requestBody": {"content": content(&reference(names.request))},
+        "responses": {"200": success(&reference(names.response)), "422": invalid()},
     });
     if streaming {
         post["x-cog-streaming"] = json!(true);
@@ -159,7 +159,7 @@ fn operations(paths: &mut Map<String, Value>, names: &Names, streaming: bool) {
             "name": names.parameter,
             "in": "path",
         }],
-        "responses": {"200": success(json!({})), "422": invalid()},
+        "responses": {"200": success(&json!({})), "422": invalid()},
     });
     paths.insert(
         format!("{}/{{{}}}/cancel", names.endpoint, names.parameter),

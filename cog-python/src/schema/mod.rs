@@ -107,21 +107,19 @@ impl Schema {
 impl Modules<'_> {
     fn part(&mut self, function: &Function, mode: Mode) -> Option<Part> {
         let inputs: Vec<Parameter> = self.parameters(function);
-        let output = match &function.returns {
-            Some(annotation) => self.output(function.module, annotation),
-            None => {
-                self.error(
-                    function.module,
-                    function.range,
-                    format!(
-                        "`{}` has no return annotation, which the schema of its output comes from",
-                        function.name
-                    ),
-                    "write for example `-> str`",
-                );
-                None
-            }
+        let Some(annotation) = &function.returns else {
+            self.error(
+                function.module,
+                function.range,
+                format!(
+                    "`{}` has no return annotation, which the schema of its output comes from",
+                    function.name
+                ),
+                "write for example `-> str`",
+            );
+            return None;
         };
+        let output = self.output(function.module, annotation);
         let streaming = self.is_decorated(function, "streaming");
         let (input, enums) = input::schema(&inputs);
         Some(Part {

@@ -19,7 +19,7 @@ pub(super) type ModuleId = usize;
 /// The modules that were read, and what is wrong with them.
 pub(super) struct Modules<'f> {
     files: &'f dyn ProjectFiles,
-    modules: Vec<Module>,
+    all: Vec<Module>,
     by_path: BTreeMap<String, Option<ModuleId>>,
     pub(super) report: Report,
 }
@@ -89,7 +89,7 @@ impl<'f> Modules<'f> {
     pub(super) fn new(files: &'f dyn ProjectFiles) -> Self {
         Self {
             files,
-            modules: Vec::new(),
+            all: Vec::new(),
             by_path: BTreeMap::new(),
             report: Report::new(),
         }
@@ -102,7 +102,7 @@ impl<'f> Modules<'f> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        let source = &self.modules[module].source;
+        let source = &self.all[module].source;
         let finding = source.error(span(source.text(), range), message).hint(hint);
         self.report.push(finding);
     }
@@ -118,7 +118,7 @@ impl<'f> Modules<'f> {
         }
         let module = self.load(file)?;
         let name = reference.name();
-        for statement in self.modules[module].statements.clone() {
+        for statement in self.all[module].statements.clone() {
             match &statement {
                 Stmt::ClassDef(class) if class.name.as_str() == name => {
                     let class = Class {
@@ -135,8 +135,8 @@ impl<'f> Modules<'f> {
                 return Some(function);
             }
         }
-        let source = &self.modules[module].source;
-        let defined: Vec<&str> = self.modules[module]
+        let source = &self.all[module].source;
+        let defined: Vec<&str> = self.all[module]
             .statements
             .iter()
             .filter_map(defined_name)
@@ -187,7 +187,7 @@ impl<'f> Modules<'f> {
             .body
             .iter()
             .filter_map(|statement| Function::of(class.module, statement));
-        if let Some(function) = own.filter(|function| function.name == name).last() {
+        if let Some(function) = own.rev().find(|function| function.name == name) {
             return Some(function);
         }
         if depth > DEPTH {
@@ -202,7 +202,7 @@ impl<'f> Modules<'f> {
 
     /// The class that a name means in a module, here or in another file of the project.
     pub(super) fn class(&mut self, module: ModuleId, name: &str) -> Option<Class> {
-        let here = self.modules[module]
+        let here = self.all[module]
             .statements
             .iter()
             .find_map(|statement| match statement {
@@ -213,7 +213,7 @@ impl<'f> Modules<'f> {
             return Some(Class { module, definition });
         }
         let (from, original) = self.origin(module, name)?;
-        let path = self.modules[module].path.clone();
+        let path = self.all[module].path.clone();
         // A name may be that of a module, too: `from . import types`.
         if let Some(other) = self.load_module(&path, &from) {
             return (other != module)
@@ -225,7 +225,7 @@ impl<'f> Modules<'f> {
 
     /// Module and name of an imported name; of a qualified one, with what comes before the last dot resolved.
     pub(super) fn origin(&self, module: ModuleId, name: &str) -> Option<(String, String)> {
-        let imports = &self.modules[module].imports;
+        let imports = &self.all[module].imports;
         if let Some((from, original)) = imports.get(name) {
             return Some((from.clone(), original.clone()));
         }
@@ -260,7 +260,7 @@ impl<'f> Modules<'f> {
 
     /// The value of a name that is assigned a literal.
     pub(super) fn named_value(&self, module: ModuleId, name: &str) -> Option<&Value> {
-        self.modules[module].values.get(name)
+        self.all[module].values.get(name)
     }
 
     /// The literal value of an expression, names of literals included.
@@ -344,8 +344,8 @@ impl<'f> Modules<'f> {
         for statement in &module.statements {
             collect(statement, &mut module.imports, &mut module.values);
         }
-        self.modules.push(module);
-        let id = self.modules.len() - 1;
+        self.all.push(module);
+        let id = self.all.len() - 1;
         self.by_path.insert(path.to_owned(), Some(id));
         Some(id)
     }
