@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Plan(PlanCommand),
     /// Build the model's image, start it and ask it for one prediction.
     Predict(PredictCommand),
+    /// Print the JSON schema of cog.yaml, for editors.
+    Schema,
 }
 
 /// What decides about a plan.

@@ -30,6 +30,7 @@ pub fn main() -> ExitCode {
         Command::Build(command) => build::build(&command),
         Command::Plan(command) => plan(&command),
         Command::Predict(command) => predict::predict(&command),
+        Command::Schema => print(&crate::config::schema()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

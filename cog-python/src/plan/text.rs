@@ -61,10 +61,10 @@ impl fmt::Display for Plan {
         }
         for (name, value) in &self.config.labels {
             // The configuration holds the environment, which was shown above.
-            let value = if name == "run.cog.config" {
-                "(cog.yaml as JSON)"
-            } else {
-                value
+            let value = match name.as_str() {
+                "run.cog.config" => "(cog.yaml as JSON)",
+                "run.cog.openapi_schema" => "(OpenAPI document)",
+                _ => value,
             };
             writeln!(formatter, "  label       {name}={value}")?;
         }

@@ -27,8 +27,10 @@ pub(super) struct LockError {
 /// The lines of a file that is not a requirements file, by its name; `None` for one that is.
 pub(super) fn lines(name: &str, text: &str) -> Option<Result<Vec<LockLine>, LockError>> {
     let file = name.rsplit('/').next().unwrap_or(name);
-    let is_pylock =
-        file == "pylock.toml" || (file.starts_with("pylock.") && file.ends_with(".toml"));
+    let named = file
+        .strip_prefix("pylock.")
+        .and_then(|rest| rest.strip_suffix(".toml"));
+    let is_pylock = file == "pylock.toml" || named.is_some();
     match file {
         "pyproject.toml" => Some(read(text).map(pyproject)),
         "uv.lock" => Some(read(text).and_then(|lock| uv(&lock))),

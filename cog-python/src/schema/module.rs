@@ -143,6 +143,7 @@ impl<'f> Modules<'f> {
             .collect();
         let hint = match crate::suggest::nearest(name, defined.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if defined.is_empty() => "it defines none at all".to_owned(),
             None => format!("it defines {}", defined.join(", ")),
         };
         let start = Span {

@@ -30,7 +30,7 @@ impl Answer {
     }
 
     /// A refusal.
-    pub fn refused(text: impl ToString) -> Self {
+    pub fn refused(text: &impl ToString) -> Self {
         Self {
             values: Map::from_iter([("ok".to_owned(), json!(false))]),
             refusal: Some(text.to_string()),
@@ -51,7 +51,7 @@ impl Answer {
     }
 
     /// A refusal of one part of the answer.
-    pub fn refuse(&mut self, text: impl ToString) -> &mut Self {
+    pub fn refuse(&mut self, text: &impl ToString) -> &mut Self {
         self.refusal = Some(text.to_string());
         self
     }

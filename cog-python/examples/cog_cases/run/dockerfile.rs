@@ -17,7 +17,7 @@ pub fn dockerfile(input: &Value) -> Answer {
     let project = Project::of(input);
     let (config, report) = project.read();
     let Some(config) = config else {
-        return project.refused(&report);
+        return Project::refused(&report);
     };
     let available: Vec<&str> = input["available_base_images"]
         .as_array()
@@ -35,7 +35,7 @@ pub fn dockerfile(input: &Value) -> Answer {
     ) {
         Ok(found) => found,
         Err(report) => {
-            let mut answer = Answer::refused(report);
+            let mut answer = Answer::refused(&report);
             on_purpose(&config, &mut answer);
             return answer;
         }
@@ -63,7 +63,7 @@ pub fn dockerfile(input: &Value) -> Answer {
     };
     let file = match dockerfile::dockerfile(&config, &chosen, &shape) {
         Ok(file) => file,
-        Err(error) => return Answer::refused(error),
+        Err(error) => return Answer::refused(&error),
     };
     let (options, packages): (Vec<_>, Vec<_>) = file
         .requirements

@@ -35,7 +35,7 @@ pub fn environment(input: &Value) -> Answer {
         let entries: Vec<&str> = name
             .map(|entry| entry.split('=').next().unwrap_or_default())
             .collect();
-        return Answer::refused(format!("{report}\n{}", entries.join(" ")));
+        return Answer::refused(&format!("{report}\n{}", entries.join(" ")));
     };
     let entries = config
         .environment
@@ -81,7 +81,7 @@ pub fn sdk_wheel(input: &Value) -> Answer {
             .set("path", format!("$CWD/{path}")),
     };
     if let Err(error) = wheel.check("cog") {
-        answer.refuse(error);
+        answer.refuse(&error);
     }
     answer
 }
@@ -110,7 +110,7 @@ pub fn model_ref(input: &Value) -> Answer {
                 .set("digest", digest);
             answer
         }
-        Err(error) => Answer::refused(error),
+        Err(error) => Answer::refused(&error),
     }
 }
 
@@ -128,7 +128,7 @@ pub fn find_weights(input: &Value) -> Answer {
         found
             .folders
             .iter()
-            .any(|folder| path.ends_with(".py") && path.starts_with(folder))
+            .any(|folder| is_code(path) && path.starts_with(folder))
     }) {
         answer.differs_because(
             &["dirs"],
@@ -138,12 +138,16 @@ pub fn find_weights(input: &Value) -> Answer {
     answer
 }
 
+fn is_code(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|end| end == "py")
+}
+
 pub fn secret_spec(input: &Value) -> Answer {
     let spec = text(input, "spec");
     let secret = match spec.parse::<SecretOption>() {
         Ok(secret) => secret,
         // Errors do not repeat the text, which may be the secret itself.
-        Err(error) => return Answer::refused(format!("{error} ({spec})")),
+        Err(error) => return Answer::refused(&format!("{error} ({spec})")),
     };
     let (file, env) = match &secret.origin {
         SecretOrigin::File(path) if path.is_absolute() => {
@@ -244,7 +248,7 @@ pub fn ca_cert(input: &Value) -> Answer {
             answer.set("pem", pem);
             answer
         }
-        Err(error) => Answer::refused(format!("COG_CA_CERT: {error}")),
+        Err(error) => Answer::refused(&format!("COG_CA_CERT: {error}")),
     }
 }
 

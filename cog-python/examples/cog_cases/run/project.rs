@@ -1,6 +1,7 @@
 //! The project of a case.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use cog_python::config::{self, Config};
 use cog_python::files::{FileProblem, ProjectFiles};
@@ -33,7 +34,7 @@ impl Project {
     }
 
     /// The answer about a project that is refused when it is read.
-    pub fn refused(&self, report: &Report) -> Answer {
+    pub fn refused(report: &Report) -> Answer {
         let text = report.to_string();
         let mut answer = Answer::refused(&text);
         if text.contains("`target` must be the absolute path") {
@@ -60,7 +61,8 @@ impl ProjectFiles for Project {
     }
 
     fn check_file(&self, path: &str) -> Result<(), FileProblem> {
-        if path.ends_with(".py") && !path.ends_with("setup.py") {
+        let is_code = Path::new(path).extension().is_some_and(|end| end == "py");
+        if is_code && !path.ends_with("setup.py") {
             return Ok(());
         }
         self.files.check_file(path)

@@ -47,7 +47,7 @@ pub fn line(input: &Value) -> Answer {
         );
     match cog::local_artifact(line) {
         Ok(path) => answer.set("local_artifact", json!(path)),
-        Err(error) => answer.refuse(error),
+        Err(error) => answer.refuse(&error),
     };
     answer
 }

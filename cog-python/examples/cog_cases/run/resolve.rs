@@ -14,12 +14,12 @@ pub fn resolve(input: &Value) -> Answer {
     let project = Project::of(input);
     let (config, report) = project.read();
     let Some(config) = config else {
-        return project.refused(&report);
+        return Project::refused(&report);
     };
     let (chosen, found) = match resolution(&config, &Options::default()) {
         Ok(found) => found,
         Err(found) => {
-            let mut answer = Answer::refused(found);
+            let mut answer = Answer::refused(&found);
             on_purpose(&config, &mut answer);
             return answer;
         }
@@ -214,11 +214,11 @@ pub fn gpu_check(input: &Value) -> Answer {
     let project = Project::of(input);
     let (config, report) = project.read();
     let Some(config) = config else {
-        return Answer::refused(report);
+        return Answer::refused(&report);
     };
     let chosen = match resolution(&config, &Options::default()) {
         Ok((chosen, _)) => chosen,
-        Err(report) => return Answer::refused(report),
+        Err(report) => return Answer::refused(&report),
     };
     let pinned = config
         .build

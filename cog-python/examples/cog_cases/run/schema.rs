@@ -13,13 +13,13 @@ pub fn schema(input: &Value) -> Answer {
     let project = Project::of(input);
     let (config, report) = project.read();
     let Some(config) = config else {
-        return project.refused(&report);
+        return Project::refused(&report);
     };
     let run = config.run.as_ref().map(|run| &run.value);
     let train = config.train.as_ref().map(|train| &train.value);
     let document = match Schema::read(run, train, &project.files, VERSION) {
         Ok(schema) => schema.document,
-        Err(report) => return Answer::refused(report),
+        Err(report) => return Answer::refused(&report),
     };
     let mut answer = Answer::new();
     let schemas = &document["components"]["schemas"];

@@ -91,7 +91,7 @@ pub fn torch_wheel(input: &Value) -> Answer {
 pub fn cudas_from_torch(input: &Value) -> Answer {
     let version = text(input, "version");
     if version.is_empty() {
-        return Answer::refused("torch needs a version in a GPU build");
+        return Answer::refused(&"torch needs a version in a GPU build");
     }
     let cudas = version
         .parse::<Release>()
@@ -131,7 +131,7 @@ pub fn cuda_image(input: &Value) -> Answer {
     let table = &Tables::built_in().cuda;
     let (text_of_cuda, cudnn) = (text(input, "cuda"), text(input, "cudnn"));
     let Ok(cuda) = text_of_cuda.parse::<Release>() else {
-        return Answer::refused(format!("CUDA {text_of_cuda} is not known"));
+        return Answer::refused(&format!("CUDA {text_of_cuda} is not known"));
     };
     let known: Vec<String> = table
         .cudnns(&cuda)
@@ -144,7 +144,7 @@ pub fn cuda_image(input: &Value) -> Answer {
         .set_some("latest_cudnn", known.first().cloned());
     match table.image(&cuda, cudnn, Flavour::Devel) {
         Some(image) => answer.set("image", image),
-        None => answer.refuse(format!(
+        None => answer.refuse(&format!(
             "there is no known image of CUDA {cuda} and cuDNN {cudnn}"
         )),
     };

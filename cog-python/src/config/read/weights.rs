@@ -27,6 +27,13 @@ impl Reader<'_> {
                 "name the repository with `model: host/owner/name`",
             );
         }
+        if let Some((key, _)) = entries.get("weights").filter(|_| !items.is_empty()) {
+            self.warn(
+                key.span,
+                "weights are no part of the image: it names them, and they are mounted when it runs",
+                "fetch them into a folder, and mount each at its `target`",
+            );
+        }
         let mut weights: Vec<Weight> = Vec::new();
         for item in items {
             if let Some(weight) = self.weight(item, &weights) {
