@@ -139,10 +139,11 @@ impl Merge {
                 return first.with_problems_of(scratch);
             }
         }
+        let values = first.map_or_else(State::scratch, |first| first.with_output(None));
         let inputs: Inputs = self
             .states
-            .iter()
-            .filter_map(|state| state.output.clone())
+            .iter_mut()
+            .filter_map(|state| state.output.take())
             .collect();
         let vertex = State::vertex(
             Op::Merge(MergeOp {
@@ -154,10 +155,9 @@ impl Merge {
             problems,
             &self.states,
         );
-        let first = first.cloned().unwrap_or_else(State::scratch);
         State {
             problems: None,
-            ..first.with_output(Some(vertex.output(0)))
+            ..values.with_output(Some(vertex.into_output(0)))
         }
     }
 }
@@ -244,7 +244,7 @@ impl Diff {
         );
         State {
             problems: None,
-            ..values.with_output(Some(vertex.output(0)))
+            ..values.with_output(Some(vertex.into_output(0)))
         }
     }
 }
