@@ -151,14 +151,14 @@ pub trait Constrain: Sized {
 
     /// Relative CPU weight.
     #[must_use = "this returns the changed op"]
-    fn cpu_shares(mut self, shares: i64) -> Self {
+    fn cpu_shares(mut self, shares: u64) -> Self {
         resources(&mut self).cpu_shares = shares;
         self
     }
 
     /// Length of a CPU period in microseconds.
     #[must_use = "this returns the changed op"]
-    fn cpu_period(mut self, microseconds: i64) -> Self {
+    fn cpu_period(mut self, microseconds: u64) -> Self {
         resources(&mut self).cpu_period = microseconds;
         self
     }
@@ -184,13 +184,15 @@ pub trait Constrain: Sized {
         self
     }
 
-    /// Where a user wrote the op; may be given several times.
+    /// Where a user wrote the op; may be given several times. `None` is no place.
     #[must_use = "this returns the changed op"]
-    fn location(mut self, location: SourceLocation) -> Self {
-        self.constraints_mut()
-            .options_mut()
-            .locations
-            .push(location);
+    fn location(mut self, location: impl Into<Option<SourceLocation>>) -> Self {
+        if let Some(location) = location.into() {
+            self.constraints_mut()
+                .options_mut()
+                .locations
+                .push(location);
+        }
         self
     }
 

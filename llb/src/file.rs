@@ -48,6 +48,10 @@ pub enum Rm {}
 #[derive(Clone, Copy, Debug)]
 pub enum Copy {}
 
+/// Marks a chain that ends in any action, or has none yet.
+#[derive(Clone, Copy, Debug)]
+pub enum Any {}
+
 /// Kinds of actions whose result has an owner and a time.
 pub trait MakesFiles: sealed::Sealed {}
 
@@ -114,6 +118,23 @@ pub(crate) struct CopyOptions {
     pub(crate) required: Vec<String>,
 }
 
+/// Where a chain without actions begins: this one, or one that it copies from.
+pub(crate) fn empty_chain(
+    actions: &[Action],
+    location: &'static Location<'static>,
+) -> Option<&'static Location<'static>> {
+    if actions.is_empty() {
+        return Some(location);
+    }
+    actions.iter().find_map(|action| match &action.kind {
+        ActionKind::Copy(copy) => match &copy.from {
+            CopySource::Actions(bound) => empty_chain(&bound.0.actions, bound.0.location),
+            CopySource::State(_) => None,
+        },
+        _ => None,
+    })
+}
+
 /// Whether any of the actions copies from a state that is not known yet.
 pub(crate) fn reads_deferred(actions: &[Action]) -> bool {
     actions.iter().any(|action| match &action.kind {
@@ -144,6 +165,32 @@ pub struct BoundActions(pub(crate) Arc<Bound>);
 pub(crate) struct Bound {
     pub(crate) state: State,
     pub(crate) actions: Vec<Action>,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// No actions yet: the beginning of a chain whose length is not known.
+///
+/// ```
+/// use llb::file;
+/// use llb::prelude::*;
+///
+/// let hosts = ["a", "b"];
+/// let files = hosts.iter().fold(file::actions(), |files, host| {
+///     files.mkfile(format!("/etc/hosts.d/{host}"), 0o644, "").any()
+/// });
+/// assert_eq!(scratch().file(files).to_text(), r#"
+/// %mkfile-a = file {
+///   mkfile "/etc/hosts.d/a" 0644 ""
+///   mkfile "/etc/hosts.d/b" 0644 ""
+/// }
+/// return %mkfile-a
+/// "#.trim_start());
+/// ```
+///
+/// A chain that still has no actions when it is applied is a mistake.
+#[track_caller]
+pub fn actions() -> FileActions<Any> {
+    FileActions::empty()
 }
 
 /// Makes a directory with these permission bits (octal).
@@ -200,12 +247,21 @@ impl<Last> FileActions<Last> {
             owner: None,
             created: None,
         });
+        self.ending_in()
+    }
+
+    fn ending_in<Next>(self) -> FileActions<Next> {
         FileActions {
             actions: self.actions,
             constraints: self.constraints,
             location: self.location,
             last: PhantomData,
         }
+    }
+
+    /// The same chain, whatever it ends in, for variables that hold chains of several kinds.
+    pub fn any(self) -> FileActions<Any> {
+        self.ending_in()
     }
 
     /// Then makes a directory with these permission bits (octal).
@@ -288,6 +344,7 @@ impl<Last> FileActions<Last> {
         BoundActions(Arc::new(Bound {
             state: state.into(),
             actions: self.actions,
+            location: self.location,
         }))
     }
 

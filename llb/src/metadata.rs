@@ -63,9 +63,9 @@ pub struct LinuxResources {
     /// Memory and swap together in bytes; `-1` is unlimited.
     pub memory_swap: i64,
     /// Relative CPU weight.
-    pub cpu_shares: i64,
+    pub cpu_shares: u64,
     /// Length of a CPU period in microseconds.
-    pub cpu_period: i64,
+    pub cpu_period: u64,
     /// CPU time per period in microseconds.
     pub cpu_quota: i64,
     /// CPUs the exec may use, such as `0-3` or `0,2`.
@@ -201,8 +201,8 @@ impl OpMetadata {
             writer.message(7, |writer| {
                 writer.signed(1, resources.memory);
                 writer.signed(2, resources.memory_swap);
-                writer.signed(3, resources.cpu_shares);
-                writer.signed(4, resources.cpu_period);
+                writer.unsigned(3, resources.cpu_shares);
+                writer.unsigned(4, resources.cpu_period);
                 writer.signed(5, resources.cpu_quota);
                 writer.string(6, &resources.cpuset_cpus);
                 writer.string(7, &resources.cpuset_mems);

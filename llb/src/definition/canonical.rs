@@ -98,6 +98,7 @@ impl Definition {
                 .collect::<Vec<_>>()
                 .into(),
             head: self.head,
+            lacks_metadata: self.lacks_metadata,
         }
     }
 }

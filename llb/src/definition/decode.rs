@@ -110,6 +110,7 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
         ops: Arc::new(DefinitionOp::list(None, whole).collect()),
         infos: Arc::new(infos),
         head,
+        lacks_metadata: !ops.digests.is_empty() && parts.metadata.is_empty(),
     })
 }
 
@@ -261,7 +262,7 @@ impl Ops {
     /// The values of a map by digest, each at the position of its op. Of equal keys the last one counts.
     fn entries<'b>(&self, entries: &[Part<'b>]) -> Result<Vec<Option<Part<'b>>>, Fault> {
         let mut values = vec![None; self.digests.len()];
-        let mut found = Vec::with_capacity(AT_ONCE);
+        let mut found = Vec::with_capacity(entries.len().min(AT_ONCE));
         for entries in entries.chunks(AT_ONCE) {
             found.clear();
             for entry in entries {

@@ -38,19 +38,49 @@ impl Definition {
             Some(vertex) => State::from_output(Some(vertex.output(index))),
             None => State::scratch(),
         };
-        if self
-            .ops
-            .iter()
-            .any(|op| *op.metadata() != crate::OpMetadata::default())
-        {
+        if !self.lacks_metadata {
             return state;
         }
-        // A definition without metadata was put together by hand, and BuildKit refuses to run it.
+        // A definition without metadata was put together by hand.
         let message = format!(
             "invalid definition op with no ops {} 0: the definition has no metadata",
             self.ops.len()
         );
         state.record(Problem::at(ErrorKind::Definition, message, location))
+    }
+
+    /// An output of one of the ops as a state, to go on from there: a vertex below the result of `client/llb`'s
+    /// `NewDefinitionOp`.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let options = MarshalOptions::linux_amd64();
+    /// let definition = image("alpine").run(sh("apk add git")).marshal(&options)?;
+    /// let base = definition.state_of(definition.ops()[0].digest(), 0);
+    /// assert_eq!(base.marshal(&options)?, image("alpine").marshal(&options)?);
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    ///
+    /// An op that is not there, or the last one, which only names the result, is a mistake that marshalling reports.
+    #[track_caller]
+    pub fn state_of(&self, op: OpDigest, output: u32) -> State {
+        let location = Location::caller();
+        let last = self.ops.last().map(DefinitionOp::digest);
+        let vertex = Some(op)
+            .filter(|op| Some(*op) != last)
+            .and_then(|op| Embedding::new(self, location).embed(op));
+        if let Some(vertex) = vertex {
+            return State::from_output(Some(vertex.output(output)));
+        }
+        let message = match self.ops.len() {
+            0 => format!("cannot marshal empty definition op: there is no op {op}"),
+            count => format!(
+                "invalid definition op with unknown op {op}: it is none of the {} that have results",
+                count - 1
+            ),
+        };
+        State::scratch().record(Problem::at(ErrorKind::Definition, message, location))
     }
 }
 
@@ -156,7 +186,10 @@ fn read_platform(platform: pb::Platform) -> Platform {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use crate::prelude::*;
+    use crate::proto::pb;
 
     #[test]
     fn an_op_that_several_read_becomes_one_vertex() {
@@ -167,6 +200,22 @@ mod tests {
         let definition = both.marshal(&options).unwrap();
         let again = definition.state().marshal(&options).unwrap();
         assert_eq!(again.to_bytes(), definition.to_bytes());
+    }
+
+    #[test]
+    fn a_definition_may_say_nothing_about_its_ops_but_must_list_them() {
+        let options = MarshalOptions::linux_amd64();
+        let definition = image("alpine").marshal(&options).unwrap();
+        let mut message = pb::Definition::decode(&*definition.to_bytes()).unwrap();
+        message
+            .metadata
+            .values_mut()
+            .for_each(prost::Message::clear);
+        let silent = Definition::from_bytes(&message.encode_to_vec()).unwrap();
+        assert!(silent.state().marshal(&options).is_ok());
+        message.metadata.clear();
+        let unlisted = Definition::from_bytes(&message.encode_to_vec()).unwrap();
+        assert!(unlisted.state().marshal(&options).is_err());
     }
 
     #[test]

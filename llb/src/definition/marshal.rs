@@ -437,6 +437,7 @@ impl<'a> Marshaller<'a> {
             ops: Arc::new(ops),
             infos: Arc::new(self.infos),
             head: Some((digest, head.index)),
+            lacks_metadata: false,
         };
         let cache = &head.vertex.data().cache;
         cache.set_definition(&self.remembered, &definition);
@@ -504,7 +505,9 @@ impl Prefix {
             let mut op = self.definition.ops[position].data().clone();
             for addition in additions {
                 match addition {
-                    Addition::Metadata(metadata) => Arc::make_mut(&mut op.metadata).overlay(&metadata),
+                    Addition::Metadata(metadata) => {
+                        Arc::make_mut(&mut op.metadata).overlay(&metadata)
+                    }
                     Addition::Location(info, ranges) => op.locations.push((info, ranges)),
                 }
             }

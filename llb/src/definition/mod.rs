@@ -46,11 +46,13 @@ pub struct OpDigest([u8; 32]);
 /// assert_eq!(definition.to_bytes(), image("alpine").run(sh("true")).marshal(&MarshalOptions::linux_amd64())?.to_bytes());
 /// # Ok::<(), llb::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Definition {
     pub(crate) ops: Arc<Vec<DefinitionOp>>,
     pub(crate) infos: Arc<Vec<SourceInfo>>,
     pub(crate) head: Option<(OpDigest, u32)>,
+    /// Whether it was read from bytes that have ops but no metadata at all.
+    pub(crate) lacks_metadata: bool,
 }
 
 /// One op of a [`Definition`].
@@ -165,6 +167,15 @@ impl Definition {
         })
     }
 }
+
+impl PartialEq for Definition {
+    /// What would be written is the same.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.ops, &self.infos, self.head) == (&other.ops, &other.infos, other.head)
+    }
+}
+
+impl Eq for Definition {}
 
 impl DefinitionOp {
     /// Ops that were made together, with the options they were made for, or read together.

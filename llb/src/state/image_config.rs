@@ -202,20 +202,16 @@ impl ImageConfig {
         if os.is_empty() || architecture.is_empty() {
             return None;
         }
-        let features = self
-            .other
-            .get("os.features")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let features = self.other.get("os.features").and_then(text_list);
         Some(Platform {
             os: os.into(),
             architecture: architecture.into(),
             variant: text("variant").into(),
             os_version: text("os.version").into(),
             os_features: features
-                .filter_map(Value::as_str)
-                .map(|feature| feature.to_owned().into())
+                .unwrap_or_default()
+                .into_iter()
+                .map(Into::into)
                 .collect(),
         })
     }

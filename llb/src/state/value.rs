@@ -1,5 +1,6 @@
 //! The values of a state: run context and image config.
 
+use std::any::{Any, TypeId};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -227,6 +228,42 @@ impl State {
             change.clone()(&mut state);
             state
         })
+    }
+}
+
+/// # Values of your own
+impl State {
+    /// Carries a value along, to be found again by its type: `WithValue` of `client/llb`.
+    ///
+    /// It is handed on like the rest of the run context, and enters no op. A later value of the same type hides it.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// struct PythonVersion(&'static str);
+    ///
+    /// fn pip(state: State, package: &str) -> State {
+    ///     let version = state.value::<PythonVersion>().map_or("3", |version| version.0);
+    ///     state.run(args([&format!("pip{version}"), "install", package]))
+    /// }
+    /// let state = pip(image("debian").with_value(PythonVersion("3.12")).mkdir("/src", 0o755), "numpy");
+    /// assert!(state.to_text().contains("pip3.12"));
+    /// ```
+    pub fn with_value<T: Any + Send + Sync>(&self, value: T) -> Self {
+        let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
+        self.context(move |context| {
+            let values = context.values.get_or_insert_default();
+            Arc::make_mut(values).insert(TypeId::of::<T>(), value);
+        })
+    }
+
+    /// The value of this type that the state carries along.
+    pub fn value<T: Any>(&self) -> Option<&T> {
+        self.context
+            .values
+            .as_ref()?
+            .get(&TypeId::of::<T>())?
+            .downcast_ref()
     }
 }
 

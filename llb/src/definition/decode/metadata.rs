@@ -103,13 +103,13 @@ fn progress_group(group: &mut ProgressGroup, message: Part<'_>) -> Result<(), Ma
 fn linux_resources(resources: &mut LinuxResources, message: Part<'_>) -> Result<(), Malformed> {
     let mut fields = message.fields();
     while let Some((number, value)) = fields.next()? {
-        let integer = || Ok(value.integer(number, message)?.cast_signed());
+        let integer = || value.integer(number, message);
         match number {
-            1 => resources.memory = integer()?,
-            2 => resources.memory_swap = integer()?,
+            1 => resources.memory = integer()?.cast_signed(),
+            2 => resources.memory_swap = integer()?.cast_signed(),
             3 => resources.cpu_shares = integer()?,
             4 => resources.cpu_period = integer()?,
-            5 => resources.cpu_quota = integer()?,
+            5 => resources.cpu_quota = integer()?.cast_signed(),
             6 => value
                 .text(number, message)?
                 .clone_into(&mut resources.cpuset_cpus),
