@@ -12,9 +12,17 @@ mod definition;
 mod error;
 pub mod exec;
 pub mod file;
+#[cfg(feature = "gateway")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod gateway;
 mod graph;
 mod inspect;
 pub mod layer;
+pub mod lower;
 mod macros;
 mod metadata;
 mod op;

@@ -13,6 +13,7 @@ use crate::error::{ErrorKind, Problem};
 use crate::exec::{Change, Exec, Mount, MountKind, MountView};
 use crate::graph::{Inputs, Output, Vertex};
 use crate::op::Op;
+use crate::op::exec::{MountKind, MountOp};
 
 /// # Running commands
 impl State {
@@ -161,6 +162,20 @@ impl State {
         let parents = (0..results.len()).map(|position| view(position).source);
         let vertex = Self::vertex(op, inputs, constraints, location, problems, parents);
         (vertex, results)
+    }
+
+    /// The definition of an exec itself, whatever of it can be taken.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn marshal_exec(
+        &self,
+        mut exec: Exec,
+        options: &crate::MarshalOptions,
+    ) -> Result<crate::Definition, crate::Error> {
+        for mount in &mut exec.mounts {
+            mount.source = mount.source.resolve(options);
+        }
+        let run = self.resolve(options).exec(exec);
+        Self::from_output(Some(run.vertex.output(0))).marshal(options)
     }
 
     #[cold]
