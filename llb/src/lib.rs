@@ -20,6 +20,8 @@ pub mod file;
 )]
 pub mod gateway;
 mod graph;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod inspect;
 pub mod layer;
 pub mod lower;

@@ -13,7 +13,6 @@ use crate::error::{ErrorKind, Problem};
 use crate::exec::{Change, Exec, Mount, MountKind, MountView};
 use crate::graph::{Inputs, Output, Vertex};
 use crate::op::Op;
-use crate::op::exec::{MountKind, MountOp};
 
 /// # Running commands
 impl State {
@@ -303,6 +302,16 @@ impl ExecState {
     /// What the exec leaves behind in a mount, with a fresh run context: `client/llb`'s `GetMount`.
     ///
     /// A target that is not mounted gives scratch.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let source = scratch().env("A", "1");
+    /// let exec = image("debian").exec(sh("make").output("/out", source));
+    /// assert_eq!(exec.output("/out").environment().get("A"), Some("1"));
+    /// assert_eq!(exec.get_mount("/out").environment().get("A"), None);
+    /// assert!(exec.get_mount("/nowhere").is_scratch());
+    /// ```
     #[track_caller]
     pub fn get_mount(&self, target: &str) -> State {
         self.get_mount_at(target, Location::caller())
