@@ -61,7 +61,7 @@ pub use exec::{
 pub use file::{BoundActions, CopySource, FileActions};
 pub use layer::Layer;
 pub use macros::{graph, layer, sh};
-pub use metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
+pub use metadata::{CUSTOM_NAME, Description, LinuxResources, OpMetadata, ProgressGroup};
 pub use op::exec::{ContentCache, ProxyEnv, Sharing};
 pub use source::{
     Differ, Git, Http, HttpSignature, Image, ImageBlob, ImageRequest, Local, OciLayout,

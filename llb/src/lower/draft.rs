@@ -46,12 +46,6 @@ impl Beside {
     }
 }
 
-/// An op that is in no list with others.
-fn one(data: OpData) -> DefinitionOp {
-    let mut list = DefinitionOp::list(None, vec![data]);
-    list.next().expect("a list of one op has a first")
-}
-
 impl Draft {
     /// The digest of an op.
     pub(super) fn digest(&self, position: usize) -> OpDigest {
@@ -82,10 +76,10 @@ impl Draft {
         if let Some(known) = self.known.get(&digest) {
             return *known;
         }
-        let op = one(OpData {
+        let op = DefinitionOp::alone(OpData {
             digest,
             bytes,
-            metadata: Arc::new(beside.metadata),
+            metadata: beside.metadata.into(),
             locations: beside.locations,
         });
         self.push(op, message)
@@ -98,7 +92,7 @@ impl Draft {
             .split_last()
             .map_or(&[][..], |(_, body)| body);
         for op in body {
-            let message = pb::Op::decode(op.bytes()).unwrap_or_default();
+            let message = pb::Op::decode(op.shared_bytes()).unwrap_or_default();
             self.keep(op, &message);
         }
         let head = definition.head()?;
@@ -159,16 +153,16 @@ impl Draft {
         };
         let bytes = Bytes::from(canonical::encode(&last));
         let beside = original.ops().last().map(Beside::of).unwrap_or_default();
-        ops.push(one(OpData {
+        ops.push(DefinitionOp::alone(OpData {
             digest: OpDigest::of(&bytes),
             bytes,
-            metadata: Arc::new(beside.metadata),
+            metadata: beside.metadata.into(),
             locations: beside.locations,
         }));
         Definition {
             ops: Arc::new(ops),
             infos: Arc::clone(&original.infos),
-            lacks_metadata: false,
+            lacks_metadata: original.lacks_metadata,
             head: Some((
                 self.digest(output.0),
                 u32::try_from(output.1).unwrap_or_default(),

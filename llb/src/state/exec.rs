@@ -245,7 +245,7 @@ impl MountResult {
     /// The vertex has the mistakes of all states that it was made of; a read-only mount leaves the vertex out.
     fn taken(self, vertex: Vertex, source: &State, values: &State) -> Option<State> {
         let (output, problems) = match self {
-            Self::Output(index) => (Some(Output { vertex, index }), None),
+            Self::Output(index) => (Some(vertex.into_output(index)), None),
             Self::Source => (source.output.clone(), source.problems.clone()),
             _ => return None,
         };

@@ -9,7 +9,6 @@ mod image_config;
 mod merge;
 mod passthrough;
 mod platforms;
-mod shared;
 mod value;
 
 use std::panic::Location;
@@ -29,8 +28,8 @@ use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
 use crate::op::{Op, PassthroughOp};
 use crate::sourcemap::Frame;
+use crate::value::shared::Shared;
 use context::Context;
-use shared::Shared;
 
 /// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
 ///

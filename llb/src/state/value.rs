@@ -8,11 +8,11 @@ use smol_str::SmolStr;
 
 use super::State;
 use super::context::{Context, Environment, Network, Security, Ulimit};
-use super::shared::Shared;
 use crate::error::Problem;
 use crate::state::image_config::{Healthcheck, ImageConfig};
 use crate::value::host;
 use crate::value::platform::Platform;
+use crate::value::shared::Shared;
 
 /// The `PATH` of execs on Linux images that set none.
 pub(super) const DEFAULT_PATH: &str =

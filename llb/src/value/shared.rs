@@ -1,10 +1,10 @@
-//! Values that states have in common.
+//! Values that many have in common, such as the run contexts of states.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// What most states have, such as the run context of scratch.
+/// A type with a value that most have, such as the run context of scratch.
 pub(crate) trait Usual: Clone + 'static {
     fn usual() -> &'static Self;
 }
@@ -48,6 +48,12 @@ impl<T> Clone for Shared<T> {
 impl<T> From<T> for Shared<T> {
     fn from(value: T) -> Self {
         Self(Some(Arc::new(value)))
+    }
+}
+
+impl<T: Usual + PartialEq> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other) || **self == **other
     }
 }
 
