@@ -74,6 +74,15 @@ pub use state::{
     Platforms, State, diff, merge, scratch,
 };
 
+/// The code of the guides is compiled and run with the doc tests.
+#[cfg(all(doctest, feature = "gateway", feature = "testing"))]
+mod guides {
+    #[doc = include_str!("../../docs/frontends.md")]
+    struct Frontends;
+    #[doc = include_str!("../../docs/testing-builds.md")]
+    struct TestingBuilds;
+}
+
 /// What most programs need: `use llb::prelude::*`.
 pub mod prelude {
     pub use crate::exec::{args, bind, cache, device, secret, shlex, ssh, tmpfs};

@@ -268,3 +268,62 @@ async fn an_argument_that_nobody_reads_is_a_warning() {
         "{warnings:?}"
     );
 }
+
+/// Runs `docker build` as people do, and gives what it writes.
+fn docker_build(project: &Project, engine: &str, args: &[&str]) -> (bool, String) {
+    let tools = Testbed::find().docker();
+    let output = Command::new(tools.join("usr/libexec/docker/cli-plugins/docker-buildx"))
+        .args([
+            "build",
+            "--progress",
+            "plain",
+            "--network",
+            "none",
+            "-f",
+            "Appfile",
+        ])
+        .args(args)
+        .arg(".")
+        .current_dir(project.0.path())
+        .env("DOCKER_HOST", Testbed::find().address(engine).to_string())
+        .env("DOCKER_CONFIG", project.0.path().join(".docker"))
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn docker_build_takes_it_by_its_syntax_line() {
+    let project = Project::new(
+        "base debian:bookworm-slim\narg WORD hello\ncopy src /app\nrun echo $WORD $(cat /app/a)\n",
+    )
+    .await;
+    project.write("src/a", &unique());
+    for engine in ENGINES {
+        let args = ["--build-arg", "WORD=morning", "--build-arg", "WROD=x"];
+        let (success, text) = docker_build(&project, engine, &args);
+        assert!(success, "{engine}: {text}");
+        assert!(text.contains(" morning "), "{engine}: {text}");
+        assert!(
+            text.contains("argument WROD is not one of Appfile"),
+            "{engine}: {text}"
+        );
+        let (success, text) = docker_build(&project, engine, &["--call=outline"]);
+        assert!(
+            success && text.contains("an image from an Appfile"),
+            "{engine}: {text}"
+        );
+    }
+    let mistaken = Project::new("base debian:bookworm-slim\nruns true\n").await;
+    let (success, text) = docker_build(&mistaken, "containerd", &[]);
+    assert!(!success, "{text}");
+    assert!(text.contains("3 | >>> runs true"), "{text}");
+    assert!(
+        text.contains("hint: instructions are base, arg, copy, run and start"),
+        "{text}"
+    );
+}

@@ -11,9 +11,11 @@ use tonic::{Code, Status};
 use super::conversion;
 use super::error::{Error, Result};
 use super::transport::{Method, Transport};
+use super::warning::Warning;
 use crate::Constrain as _;
 use crate::client::{Capabilities, call_error};
-use crate::definition::MarshalOptions;
+use crate::definition::{Definition, MarshalOptions};
+use crate::lower::{Helper, Policy};
 use crate::proto::moby::buildkit::v1::frontend as wire;
 use crate::sourcemap::CallerLocations;
 use crate::state::State;
@@ -52,6 +54,9 @@ pub(crate) struct Given {
     pub(crate) cache_imports: Vec<wire::CacheOptionsEntry>,
     /// Whether ops get the line of the program that made them.
     pub(crate) caller_locations: CallerLocations,
+    /// What may replace ops that the daemon lacks; what provably makes the same files and the helpers of this machine
+    /// if not given.
+    pub(crate) lowering: Option<Policy>,
 }
 
 impl Build {
@@ -84,7 +89,7 @@ impl Build {
             given.cache_imports = cache_imports(&given.options)?;
         }
         let platforms = platforms(&given.options)?.unwrap_or_else(|| vec![build_platform.clone()]);
-        let mut marshal = MarshalOptions::new(platforms[0].clone()).caps(capabilities.to_set());
+        let mut marshal = MarshalOptions::new(platforms[0].clone()).caps(capabilities.known());
         if !given.session.is_empty() {
             marshal = marshal.local_unique_id(given.session.as_str());
         }
@@ -138,6 +143,26 @@ impl Build {
             .transport()
             .call(method, message.encode_to_vec().into());
         decode(&answer.await?)
+    }
+
+    /// A definition that the daemon can run; see [`lower`](crate::lower). Warnings are for where files may differ.
+    pub(super) fn lower(&self, definition: &Definition) -> Result<(Definition, Vec<Warning>)> {
+        let caps = self.capabilities().known();
+        if !definition.needs_lowering(caps) {
+            return Ok((definition.clone(), Vec::new()));
+        }
+        let policy = match &self.0.given.lowering {
+            Some(policy) => policy.clone(),
+            None => Helper::find_all()?
+                .into_iter()
+                .fold(Policy::new(), Policy::helper),
+        };
+        let lowered = definition.lower(caps, &policy)?;
+        let replaced = lowered.report.iter();
+        let warnings = replaced
+            .filter(|lowering| lowering.is_warning())
+            .map(|lowering| Warning::new(lowering.to_string()));
+        Ok((lowered.definition, warnings.collect()))
     }
 
     /// A number that no other container of this build has.

@@ -185,7 +185,7 @@ impl Build {
     ///
     /// The state is more than a source, there is no such source, or it does not answer.
     pub async fn resolve_source(&self, source: impl Into<State>) -> Result<ResolvedSource> {
-        let (_, definition) = self.marshal(&source.into(), &self.marshal_options())?;
+        let definition = source.into().marshal(&self.marshal_options())?;
         let op = match definition.ops() {
             [source, _end] => pb::Op::decode(source.bytes())?,
             _ => {
@@ -284,7 +284,11 @@ impl Build {
     }
 
     async fn solve_with(&self, state: &State, options: &MarshalOptions) -> Result<Ref> {
-        let (state, definition) = self.marshal(state, options)?;
+        let state = state.resolve(options);
+        let (definition, warnings) = self.lower(&state.marshal(options)?)?;
+        for warning in warnings {
+            self.warn(warning).await?;
+        }
         let message = pb::Definition::from(definition.clone());
         let id = self.solve_message(&definition, message).await?;
         Ok(Ref::new(self.clone(), id, state, definition))
@@ -317,17 +321,6 @@ impl Build {
                 "the daemon answered a solve with several results",
             )),
         }
-    }
-
-    /// A state as it is solved, and its definition.
-    pub(super) fn marshal(
-        &self,
-        state: &State,
-        options: &MarshalOptions,
-    ) -> Result<(State, Definition)> {
-        let state = state.resolve(options);
-        let definition = state.marshal(options)?;
-        Ok((state, definition))
     }
 
     /// A state as a read-only file system, which is solved when something is read.
@@ -429,7 +422,7 @@ impl Build {
             ..wire::SolveRequest::default()
         };
         for (name, state) in inputs {
-            let (_, definition) = self.marshal(state, &marshal)?;
+            let (definition, _) = self.lower(&state.marshal(&marshal)?)?;
             request
                 .frontend_inputs
                 .insert(name.to_owned(), definition.into());

@@ -385,3 +385,21 @@ async fn a_recording_of_a_daemon_answers_without_it() {
     let label = image.state().image_config().labels["version"].clone();
     assert!(label.starts_with("12"), "{label}");
 }
+
+#[tokio::test]
+async fn merges_are_lowered_where_the_engine_has_none() {
+    for name in ENGINES {
+        let client = engine(name).await;
+        let build = async |cx: &mut llb::gateway::Build| {
+            let base = scratch().mkfile("/base", 0o644, "b");
+            let forks = ["/a", "/b"]
+                .map(|path| base.fork(move |base: State| base.mkfile(path, 0o644, path)));
+            let merged = base.merge(forks);
+            let files = cx.filesystem(&merged).walk("/").await?;
+            let paths: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
+            assert_eq!(paths, ["a", "b", "base"], "{name}");
+            Ok(merged.mkfile("/more", 0o644, ""))
+        };
+        client.build(Solve::build(), &mut (), build).await.unwrap();
+    }
+}
