@@ -6,6 +6,7 @@
 #[path = "../../../llb/tests/client/testbed.rs"]
 mod testbed;
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,37 +20,54 @@ use tokio::sync::OnceCell;
 
 const ENGINES: [&str; 2] = ["containerd", "graphdriver"];
 
-/// Builds the program so that it needs nothing but the kernel. Only its own link differs from any other build.
-fn program() -> &'static Path {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["rustc", "--quiet", "--bin", "llb-example-frontend", "--"]);
-    command.args(["-C", "target-feature=+crt-static", "-C", "strip=symbols"]);
-    let status = command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+/// The program, linked so that it needs nothing but the kernel: what `cargo rustc ... -C target-feature=+crt-static`
+/// does, from the libraries that are compiled for the tests anyway.
+fn link_program(directory: &Path) {
+    let built = Path::new(env!("CARGO_BIN_EXE_llb-example-frontend"));
+    let libraries = built.parent().unwrap().join("deps");
+    let newest = fs::read_dir(&libraries)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.starts_with("libllb_example_frontend-") && name.ends_with(".rlib")
+        })
+        .max_by_key(|path| path.metadata().unwrap().modified().unwrap())
+        .unwrap();
+    let mut library = OsString::from("llb_example_frontend=");
+    library.push(newest);
+    let status = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"))
+        .args(["--edition", "2024", "-C", "target-feature=+crt-static"])
+        .args(["-C", "strip=symbols", "-L"])
+        .arg(&libraries)
+        .arg("--extern")
+        .arg(library)
+        .arg("-o")
+        .arg(directory.join("frontend"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs"))
         .status()
         .unwrap();
     assert!(status.success());
-    Path::new(env!("CARGO_BIN_EXE_llb-example-frontend"))
 }
 
 /// The name of the frontend's image, built by our own client and pushed to the registry.
 async fn frontend() -> &'static str {
     static FRONTEND: OnceCell<String> = OnceCell::const_new();
     let make = async || {
-        let program = program();
+        let home = tempfile::tempdir().unwrap();
+        link_program(home.path());
         let name = format!(
             "{}/example/appfile:{}",
             Testbed::find().registry(),
             unique()
         );
-        let file = program.file_name().unwrap().to_str().unwrap();
-        let image = frontend_image(local("program").include([file]), file);
+        let image = frontend_image(local("program"), "/frontend");
         let config = image
             .image_config()
             .to_json(&llb::value::Platform::LINUX_AMD64);
         let solve = Solve::state(&image, &MarshalOptions::linux_amd64())
             .unwrap()
-            .local("program", program.parent().unwrap())
+            .local("program", home.path())
             .export(Export::image(&name).push(true).config(config));
         engine("containerd")
             .await
