@@ -8,10 +8,10 @@ mod testbed;
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use llb::client::{Client, Error, Export, Outcome, Secret, Solve};
+use llb::client::{Export, Secret, Solve};
 use llb::gateway::{Build, frontend_image};
 use llb::prelude::*;
 use llb::progress::Recorder;
@@ -106,12 +106,6 @@ impl Project {
             .local("context", self.0.path())
             .local("dockerfile", self.0.path())
     }
-
-    async fn build(&self, client: &Client, solve: Solve) -> Result<(Outcome, PathBuf), Error> {
-        let out = self.0.path().join("out");
-        let solve = solve.export(Export::local(&out));
-        Ok((client.solve(solve, &mut ()).await?, out))
-    }
 }
 
 #[tokio::test]
@@ -131,48 +125,60 @@ async fn files_arguments_secrets_and_contexts_arrive() {
     let assets = tempfile::tempdir().unwrap();
     fs::write(assets.path().join("logo"), "logo").unwrap();
     for name in ENGINES {
-        let solve = project
-            .solve()
-            .attribute("build-arg:GREETING", "good morning")
-            .attribute("context:assets", "local:assets")
+        let solve = Solve::build()
+            .local("context", project.0.path())
+            .local("dockerfile", project.0.path())
             .local("assets", assets.path())
             .secret("token", Secret::bytes("s3cret"));
-        let (_, out) = project.build(&engine(name).await, solve).await.unwrap();
-        let read = |file: &str| fs::read_to_string(out.join("app").join(file)).unwrap();
-        assert_eq!(read("greeting"), "good morning s3cret\n", "{name}");
-        assert_eq!(
-            (read("a.txt"), read("logo")),
-            ("a".into(), "logo".into()),
-            "{name}"
-        );
-        assert!(
-            !out.join("app/b.log").exists(),
-            "{name}: .dockerignore holds"
-        );
-        fs::remove_dir_all(out).unwrap();
+        let build = async |cx: &mut Build| {
+            let options = [
+                ("filename", "Appfile"),
+                ("force-network-mode", "none"),
+                ("build-arg:GREETING", "good morning"),
+                ("context:assets", "local:assets"),
+            ];
+            let made = cx.solve_frontend("dockerfile.v0", options, []).await?;
+            let start = made.image_config().entrypoint.clone().unwrap_or_default();
+            assert_eq!(start, ["/bin/sh", "-c", "cat /app/greeting"], "{name}");
+            let files = cx.filesystem(made);
+            let greeting = files.read_to_string("/app/greeting").await?;
+            assert_eq!(greeting, "good morning s3cret\n", "{name}");
+            assert_eq!(files.read_to_string("/app/a.txt").await?, "a", "{name}");
+            assert_eq!(files.read_to_string("/app/logo").await?, "logo", "{name}");
+            assert!(
+                !files.exists("/app/b.log").await?,
+                "{name}: .dockerignore holds"
+            );
+            Ok(scratch())
+        };
+        engine(name)
+            .await
+            .build(solve, &mut (), build)
+            .await
+            .unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_context_replaces_the_base_and_inputs_the_files() {
-    let project = Project::new("base app/base\ncopy . /\n").await;
-    let name = frontend().await;
-    for engine_name in ENGINES {
-        let file = scratch().mkfile("/Appfile", 0o644, "base app/base\ncopy . /\n");
-        let context = scratch().mkfile("/of-input", 0o644, "input");
-        let options = MarshalOptions::linux_amd64();
-        let solve = Solve::frontend("gateway.v0")
-            .attribute("source", name)
-            .attribute("context:app/base", "docker-image://debian:bookworm-slim")
-            .input("dockerfile", file.marshal(&options).unwrap())
-            .input("context", context.marshal(&options).unwrap());
-        let (_, out) = project
-            .build(&engine(engine_name).await, solve)
-            .await
-            .unwrap();
-        assert!(out.join("etc/debian_version").exists(), "{engine_name}");
-        assert_eq!(fs::read_to_string(out.join("of-input")).unwrap(), "input");
-        fs::remove_dir_all(out).unwrap();
+    let source = frontend().await;
+    for name in ENGINES {
+        let build = async |cx: &mut Build| {
+            let file = scratch().mkfile("/Appfile", 0o644, "base app/base\ncopy . /\n");
+            let context = scratch().mkfile("/of-input", 0o644, "input");
+            let options = [
+                ("source", source),
+                ("context:app/base", "docker-image://debian:bookworm-slim"),
+            ];
+            let inputs = [("dockerfile", &file), ("context", &context)];
+            let made = cx.solve_frontend("gateway.v0", options, inputs).await?;
+            let files = cx.filesystem(made);
+            assert!(files.exists("/etc/debian_version").await?, "{name}");
+            assert_eq!(files.read_to_string("/of-input").await?, "input", "{name}");
+            Ok(scratch())
+        };
+        let client = engine(name).await;
+        client.build(Solve::build(), &mut (), build).await.unwrap();
     }
 }
 
@@ -195,7 +201,7 @@ async fn mistakes_show_their_line() {
             ("base debian:bookworm-slim\nrun exit 42\n", 3, "42"),
         ] {
             let project = Project::new(appfile).await;
-            let error = project.build(&client, project.solve()).await.unwrap_err();
+            let error = client.solve(project.solve(), &mut ()).await.unwrap_err();
             assert!(error.to_string().contains(part), "{name}: {error}");
             let source = error.sources().last().unwrap();
             assert_eq!(source.filename, "Appfile", "{name}: {error}");
