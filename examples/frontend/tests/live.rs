@@ -30,7 +30,8 @@ fn link_program(directory: &Path) {
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
             let name = path.file_name().unwrap().to_str().unwrap();
-            name.starts_with("libllb_example_frontend-") && name.ends_with(".rlib")
+            let library = name.strip_prefix("libllb_example_frontend-");
+            library.is_some_and(|rest| rest.strip_suffix(".rlib").is_some())
         })
         .max_by_key(|path| path.metadata().unwrap().modified().unwrap())
         .unwrap();
