@@ -12,6 +12,13 @@ mod definition;
 mod error;
 pub mod exec;
 pub mod file;
+#[cfg(feature = "gateway")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod gateway;
 mod graph;
 mod inspect;
 pub mod layer;

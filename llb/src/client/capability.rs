@@ -6,6 +6,7 @@ use super::Client;
 use super::error::Error;
 use crate::proto::moby::buildkit::v1::apicaps::ApiCap;
 use crate::proto::moby::buildkit::v1::frontend::{PingRequest, PongResponse};
+use crate::value::{Capability, CapabilitySet};
 
 /// The capabilities a daemon announces.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    fn new(pong: PongResponse) -> Self {
+    pub(crate) fn new(pong: PongResponse) -> Self {
         let mut capabilities = Self::default();
         let mut enabled = |caps: Vec<ApiCap>| {
             let mut names = BTreeSet::new();
@@ -52,6 +53,14 @@ impl Capabilities {
     /// Whether graphs may have diff ops.
     pub fn has_diff(&self) -> bool {
         self.has("diffop")
+    }
+
+    /// The LLB capabilities that this crate knows, for [`MarshalOptions::caps`](crate::MarshalOptions::caps).
+    pub fn to_set(&self) -> CapabilitySet {
+        let known = self.llb.iter();
+        known
+            .filter_map(|name| Capability::from_name(name))
+            .collect()
     }
 
     /// All LLB capabilities.

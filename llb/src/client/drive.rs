@@ -21,6 +21,8 @@ use super::solve::{CacheOption, Solve};
 use super::watch::{End, Watch};
 use crate::progress::{Event, Progress, Summary};
 use crate::proto::moby::buildkit::v1 as wire;
+#[cfg(feature = "gateway")]
+use crate::proto::moby::buildkit::v1::frontend::CacheOptionsEntry as CacheImport;
 use crate::proto::pb;
 use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id};
 
@@ -171,6 +173,37 @@ impl Job {
         };
         let bridge = client.bridge(self.reference());
         Box::pin(result::with_config(bridge, request, config))
+    }
+
+    /// The image config that the result has to carry, on engines whose exporters take none.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_result_config(&mut self) -> Option<String> {
+        self.result_config.take()
+    }
+
+    /// The attributes of the build, which a build function gets instead of a frontend.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_attributes(&mut self) -> BTreeMap<String, String> {
+        std::mem::take(&mut self.request.frontend_attrs)
+    }
+
+    /// The id of the session.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn session(&self) -> &str {
+        &self.request.session
+    }
+
+    /// The caches to read.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn cache_imports(&self) -> Vec<CacheImport> {
+        let caches = self.request.cache.iter();
+        caches
+            .flat_map(|cache| cache.imports.clone())
+            .map(|cache| CacheImport {
+                r#type: cache.r#type,
+                attrs: cache.attrs,
+            })
+            .collect()
     }
 
     /// The id of the build, by which the gateway knows it.

@@ -109,6 +109,15 @@ pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
     }
 }
 
+/// The error of a build whose function returned one; `build` is what the daemon made of it.
+#[cfg(feature = "gateway")]
+pub(crate) fn function_error(build: &Error, function: crate::gateway::Error) -> Error {
+    Error::new(ErrorKind::Build, format!("build failed: {function}"))
+        .with_step(build.step().cloned())
+        .with_sources(build.sources().to_vec())
+        .with_cause(function.into_std())
+}
+
 /// The error of a call that is not a build.
 pub(crate) fn call_error(what: &str, status: &Status) -> Error {
     if is_transport(status) {

@@ -56,6 +56,17 @@ pub use outcome::Outcome;
 pub use resolve::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
+#[cfg(feature = "gateway")]
+pub(crate) use connect::LARGEST_MESSAGE;
+#[cfg(feature = "gateway")]
+pub(crate) use drive::Job;
+#[cfg(feature = "gateway")]
+pub(crate) use failure::{build_error, call_error, function_error};
+#[cfg(feature = "gateway")]
+pub(crate) use resolve::{answer as resolved_image, request as resolve_image_request};
+#[cfg(feature = "gateway")]
+pub(crate) use result::give_config;
+
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
 use tonic::transport::Channel;

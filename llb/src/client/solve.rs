@@ -147,6 +147,12 @@ impl Solve {
         }
     }
 
+    /// Builds what a build function makes: see [`Client::build`](super::Client::build).
+    #[cfg(feature = "gateway")]
+    pub fn build() -> Self {
+        Self::default()
+    }
+
     /// An attribute for the frontend.
     #[must_use = "the settings are in the value returned"]
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -264,6 +270,21 @@ impl Solve {
             (None, true) => return refuse("a build needs a definition or a frontend".to_owned()),
             (None, false) => {}
         }
+        self.check_caches()
+    }
+
+    /// Contradictions of a build with a function.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn check_function(&self) -> Result<(), Error> {
+        if self.definition.is_some() || self.problem.is_some() || !self.frontend.is_empty() {
+            let message = "a build has a function, or a definition or a frontend, not both";
+            return Err(Error::new(ErrorKind::Request, message).hint("start with `Solve::build()`"));
+        }
+        self.check_caches()
+    }
+
+    fn check_caches(&self) -> Result<(), Error> {
+        let refuse = |what: String| Err(Error::new(ErrorKind::Request, what));
         for (cache, field) in [(&self.cache_to, "dest"), (&self.cache_from, "src")] {
             if cache.iter().any(|cache| cache.kind == "local") {
                 return refuse(format!(

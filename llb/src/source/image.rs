@@ -74,6 +74,13 @@ impl Image {
         }
     }
 
+    /// The same with another reference.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn rename(mut self, reference: String) -> Self {
+        self.reference = reference;
+        self
+    }
+
     /// Where the daemon looks for the image.
     #[must_use = "this returns the changed source"]
     pub fn resolve_mode(mut self, mode: ResolveMode) -> Self {

@@ -165,6 +165,20 @@ impl State {
         }
     }
 
+    /// The definition of an exec itself, whatever of it can be taken.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn marshal_exec(
+        &self,
+        mut exec: Exec,
+        options: &crate::MarshalOptions,
+    ) -> Result<crate::Definition, crate::Error> {
+        for mount in &mut exec.mounts {
+            mount.source = mount.source.resolve(options);
+        }
+        let run = self.resolve(options).exec(exec);
+        Self::from_output(Some(run.vertex.output(0))).marshal(options)
+    }
+
     #[cold]
     fn exec_deferred(&self, running: Self, mut exec: Exec) -> ExecState {
         // They are in the state that it runs on.
