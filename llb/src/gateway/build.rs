@@ -15,6 +15,7 @@ use crate::Constrain as _;
 use crate::client::{Capabilities, call_error};
 use crate::definition::MarshalOptions;
 use crate::proto::moby::buildkit::v1::frontend as wire;
+use crate::sourcemap::CallerLocations;
 use crate::state::State;
 use crate::value::Platform;
 
@@ -80,7 +81,7 @@ impl Build {
             marshal = marshal.local_unique_id(given.session.as_str());
         }
         if given.caller_locations {
-            marshal = marshal.caller_locations();
+            marshal = marshal.caller_locations(CallerLocations::Positions);
         }
         let build = Self(Arc::new(Inner {
             transport,
