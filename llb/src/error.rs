@@ -81,17 +81,6 @@ impl Error {
 }
 
 impl Problem {
-    #[track_caller]
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            hint: None,
-            location: Some(Location::caller()),
-            frame: None,
-        }
-    }
-
     pub(crate) fn at(
         kind: ErrorKind,
         message: impl Into<String>,

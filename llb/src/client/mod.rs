@@ -29,11 +29,14 @@
 
 mod address;
 mod ask;
+mod cancel;
 mod capability;
 mod connect;
 mod discover;
 mod drive;
 mod error;
+mod excerpt;
+mod exit;
 mod export;
 mod failure;
 mod info;
@@ -44,16 +47,19 @@ mod result;
 mod solve;
 mod source_text;
 mod transport;
+mod unique;
 mod watch;
 
+pub use crate::source::ResolvedImage;
 pub use address::Address;
+pub use cancel::Cancel;
 pub use capability::Capabilities;
 pub use error::{Error, ErrorKind};
+pub use excerpt::SourceExcerpt;
 pub use export::Export;
-pub use failure::{FailedStep, SourceExcerpt};
+pub use failure::FailedStep;
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
-pub use resolve::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
 #[cfg(feature = "gateway")]
@@ -61,7 +67,7 @@ pub(crate) use connect::LARGEST_MESSAGE;
 #[cfg(feature = "gateway")]
 pub(crate) use drive::Job;
 #[cfg(feature = "gateway")]
-pub(crate) use failure::{build_error, call_error, function_error};
+pub(crate) use failure::{call_error, function_error, step_error};
 #[cfg(feature = "gateway")]
 pub(crate) use resolve::{answer as resolved_image, request as resolve_image_request};
 #[cfg(feature = "gateway")]

@@ -32,7 +32,7 @@ use crate::value::Platform;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Build(Arc<Inner>);
+pub struct Build(Arc<Inner>, MarshalOptions);
 
 struct Inner {
     transport: Arc<dyn Transport>,
@@ -40,7 +40,6 @@ struct Inner {
     capabilities: Capabilities,
     build_platform: Platform,
     platforms: Vec<Platform>,
-    marshal: MarshalOptions,
     inputs: OnceCell<BTreeMap<String, State>>,
     containers: AtomicU64,
 }
@@ -52,7 +51,7 @@ pub(crate) struct Given {
     pub(crate) session: String,
     pub(crate) cache_imports: Vec<wire::CacheOptionsEntry>,
     /// Whether ops get the line of the program that made them.
-    pub(crate) caller_locations: bool,
+    pub(crate) caller_locations: CallerLocations,
 }
 
 impl Build {
@@ -80,20 +79,17 @@ impl Build {
         if !given.session.is_empty() {
             marshal = marshal.local_unique_id(given.session.as_str());
         }
-        if given.caller_locations {
-            marshal = marshal.caller_locations(CallerLocations::Positions);
-        }
-        let build = Self(Arc::new(Inner {
+        marshal = marshal.caller_locations(given.caller_locations.clone());
+        let inner = Arc::new(Inner {
             transport,
             given,
             capabilities,
             build_platform,
             platforms,
-            marshal,
             inputs: OnceCell::new(),
             containers: AtomicU64::new(0),
-        }));
-        Ok(build)
+        });
+        Ok(Self(inner, marshal))
     }
 
     pub(super) fn transport(&self) -> &Arc<dyn Transport> {
@@ -232,7 +228,14 @@ impl Build {
     /// What [`solve`](Self::solve) marshals states with: the first platform to build for, the daemon's capabilities, and an id by which
     /// local sources of this build share nothing with those of another.
     pub fn marshal_options(&self) -> MarshalOptions {
-        self.0.marshal.clone()
+        self.1.clone()
+    }
+
+    /// Whether ops get the lines of the program that made them, and how; see
+    /// [`MarshalOptions::caller_locations`]. A program's build has positions, a frontend's has none: its users wrote
+    /// another file.
+    pub fn set_caller_locations(&mut self, locations: CallerLocations) {
+        self.1 = self.marshal_options().caller_locations(locations);
     }
 
     /// The graphs that the build was given, by name (`Solve::input`).

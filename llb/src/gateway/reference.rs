@@ -11,7 +11,7 @@ use tonic::Status;
 use super::build::Build;
 use super::error::{Error, Result};
 use super::transport::Method;
-use crate::client::build_error;
+use crate::client;
 use crate::definition::Definition;
 use crate::metadata::CUSTOM_NAME;
 use crate::progress::{Event, Summary, Vertex};
@@ -341,7 +341,11 @@ pub(super) fn step_error(status: &Status, definition: &Definition) -> Error {
             ..Vertex::default()
         }));
     }
-    Error::from(build_error(status, &summary))
+    Error::from(client::step_error(
+        status,
+        &summary,
+        definition.clone().into(),
+    ))
 }
 
 /// What progress calls an op; `None` if only the daemon knows.

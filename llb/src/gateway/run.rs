@@ -11,6 +11,7 @@ use super::transport::{Daemon, Method};
 use crate::client::{self, Client, Job, Outcome, Solve};
 use crate::progress::{Event, Progress};
 use crate::proto::moby::buildkit::v1::frontend as wire;
+use crate::sourcemap::CallerLocations;
 
 impl Client {
     /// Runs a build function and exports what it makes.
@@ -61,7 +62,7 @@ impl Client {
             options: job.take_attributes(),
             session: job.session().to_owned(),
             cache_imports: job.cache_imports(),
-            caller_locations: true,
+            caller_locations: CallerLocations::Positions,
         };
         let daemon = Daemon::of_build(self.channel(), job.reference())
             .map_err(|status| client::call_error("building over the gateway", &status))?;

@@ -1,21 +1,8 @@
 //! Base64 as logins, descriptors and error details have it.
 
-#[cfg(feature = "gateway")]
-const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// Encodes as URL-safe base64 with padding.
-pub(crate) fn encode_url(bytes: &[u8]) -> String {
-    encode_with(URL_SAFE, bytes)
-}
-
 /// Encodes as standard base64 with padding.
-#[cfg(feature = "gateway")]
 pub(crate) fn encode(bytes: &[u8]) -> String {
-    encode_with(STANDARD, bytes)
-}
-
-fn encode_with(alphabet: &[u8; 64], bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let mut bits = 0_u32;
@@ -25,13 +12,18 @@ fn encode_with(alphabet: &[u8; 64], bytes: &[u8]) -> String {
         for position in 0..4 {
             let index = bits >> (18 - 6 * position) & 63;
             text.push(if position <= chunk.len() {
-                char::from(alphabet[index as usize])
+                char::from(ALPHABET[index as usize])
             } else {
                 '='
             });
         }
     }
     text
+}
+
+/// Encodes as URL-safe base64 with padding.
+pub(crate) fn encode_url(bytes: &[u8]) -> String {
+    encode(bytes).replace('+', "-").replace('/', "_")
 }
 
 /// Decodes standard base64, padded or not; `None` if it is something else.

@@ -46,7 +46,7 @@ pub use ssh::SshAgent;
 
 pub(crate) use base::Session;
 pub(crate) use base64::decode as base64_decode;
-#[cfg(feature = "gateway")]
+#[cfg(any(feature = "gateway", feature = "progress"))]
 pub(crate) use base64::encode as base64_encode;
 pub(crate) use credential::{HUB_HOST, Logins, docker_config_directory};
 pub(crate) use local::OpenDirectory;
@@ -55,7 +55,7 @@ pub(crate) use mode::{kind_of_go, permissions};
 #[cfg(feature = "gateway")]
 pub(crate) use raw::RawCodec;
 pub(crate) use secret::SecretValue;
-pub(crate) use target::{Target, TargetKind, Targets};
+pub(crate) use target::{Sink, Target, TargetKind, Targets};
 
 /// What a session serves.
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ use crate::constraints::Constraints;
 use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
-use crate::op::Op;
+use crate::op::{Op, PassthroughOp};
 use crate::sourcemap::Frame;
 use context::Context;
 
@@ -107,6 +107,7 @@ impl State {
             });
         }
         self.with_output(other.output.clone())
+            .with_problems_of([other])
     }
 
     /// This file system with the run context of another state.
@@ -130,7 +131,7 @@ impl State {
         }
         Self {
             context: Arc::new(context),
-            ..self.clone()
+            ..self.with_problems_of([other])
         }
     }
 
@@ -179,6 +180,25 @@ impl State {
         }
         state.output = output;
         state
+    }
+
+    /// A state that has what this one has, but that cannot be marshalled: the mistake goes wherever its output goes.
+    fn without_use(&self, problem: Problem) -> Self {
+        let op = Op::Passthrough(PassthroughOp {
+            id: String::new(),
+            outputs: vec![0],
+        });
+        let inputs: Inputs = self.output.iter().cloned().collect();
+        let location = problem.location().unwrap_or(Location::caller());
+        let vertex = Self::vertex(
+            op,
+            inputs,
+            Constraints::default(),
+            location,
+            vec![problem],
+            [self],
+        );
+        self.with_output(Some(vertex.output(0)))
     }
 
     /// Puts an op into the progress group of the layer it is made in, unless it has one.
