@@ -70,12 +70,29 @@ impl Build {
             .map_or(Platform::LINUX_AMD64, |platform| {
                 conversion::from_wire(platform.clone()).normalized()
             });
-        let capabilities = Capabilities::new(pong);
         if given.cache_imports.is_empty() {
             given.cache_imports = cache_imports(&given.options)?;
         }
+        Self::new(
+            transport,
+            given,
+            build_platform,
+            Some(Capabilities::new(pong)),
+        )
+    }
+
+    /// A build where this much is known; without capabilities nothing is assumed of the daemon.
+    pub(super) fn new(
+        transport: Arc<dyn Transport>,
+        given: Given,
+        build_platform: Platform,
+        capabilities: Option<Capabilities>,
+    ) -> Result<Self> {
         let platforms = platforms(&given.options)?.unwrap_or_else(|| vec![build_platform.clone()]);
-        let mut marshal = MarshalOptions::new(platforms[0].clone()).caps(capabilities.to_set());
+        let mut marshal = MarshalOptions::new(platforms[0].clone());
+        if let Some(capabilities) = &capabilities {
+            marshal = marshal.caps(capabilities.to_set());
+        }
         if !given.session.is_empty() {
             marshal = marshal.local_unique_id(given.session.as_str());
         }
@@ -83,7 +100,7 @@ impl Build {
         let inner = Arc::new(Inner {
             transport,
             given,
-            capabilities,
+            capabilities: capabilities.unwrap_or_default(),
             build_platform,
             platforms,
             inputs: OnceCell::new(),

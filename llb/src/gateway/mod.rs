@@ -30,6 +30,7 @@ mod error;
 mod filesystem;
 mod image;
 mod look;
+mod offline;
 mod process;
 mod reference;
 mod run;

@@ -3,30 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use llb::client::{CacheRecord, Client, Engine, Prune};
-
-use crate::output;
-
-#[derive(Args)]
-pub(crate) struct Daemon {
-    /// Where the daemon listens, instead of `BUILDKIT_HOST`, `DOCKER_HOST` or the Docker context: `unix:///PATH`,
-    /// `tcp://HOST:PORT`, `ssh://HOST`, `docker-container://NAME`, ...
-    #[arg(long, value_name = "ADDRESS", global = true)]
-    addr: Option<String>,
-}
-
-impl Daemon {
-    pub(crate) async fn connect(&self) -> Result<Client, String> {
-        let client = match &self.addr {
-            Some(address) => match address.parse() {
-                Ok(address) => Client::connect(&address).await,
-                Err(error) => Err(error),
-            },
-            None => Client::discover().await,
-        };
-        client.map_err(|error| error.to_string())
-    }
-}
+use llb::client::{CacheRecord, Engine, Prune};
+use llb::command_line::{Daemon, output};
 
 #[derive(Args)]
 pub(crate) struct DaemonArguments {
