@@ -163,11 +163,7 @@ pub(super) fn build_error(status: &Status, summary: &Summary, sent: &Sent) -> Er
 
 /// The error of a step that was asked for over the gateway, in a definition that was sent as it is.
 #[cfg(feature = "gateway")]
-pub(crate) fn step_error(
-    status: &Status,
-    summary: &Summary,
-    definition: crate::proto::pb::Definition,
-) -> Error {
+pub(crate) fn step_error(status: &Status, summary: &Summary, definition: pb::Definition) -> Error {
     let sent = Sent {
         definition: Some(definition),
         ..Sent::default()

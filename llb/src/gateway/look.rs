@@ -67,7 +67,8 @@ pub enum ResolvedSourceKind {
 impl Build {
     /// An image, pinned to the digest it has now, with its image config: what `FROM` of a Dockerfile gives.
     ///
-    /// It is looked up for the first [platform](Self::platform) to build for.
+    /// It is looked up for the first [platform](Self::platform) to build for. A named context of the same name takes its
+    /// place (`docker build --build-context debian=docker-image://me/debian`).
     ///
     /// # Errors
     ///
@@ -88,23 +89,36 @@ impl Build {
         reference: &str,
         platform: &Platform,
     ) -> impl Future<Output = Result<State>> + Send {
-        let caller = Image::new(reference).platform(platform.clone());
+        let source = Image::new(reference).platform(platform.clone());
         let (build, reference, platform) = (self.clone(), reference.to_owned(), platform.clone());
         async move {
-            let mode = build.resolve_mode()?;
-            let found = build.resolve_image_for(&reference, &platform, mode).await?;
-            let pinned = match found.digest.as_str() {
-                // An image that only the engine's own store has.
-                "" => found.reference,
-                digest => {
-                    let digest = Digest::parse(digest)?;
-                    let reference = ImageRef::parse(&found.reference)?;
-                    reference.with_digest(&digest).as_str().to_owned()
-                }
-            };
-            let image = caller.rename(pinned).resolve_mode(mode).state();
-            Ok(image.with_image_config(&found.config)?)
+            match build.named_context_for(&reference, &platform).await? {
+                Some(state) => Ok(state),
+                None => build.pin(source, &reference, &platform).await,
+            }
         }
+    }
+
+    /// An image as a named context has it, which no other named context replaces.
+    pub(super) async fn pinned_image(&self, reference: &str, platform: &Platform) -> Result<State> {
+        let source = Image::new(reference).platform(platform.clone());
+        self.pin(source, reference, platform).await
+    }
+
+    async fn pin(&self, source: Image, reference: &str, platform: &Platform) -> Result<State> {
+        let mode = self.resolve_mode()?;
+        let found = self.resolve_image_for(reference, platform, mode).await?;
+        let pinned = match found.digest.as_str() {
+            // An image that only the engine's own store has.
+            "" => found.reference,
+            digest => {
+                let digest = Digest::parse(digest)?;
+                let reference = ImageRef::parse(&found.reference)?;
+                reference.with_digest(&digest).as_str().to_owned()
+            }
+        };
+        let image = source.rename(pinned).resolve_mode(mode).state();
+        Ok(image.with_image_config(&found.config)?)
     }
 
     /// Looks up an image for the first [platform](Self::platform) to build for: its digest and its config. Nothing but

@@ -23,24 +23,31 @@
 //!
 //! **Invariant.** Only here a result becomes a state: the client sends definitions and gets outcomes.
 
+mod address;
 mod build;
 mod container;
+mod context;
 mod conversion;
+mod dockerignore;
 mod error;
 mod filesystem;
+mod frontend;
 mod image;
 mod look;
 mod offline;
 mod process;
 mod reference;
 mod run;
+mod subrequest;
 pub(crate) mod transport;
 mod warning;
 
 pub use build::Build;
 pub use container::Container;
+pub use context::SourceFile;
 pub use error::{Error, Result};
 pub use filesystem::Filesystem;
+pub use frontend::{Frontend, frontend_image, is_frontend};
 pub use image::{Attestation, Image};
 pub use look::{ResolvedSource, ResolvedSourceKind};
 pub use process::{Command, ExitStatus, Output, Process, Stdio};
