@@ -7,6 +7,7 @@
 //! **Invariant.** Nothing here knows what BuildKit does: a macro writes builder calls, and whatever a builder call can
 //! check at run time stays there.
 
+mod builder;
 mod errors;
 mod graph;
 mod layer;
@@ -14,6 +15,12 @@ mod shell;
 mod tokens;
 
 use proc_macro::TokenStream;
+
+#[expect(missing_docs, reason = "documented at `llb::builder`")]
+#[proc_macro_attribute]
+pub fn builder(options: TokenStream, function: TokenStream) -> TokenStream {
+    builder::expand(options.into(), &function.into()).into()
+}
 
 #[expect(missing_docs, reason = "documented at `llb::graph`")]
 #[proc_macro]

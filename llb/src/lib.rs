@@ -71,6 +71,8 @@ pub use exec::{
 };
 pub use file::{BoundActions, CopySource, FileActions};
 pub use layer::Layer;
+#[cfg(feature = "builder")]
+pub use macros::builder;
 pub use macros::{graph, layer, sh};
 pub use metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
 pub use op::exec::{ContentCache, ProxyEnv, Sharing};

@@ -4,7 +4,7 @@ use super::arguments::{Format, Given};
 use crate::Constrain as _;
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::gateway::{Build, Image, Result};
+use crate::gateway::{Build, Frontend, Image, Result};
 use crate::value::Platform;
 
 /// Graphs with their platforms; at least one.
@@ -12,16 +12,17 @@ use crate::value::Platform;
 pub(super) struct Graphs(Vec<(Platform, Definition)>);
 
 /// Calls a build function without a daemon.
-pub(super) async fn of<F, T>(build: &F, given: Given) -> std::result::Result<Graphs, String>
+pub(super) async fn of<F, T>(
+    build: &Frontend<F>,
+    given: Given,
+) -> std::result::Result<Graphs, String>
 where
     F: AsyncFn(&mut Build) -> Result<T>,
     T: Into<Image>,
 {
     let mut context = Build::offline(given.options()?).map_err(|error| error.to_string())?;
-    let image: Image = match build(&mut context).await {
-        Ok(made) => made.into(),
-        Err(error) => return Err(error.to_string()),
-    };
+    let image = build.build(&mut context).await;
+    let image = image.map_err(|error| error.to_string())?;
     let options = context.marshal_options();
     let (mut graphs, mut problems) = (Vec::new(), Vec::new());
     for (platform, state) in image.states() {

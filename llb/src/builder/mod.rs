@@ -1,14 +1,15 @@
 //! Builders: programs made of one build function.
 //!
 //! [`#[builder]`](macro@crate::builder) on a build function makes the program: a command line that builds, and that
-//! prints the graph without any daemon. It is sugar for [`Program`]:
+//! prints the graph without any daemon. Put into an image, it is a frontend for `docker build`. The attribute is sugar
+//! for [`Program`]:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
 //!
 //! use llb::builder::Program;
-//! use llb::gateway::{Build, Image, Result};
-//! use llb::prelude::*;
+//! use llb::gateway::{Build, Frontend, Image, Result};
+//! use llb::prelude::{image, sh};
 //!
 //! async fn build(cx: &mut Build) -> Result<Image> {
 //!     let version = cx.build_arg("PYTHON").unwrap_or("3.13");
@@ -16,7 +17,7 @@
 //! }
 //!
 //! fn main() -> ExitCode {
-//!     Program::new("numpy-image").about("Python with numpy.").main(build)
+//!     Program::new("numpy-image").main(Frontend::new(build).describe("Python with numpy"))
 //! }
 //! ```
 //!
@@ -29,7 +30,8 @@
 //!
 //! All but `build` ask nobody: a build function that looks at an image or a file cannot be shown without a daemon, and
 //! says so. What the function depends on is given with `--opt`, `--build-arg`, `--target`, `--label` and `--platform`,
-//! to all commands alike.
+//! to all commands alike. Started by BuildKit, the program reads no arguments and serves the build that it was started
+//! for.
 
 mod arguments;
 mod graphs;
@@ -37,20 +39,18 @@ mod graphs;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::client::{Export, Solve};
 use crate::command_line::{output, wait};
-use crate::gateway::{Build, Image, Result};
+use crate::gateway::{Build, Frontend, Image, Result, is_frontend};
 use arguments::{Arguments, BuildArguments, Command, Given};
 
 /// A program around a build function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[must_use = "a program does nothing until its `main` is called"]
 pub struct Program {
     name: &'static str,
-    about: Option<&'static str>,
     version: Option<&'static str>,
 }
 
@@ -59,15 +59,8 @@ impl Program {
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
-            about: None,
             version: None,
         }
-    }
-
-    /// What it builds, for its help.
-    pub fn about(mut self, text: &'static str) -> Self {
-        self.about = Some(text);
-        self
     }
 
     /// Its version, which `--version` prints; no such option by default.
@@ -76,37 +69,25 @@ impl Program {
         self
     }
 
-    /// The whole program: reads the arguments of the process and does what they say.
+    /// The whole program: a frontend if BuildKit started it, else what the arguments of the process say.
     ///
     /// Exit codes: 0 if all is well, 1 if something failed, 2 for a mistake on the command line, 130 after Ctrl-C.
-    pub fn main<F, T>(self, build: F) -> ExitCode
+    pub fn main<F, T>(self, build: Frontend<F>) -> ExitCode
     where
         F: AsyncFn(&mut Build) -> Result<T>,
         T: Into<Image>,
     {
-        self.run(std::env::args_os(), build)
-    }
-
-    /// As [`main`](Self::main), with these arguments; the first is the name the program was called by.
-    pub fn run<F, T>(
-        self,
-        arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-        build: F,
-    ) -> ExitCode
-    where
-        F: AsyncFn(&mut Build) -> Result<T>,
-        T: Into<Image>,
-    {
-        let done = match self.parse(arguments) {
-            Ok(arguments) => arguments.command.run(&build),
-            Err(error) => {
-                // There is nowhere else to say that this failed.
-                let _ = error.print();
-                let is_help = matches!(
-                    error.kind(),
-                    ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-                );
-                return ExitCode::from(if is_help { 0 } else { 2 });
+        let done = if is_frontend() {
+            let serving = async { build.serve().await.map_err(|error| error.to_string()) };
+            wait(serving).map(|()| ExitCode::SUCCESS)
+        } else {
+            match self.parse(std::env::args_os(), build.description()) {
+                Ok(arguments) => arguments.command.run(&build),
+                Err(error) => {
+                    // There is nowhere else to say that this failed.
+                    let _ = error.print();
+                    return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+                }
             }
         };
         done.unwrap_or_else(|message| {
@@ -118,12 +99,11 @@ impl Program {
     fn parse(
         self,
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+        about: &str,
     ) -> std::result::Result<Arguments, clap::Error> {
-        let mut command = Arguments::command()
-            .name(self.name)
-            .bin_name(self.name);
-        if let Some(about) = self.about {
-            command = command.about(about);
+        let mut command = Arguments::command().name(self.name).bin_name(self.name);
+        if !about.is_empty() {
+            command = command.about(about.to_owned());
         }
         if let Some(version) = self.version {
             command = command.version(version);
@@ -134,7 +114,7 @@ impl Program {
 }
 
 impl Command {
-    fn run<F, T>(self, build: &F) -> std::result::Result<ExitCode, String>
+    fn run<F, T>(self, build: &Frontend<F>) -> std::result::Result<ExitCode, String>
     where
         F: AsyncFn(&mut Build) -> Result<T>,
         T: Into<Image>,
@@ -159,7 +139,7 @@ impl Command {
 
 async fn run_build<F, T>(
     arguments: BuildArguments,
-    build: &F,
+    build: &Frontend<F>,
 ) -> std::result::Result<ExitCode, String>
 where
     F: AsyncFn(&mut Build) -> Result<T>,
@@ -178,7 +158,7 @@ where
     let client = arguments.daemon.connect().await?;
     let run = async |solve, display: &mut _| {
         client
-            .build(solve, display, async |cx: &mut Build| build(cx).await)
+            .build(solve, display, async |cx: &mut Build| build.build(cx).await)
             .await
     };
     let outcome = match arguments.build.run(solve, run).await? {
@@ -203,9 +183,8 @@ mod tests {
     fn parse(arguments: &[&str]) -> std::result::Result<Arguments, String> {
         let arguments = std::iter::once(&"app").chain(arguments);
         let parsed = Program::new("app")
-            .about("An app.")
             .version("1.2")
-            .parse(arguments);
+            .parse(arguments, "An app");
         parsed.map_err(|error| error.to_string())
     }
 
@@ -224,7 +203,7 @@ mod tests {
         let Command::Text { given, .. } = parse(arguments)?.command else {
             return Err("not `text`".to_owned());
         };
-        wait(graphs::of(&build, given))
+        wait(graphs::of(&Frontend::new(build), given))
     }
 
     #[test]
@@ -235,10 +214,7 @@ mod tests {
     #[test]
     fn help_and_version_are_those_of_the_program() {
         let help = parse(&["--help"]).unwrap_err();
-        assert!(
-            help.starts_with("An app.\n\nUsage: app <COMMAND>"),
-            "{help}"
-        );
+        assert!(help.starts_with("An app\n\nUsage: app <COMMAND>"), "{help}");
         for command in ["build", "text", "graph", "dump"] {
             assert!(
                 help.contains(&format!("\n  {command} ")),
@@ -301,7 +277,9 @@ mod tests {
         let Command::Text { given, .. } = parse(&["text"]).unwrap().command else {
             panic!("`text` is a command");
         };
-        let error = wait(graphs::of(&broken, given)).err().unwrap_or_default();
+        let error = wait(graphs::of(&Frontend::new(broken), given))
+            .err()
+            .unwrap_or_default();
         assert!(error.contains("must be lowercase"), "{error}");
         assert!(error.contains("builder/mod.rs:"), "{error}");
     }
@@ -314,7 +292,9 @@ mod tests {
         let Command::Text { given, .. } = parse(&["text"]).unwrap().command else {
             panic!("`text` is a command");
         };
-        let error = wait(graphs::of(&looks, given)).err().unwrap_or_default();
+        let error = wait(graphs::of(&Frontend::new(looks), given))
+            .err()
+            .unwrap_or_default();
         assert!(error.contains("there is no daemon to ask"), "{error}");
     }
 }

@@ -17,7 +17,8 @@ struct Offline;
 
 impl Build {
     /// What a build function gets where there is no daemon: options, and the platform `linux/amd64` unless they name
-    /// others. It can make its graph as long as it looks at nothing; every question is an error that says so.
+    /// others. It can make its graph as long as it looks at nothing; every question is an error that says so. The context
+    /// is the whole directory: what `.dockerignore` leaves out is read when there is a daemon.
     ///
     /// ```
     /// use llb::gateway::{Build, Image, Result};
@@ -46,6 +47,10 @@ impl Build {
             ..Given::default()
         };
         Self::new(Arc::new(Offline), given, Platform::LINUX_AMD64, None)
+    }
+
+    pub(super) fn is_offline(&self) -> bool {
+        self.marshal_options().known_caps().is_none()
     }
 }
 
