@@ -36,6 +36,7 @@ pub mod gateway;
 mod graph;
 mod inspect;
 pub mod layer;
+pub mod lower;
 mod macros;
 mod metadata;
 mod op;
@@ -86,6 +87,15 @@ pub use state::{
     Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,
     Platforms, State, diff, merge, scratch,
 };
+
+/// The code of the guides is compiled and run with the doc tests.
+#[cfg(all(doctest, feature = "gateway", feature = "testing"))]
+mod guides {
+    #[doc = include_str!("../../docs/frontends.md")]
+    struct Frontends;
+    #[doc = include_str!("../../docs/testing-builds.md")]
+    struct TestingBuilds;
+}
 
 /// What most programs need: `use llb::prelude::*`.
 pub mod prelude {

@@ -11,6 +11,8 @@ mod codegen;
 mod command;
 mod demo;
 mod generate;
+mod helper;
+mod merge_cases;
 mod test;
 mod testbed;
 
@@ -30,6 +32,10 @@ enum Task {
     Demo(demo::Command),
     /// Everything that must hold before a change lands; CI runs this
     Test(test::Command),
+    /// The static program that builds carry along, under `target/helper`
+    Helper(helper::Command),
+    /// Merges on real engines against the trees that must come out
+    MergeCases(merge_cases::Command),
     /// The Rust code of the wire messages, from `llb/proto`
     Codegen(generate::Command),
 }
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
         Task::Testbed(command) => testbed::run(&command),
         Task::Demo(command) => demo::run(&command),
         Task::Test(command) => test::run(&command),
+        Task::Helper(command) => helper::run(&command),
+        Task::MergeCases(command) => merge_cases::run(&command),
         Task::Codegen(command) => generate::run(&command),
     };
     match done {

@@ -295,6 +295,6 @@ mod tests {
         let error = wait(graphs::of(&Frontend::new(looks), given))
             .err()
             .unwrap_or_default();
-        assert!(error.contains("there is no daemon to ask"), "{error}");
+        assert!(error.contains("needs a daemon"), "{error}");
     }
 }

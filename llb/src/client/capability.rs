@@ -6,7 +6,6 @@ use super::Client;
 use super::error::Error;
 use crate::proto::moby::buildkit::v1::apicaps::ApiCap;
 use crate::proto::moby::buildkit::v1::frontend::{PingRequest, PongResponse};
-use crate::value::{Capability, CapabilitySet};
 
 /// The capabilities a daemon announces.
 #[derive(Clone, Debug, Default)]
@@ -53,14 +52,6 @@ impl Capabilities {
     /// Whether graphs may have diff ops.
     pub fn has_diff(&self) -> bool {
         self.has("diffop")
-    }
-
-    /// The LLB capabilities that this crate knows, for [`MarshalOptions::caps`](crate::MarshalOptions::caps).
-    pub fn to_set(&self) -> CapabilitySet {
-        let known = self.llb.iter();
-        known
-            .filter_map(|name| Capability::from_name(name))
-            .collect()
     }
 
     /// All LLB capabilities.

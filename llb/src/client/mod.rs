@@ -40,6 +40,7 @@ mod exit;
 mod export;
 mod failure;
 mod info;
+mod lowering;
 mod outcome;
 mod push;
 mod resolve;
@@ -75,6 +76,9 @@ pub(crate) use result::give_config;
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 
 pub(crate) type ControlClient =
@@ -86,6 +90,8 @@ pub struct Client {
     channel: Channel,
     address: Address,
     engine: Engine,
+    /// What the daemon can do, once it has been asked.
+    capabilities: Arc<OnceCell<Capabilities>>,
 }
 
 /// What a daemon is.

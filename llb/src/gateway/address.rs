@@ -56,7 +56,8 @@ pub(super) fn is_http(text: &str) -> bool {
 
 fn is_git(url: &str) -> bool {
     if is_http(url) {
-        return url.ends_with(".git");
+        // Names of hosts and paths differ by case.
+        return url.strip_suffix(".git").is_some();
     }
     ["git@", "git://", "ssh://", "github.com/"]
         .iter()

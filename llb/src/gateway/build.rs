@@ -11,9 +11,11 @@ use tonic::{Code, Status};
 use super::conversion;
 use super::error::{Error, Result};
 use super::transport::{Method, Transport};
+use super::warning::Warning;
 use crate::Constrain as _;
 use crate::client::{Capabilities, call_error};
-use crate::definition::MarshalOptions;
+use crate::definition::{Definition, MarshalOptions};
+use crate::lower::{Helper, Policy};
 use crate::proto::moby::buildkit::v1::frontend as wire;
 use crate::sourcemap::CallerLocations;
 use crate::state::State;
@@ -52,17 +54,29 @@ pub(crate) struct Given {
     pub(crate) cache_imports: Vec<wire::CacheOptionsEntry>,
     /// Whether ops get the line of the program that made them.
     pub(crate) caller_locations: CallerLocations,
+    /// What may replace ops that the daemon lacks; what provably makes the same files and the helpers of this machine
+    /// if not given.
+    pub(crate) lowering: Option<Policy>,
 }
 
 impl Build {
     /// A build over anything that answers.
-    pub(crate) async fn start(transport: Arc<dyn Transport>, mut given: Given) -> Result<Self> {
+    pub(crate) async fn start(transport: Arc<dyn Transport>, given: Given) -> Result<Self> {
         let ping = wire::PingRequest {};
         let pong = transport
             .call(Method::Ping, ping.encode_to_vec().into())
             .await;
         let pong = pong.and_then(|answer| decode::<wire::PongResponse>(&answer));
         let pong = pong.map_err(|status| call_error("asking for capabilities", &status))?;
+        Self::new(transport, given, pong)
+    }
+
+    /// A build over something that has said what it can do.
+    pub(super) fn new(
+        transport: Arc<dyn Transport>,
+        mut given: Given,
+        pong: wire::PongResponse,
+    ) -> Result<Self> {
         let build_platform = pong
             .workers
             .first()
@@ -70,29 +84,12 @@ impl Build {
             .map_or(Platform::LINUX_AMD64, |platform| {
                 conversion::from_wire(platform.clone()).normalized()
             });
+        let capabilities = Capabilities::new(pong);
         if given.cache_imports.is_empty() {
             given.cache_imports = cache_imports(&given.options)?;
         }
-        Self::new(
-            transport,
-            given,
-            build_platform,
-            Some(Capabilities::new(pong)),
-        )
-    }
-
-    /// A build where this much is known; without capabilities nothing is assumed of the daemon.
-    pub(super) fn new(
-        transport: Arc<dyn Transport>,
-        given: Given,
-        build_platform: Platform,
-        capabilities: Option<Capabilities>,
-    ) -> Result<Self> {
         let platforms = platforms(&given.options)?.unwrap_or_else(|| vec![build_platform.clone()]);
-        let mut marshal = MarshalOptions::new(platforms[0].clone());
-        if let Some(capabilities) = &capabilities {
-            marshal = marshal.caps(capabilities.to_set());
-        }
+        let mut marshal = MarshalOptions::new(platforms[0].clone()).caps(capabilities.known());
         if !given.session.is_empty() {
             marshal = marshal.local_unique_id(given.session.as_str());
         }
@@ -100,7 +97,7 @@ impl Build {
         let inner = Arc::new(Inner {
             transport,
             given,
-            capabilities: capabilities.unwrap_or_default(),
+            capabilities,
             build_platform,
             platforms,
             inputs: OnceCell::new(),
@@ -109,7 +106,13 @@ impl Build {
         Ok(Self(inner, marshal))
     }
 
-    pub(super) fn transport(&self) -> &Arc<dyn Transport> {
+    /// What the build was started with.
+    #[cfg(feature = "testing")]
+    pub(crate) fn given(&self) -> &Given {
+        &self.0.given
+    }
+
+    pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.0.transport
     }
 
@@ -125,7 +128,7 @@ impl Build {
         what: impl FnOnce() -> String,
     ) -> Result<A> {
         self.call_raw(method, message).await.map_err(|status| {
-            let status = self.explain(method, status);
+            let status = explain(method, status);
             Error::from(call_error(&what(), &status))
         })
     }
@@ -142,15 +145,24 @@ impl Build {
         decode(&answer.await?)
     }
 
-    /// A daemon that does not know a call says so in terms of the protocol.
-    fn explain(&self, method: Method, status: Status) -> Status {
-        if status.code() == Code::Unimplemented && status.message().starts_with("unknown method") {
-            return Status::unimplemented(format!(
-                "the daemon's BuildKit is too old for `{}`",
-                method.name()
-            ));
+    /// A definition that the daemon can run; see [`lower`](crate::lower). Warnings are for where files may differ.
+    pub(super) fn lower(&self, definition: &Definition) -> Result<(Definition, Vec<Warning>)> {
+        let caps = self.capabilities().known();
+        if !definition.needs_lowering(caps) {
+            return Ok((definition.clone(), Vec::new()));
         }
-        status
+        let policy = match &self.0.given.lowering {
+            Some(policy) => policy.clone(),
+            None => Helper::find_all()?
+                .into_iter()
+                .fold(Policy::new(), Policy::helper),
+        };
+        let lowered = definition.lower(caps, &policy)?;
+        let replaced = lowered.report.iter();
+        let warnings = replaced
+            .filter(|lowering| lowering.is_warning())
+            .map(|lowering| Warning::new(lowering.to_string()));
+        Ok((lowered.definition, warnings.collect()))
     }
 
     /// A number that no other container of this build has.
@@ -313,6 +325,15 @@ impl std::fmt::Debug for Build {
             .field("options", &self.options().keys())
             .finish_non_exhaustive()
     }
+}
+
+/// A daemon that does not know a call says so in terms of the protocol.
+fn explain(method: Method, status: Status) -> Status {
+    if status.code() == Code::Unimplemented && status.message().starts_with("unknown method") {
+        let name = method.name();
+        return Status::unimplemented(format!("the daemon's BuildKit is too old for `{name}`"));
+    }
+    status
 }
 
 fn decode<M: Message + Default>(bytes: &[u8]) -> std::result::Result<M, Status> {

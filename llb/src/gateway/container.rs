@@ -87,6 +87,7 @@ impl Build {
     /// The state or a mount cannot be solved.
     pub async fn container(&self, state: impl Into<State>, exec: Exec) -> Result<Container> {
         let definition = state.into().marshal_exec(exec, &self.marshal_options())?;
+        let (definition, _) = self.lower(&definition)?;
         let op = head_of(&definition)?;
         let mut solved = BTreeMap::new();
         let mut ids = Vec::new();

@@ -48,7 +48,7 @@ impl Build {
         }
         let name = self.option("contextkey").unwrap_or("context");
         let context = self.local(name, name, "[internal] load build context");
-        if self.is_offline() {
+        if self.transport().is_offline() {
             // Nobody can read `.dockerignore` now.
             return Ok(context.state());
         }
@@ -254,17 +254,13 @@ impl Build {
     async fn source_directory(&self, name: &str) -> Result<(State, Ref)> {
         let forced = self.option("dockerfilekey");
         if forced.is_none() {
-            let given = match self.input("dockerfile").await? {
-                Some(state) => Some(state),
-                None => {
-                    let key = self.option("contextkey").unwrap_or("context");
-                    let given = self.option(key).unwrap_or_default();
-                    match GitAddress::parse(given)?.is_some() || is_http(given) {
-                        true => self.remote_context().await?,
-                        false => None,
-                    }
-                }
-            };
+            let mut given = self.input("dockerfile").await?;
+            let key = self.option("contextkey").unwrap_or("context");
+            let context = self.option(key).unwrap_or_default();
+            let is_remote = GitAddress::parse(context)?.is_some() || is_http(context);
+            if given.is_none() && is_remote {
+                given = self.remote_context().await?;
+            }
             if let Some(state) = given {
                 let solved = self.solve(&state).await?;
                 return Ok((state, solved));
@@ -304,7 +300,10 @@ impl Build {
             .local(directory, hint, name)
             .follow_paths([IGNORE_FILE])
             .differ(Differ::None, false);
-        match self.filesystem(file).read_to_string(IGNORE_FILE).await {
+        let solved = self.solve(file).await?;
+        // A directory that is not there is a mistake, a file in it that is not there is none.
+        solved.evaluate().await?;
+        match solved.read_to_string(IGNORE_FILE).await {
             Ok(text) => dockerignore::patterns(&text),
             Err(error) if error.is_not_found() => Ok(Vec::new()),
             Err(error) => Err(error),

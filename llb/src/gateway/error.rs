@@ -268,11 +268,9 @@ mod tests {
         };
         let status =
             Status::with_details(Code::Unknown, "exit code: 3", said.encode_to_vec().into());
-        let error = Error::from(client::step_error(
-            &status,
-            &crate::progress::Summary::default(),
-            crate::proto::pb::Definition::default(),
-        ));
+        let summary = crate::progress::Summary::default();
+        let definition = crate::proto::pb::Definition::default();
+        let error = Error::from(client::step_error(&status, &summary, definition));
         assert_eq!(error.to_return().error.unwrap(), said);
         let more = error.context("while compiling").to_return().error.unwrap();
         assert!(

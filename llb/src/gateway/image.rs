@@ -133,6 +133,12 @@ impl Image {
         one.map(|state| (None, state)).into_iter().chain(several)
     }
 
+    /// The state of the image: of the first platform, if there are several. Scratch for the answer to a subrequest.
+    pub fn state(&self) -> State {
+        let first = self.states().next();
+        first.map_or_else(State::scratch, |(_, state)| state.clone())
+    }
+
     /// Solves everything, all platforms at once, into what ends a build.
     pub(super) async fn solve(self, build: &Build) -> Result<wire::Result> {
         let mut result = wire::Result {
@@ -185,9 +191,10 @@ impl Image {
                 id: solved.id().to_owned(),
                 def: None,
             };
-            let key = match is_index {
-                true => format!("{CONFIG}/{id}"),
-                false => CONFIG.to_owned(),
+            let key = if is_index {
+                format!("{CONFIG}/{id}")
+            } else {
+                CONFIG.to_owned()
             };
             result.metadata.entry(key).or_insert(config);
             if refs.insert(id.clone(), reference).is_some() {
@@ -296,9 +303,10 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
                 *slot = None;
             }
         }
-        match running.iter().all(Option::is_none) {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
+        if running.iter().all(Option::is_none) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
         }
     })
     .await;

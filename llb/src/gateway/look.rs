@@ -1,5 +1,6 @@
 //! Looking at sources, and solving states.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -184,7 +185,7 @@ impl Build {
     ///
     /// The state is more than a source, there is no such source, or it does not answer.
     pub async fn resolve_source(&self, source: impl Into<State>) -> Result<ResolvedSource> {
-        let (_, definition) = self.marshal(&source.into(), &self.marshal_options())?;
+        let definition = source.into().marshal(&self.marshal_options())?;
         let op = match definition.ops() {
             [source, _end] => pb::Op::decode(source.bytes())?,
             _ => {
@@ -283,7 +284,11 @@ impl Build {
     }
 
     async fn solve_with(&self, state: &State, options: &MarshalOptions) -> Result<Ref> {
-        let (state, definition) = self.marshal(state, options)?;
+        let state = state.resolve(options);
+        let (definition, warnings) = self.lower(&state.marshal(options)?)?;
+        for warning in warnings {
+            self.warn(warning).await?;
+        }
         let message = pb::Definition::from(definition.clone());
         let id = self.solve_message(&definition, message).await?;
         Ok(Ref::new(self.clone(), id, state, definition))
@@ -316,17 +321,6 @@ impl Build {
                 "the daemon answered a solve with several results",
             )),
         }
-    }
-
-    /// A state as it is solved, and its definition.
-    pub(super) fn marshal(
-        &self,
-        state: &State,
-        options: &MarshalOptions,
-    ) -> Result<(State, Definition)> {
-        let state = state.resolve(options);
-        let definition = state.marshal(options)?;
-        Ok((state, definition))
     }
 
     /// A state as a read-only file system, which is solved when something is read.
@@ -366,29 +360,7 @@ impl Build {
         options: impl IntoIterator<Item = (&'a str, &'a str)>,
         inputs: impl IntoIterator<Item = (&'a str, &'a State)>,
     ) -> Result<State> {
-        let marshal = self.marshal_options();
-        let mut request = wire::SolveRequest {
-            frontend: name.to_owned(),
-            frontend_opt: options
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-            allow_result_return: true,
-            allow_result_array_ref: true,
-            cache_imports: self.cache_imports().to_vec(),
-            ..wire::SolveRequest::default()
-        };
-        for (name, state) in inputs {
-            let (_, definition) = self.marshal(state, &marshal)?;
-            request
-                .frontend_inputs
-                .insert(name.to_owned(), definition.into());
-        }
-        let answer: wire::SolveResponse = self
-            .call_raw(Method::Solve, &request)
-            .await
-            .map_err(|status| super::reference::step_error(&status, &Definition::default()))?;
-        let result = answer.result.unwrap_or_default();
+        let result = self.frontend_result(name, options, inputs).await?;
         let reference = match result.result {
             Some(wire::result::Result::Ref(reference)) => reference,
             Some(wire::result::Result::Refs(refs)) if refs.refs.len() == 1 => {
@@ -412,5 +384,53 @@ impl Build {
             Some((_, config)) => Ok(state.with_image_config(config)?),
             None => Ok(state),
         }
+    }
+
+    /// Asks a frontend for what it tells beside images: subrequests such as `frontend.outline`, with the option
+    /// `requestid`. Gives its texts by name: `result.txt` is for people, `result.json` for programs.
+    ///
+    /// # Errors
+    ///
+    /// The frontend does not know the request.
+    pub async fn ask_frontend<'a>(
+        &self,
+        name: &str,
+        options: impl IntoIterator<Item = (&'a str, &'a str)>,
+        inputs: impl IntoIterator<Item = (&'a str, &'a State)>,
+    ) -> Result<BTreeMap<String, Vec<u8>>> {
+        let result = self.frontend_result(name, options, inputs).await?;
+        let texts = result.metadata.into_iter();
+        Ok(texts.map(|(name, text)| (name, text.to_vec())).collect())
+    }
+
+    async fn frontend_result<'a>(
+        &self,
+        name: &str,
+        options: impl IntoIterator<Item = (&'a str, &'a str)>,
+        inputs: impl IntoIterator<Item = (&'a str, &'a State)>,
+    ) -> Result<wire::Result> {
+        let marshal = self.marshal_options();
+        let mut request = wire::SolveRequest {
+            frontend: name.to_owned(),
+            frontend_opt: options
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            allow_result_return: true,
+            allow_result_array_ref: true,
+            cache_imports: self.cache_imports().to_vec(),
+            ..wire::SolveRequest::default()
+        };
+        for (name, state) in inputs {
+            let (definition, _) = self.lower(&state.marshal(&marshal)?)?;
+            request
+                .frontend_inputs
+                .insert(name.to_owned(), definition.into());
+        }
+        let answer: wire::SolveResponse = self
+            .call_raw(Method::Solve, &request)
+            .await
+            .map_err(|status| super::reference::step_error(&status, &Definition::default()))?;
+        Ok(answer.result.unwrap_or_default())
     }
 }

@@ -25,6 +25,7 @@
 
 mod address;
 mod build;
+mod conflict;
 mod container;
 mod context;
 mod conversion;
@@ -43,6 +44,9 @@ pub(crate) mod transport;
 mod warning;
 
 pub use build::Build;
+#[cfg(feature = "testing")]
+pub(crate) use build::Given;
+pub use conflict::Conflict;
 pub use container::Container;
 pub use context::SourceFile;
 pub use error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Builds without a daemon, for programs that only want to see the graph.
+//! Builds without a daemon.
 
 use std::sync::Arc;
 
@@ -9,63 +9,68 @@ use tonic::Status;
 use super::build::{Build, Given};
 use super::error::Result;
 use super::transport::{Answer, ExecMessages, Method, Transport};
-use crate::proto::moby::buildkit::v1::frontend::ExecMessage;
-use crate::value::Platform;
-
-/// Nobody is there.
-struct Offline;
+use crate::proto::moby::buildkit::v1::apicaps::ApiCap;
+use crate::proto::moby::buildkit::v1::frontend as wire;
+use crate::value::CapabilitySet;
 
 impl Build {
-    /// What a build function gets where there is no daemon: options, and the platform `linux/amd64` unless they name
-    /// others. It can make its graph as long as it looks at nothing; every question is an error that says so. The context
-    /// is the whole directory: what `.dockerignore` leaves out is read when there is a daemon.
+    /// A build without a daemon, for graphs that need no look at anything: to print what a build function makes.
+    ///
+    /// It builds for `linux/amd64` unless the options say otherwise, and can do everything that graphs may need.
+    /// Whatever looks at something is an error that says so; the context is the whole directory, because what its
+    /// `.dockerignore` leaves out is read when there is a daemon.
     ///
     /// ```
-    /// use llb::gateway::{Build, Image, Result};
-    /// use llb::prelude::*;
+    /// use llb::gateway::Build;
     ///
-    /// async fn build(cx: &mut Build) -> Result<Image> {
-    ///     Ok(image("debian").run(sh("make")).label("target", cx.target().unwrap_or("all")).into())
-    /// }
-    ///
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// let mut cx = Build::offline([("target".to_owned(), "app".to_owned())])?;
-    /// let image = build(&mut cx).await?;
-    /// let (_, state) = image.states().next().unwrap();
-    /// assert_eq!(state.image_config().labels["target"], "app");
-    /// assert!(cx.resolve_image("debian").await.unwrap_err().to_string().contains("no daemon"));
-    /// # Ok::<(), llb::gateway::Error>(())
-    /// # }).unwrap();
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let cx = Build::offline([("target".to_owned(), "app".to_owned())]).unwrap();
+    /// assert_eq!(cx.target(), Some("app"));
+    /// let error = cx.image("debian").await.unwrap_err();
+    /// assert!(error.to_string().contains("needs a daemon"));
+    /// # });
     /// ```
     ///
     /// # Errors
     ///
-    /// An option that is wrong in itself, such as a platform that is none.
+    /// An option cannot be read, such as a platform.
     pub fn offline(options: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
         let given = Given {
             options: options.into_iter().collect(),
             ..Given::default()
         };
-        Self::new(Arc::new(Offline), given, Platform::LINUX_AMD64, None)
+        let pong = wire::PongResponse {
+            llb_caps: CapabilitySet::all()
+                .iter()
+                .map(|capability| ApiCap {
+                    id: capability.name().to_owned(),
+                    enabled: true,
+                    ..ApiCap::default()
+                })
+                .collect(),
+            ..wire::PongResponse::default()
+        };
+        Self::new(Arc::new(Offline), given, pong)
     }
+}
 
-    pub(super) fn is_offline(&self) -> bool {
-        self.marshal_options().known_caps().is_none()
-    }
+struct Offline;
+
+fn refusal(what: &str) -> Status {
+    Status::unavailable(format!("`{what}` needs a daemon, and this build has none"))
 }
 
 impl Transport for Offline {
-    fn call(&self, _: Method, _: Bytes) -> Answer<Bytes> {
-        Box::pin(std::future::ready(Err(nobody())))
+    fn call(&self, method: Method, _: Bytes) -> Answer<Bytes> {
+        let status = refusal(method.name());
+        Box::pin(async move { Err(status) })
     }
 
-    fn exec(&self, _: mpsc::Receiver<ExecMessage>) -> Answer<ExecMessages> {
-        Box::pin(std::future::ready(Err(nobody())))
+    fn exec(&self, _: mpsc::Receiver<wire::ExecMessage>) -> Answer<ExecMessages> {
+        Box::pin(async move { Err(refusal("ExecProcess")) })
     }
-}
 
-fn nobody() -> Status {
-    Status::failed_precondition(
-        "there is no daemon to ask: only the graph is wanted, and it depends on what a daemon would answer",
-    )
+    fn is_offline(&self) -> bool {
+        true
+    }
 }

@@ -358,9 +358,10 @@ impl Output {
             return Ok(self);
         }
         let mut message = format!("{:?} ended with {}", self.status.command, self.status);
-        let text = match self.stderr.is_empty() {
-            true => &self.stdout,
-            false => &self.stderr,
+        let text = if self.stderr.is_empty() {
+            &self.stdout
+        } else {
+            &self.stderr
         };
         let text = String::from_utf8_lossy(text);
         let lines: Vec<_> = text.lines().collect();

@@ -56,6 +56,7 @@ impl Client {
         P: Progress + ?Sized,
     {
         solve.check_function()?;
+        let lowering = solve.lowering.clone();
         let mut job = Job::new(self, solve)?;
         let config = job.take_result_config();
         let given = Given {
@@ -63,6 +64,7 @@ impl Client {
             session: job.session().to_owned(),
             cache_imports: job.cache_imports(),
             caller_locations: CallerLocations::Positions,
+            lowering,
         };
         let daemon = Daemon::of_build(self.channel(), job.reference())
             .map_err(|status| client::call_error("building over the gateway", &status))?;

@@ -81,7 +81,7 @@ impl Build {
                 language: place.map.0.language.clone(),
                 definition: None,
             }),
-            ranges: place.iter().flat_map(|place| ranges(place)).collect(),
+            ranges: place.iter().flat_map(ranges).collect(),
         };
         let what = || "warning".to_owned();
         let _: wire::WarnResponse = self.call(Method::Warn, &request, what).await?;

@@ -316,3 +316,90 @@ async fn platforms_are_those_that_were_asked_for() {
         .unwrap_err();
     assert!(error.to_string().contains("option `platform`: "), "{error}");
 }
+
+#[tokio::test]
+async fn merges_are_checked_for_paths_that_two_forks_wrote() {
+    let write = |path: &'static str, text: &'static str| {
+        move |base: State| base.mkdir("/shared", 0o755).mkfile(path, 0o644, text)
+    };
+    for name in ENGINES {
+        let client = engine(name).await;
+        let build = async |cx: &mut llb::gateway::Build| {
+            let base = scratch().mkfile("/base", 0o644, "b");
+            let forks = [
+                base.fork(write("/shared/a", "1")),
+                base.fork(write("/shared/b", "2")),
+                base.fork(write("/shared/a", "3")),
+                base.fork(write("/shared/b", "2")),
+            ];
+            let found = cx.conflicts(&base, &forks).await;
+            if name == "graphdriver" {
+                let error = found.unwrap_err().to_string();
+                assert!(error.contains("no diffs"), "{error}");
+                return Ok(scratch());
+            }
+            let found: Vec<_> = found?.iter().map(ToString::to_string).collect();
+            assert_eq!(found, ["/shared/a: fork 3 covers what fork 1 wrote"]);
+            Ok(scratch())
+        };
+        client.build(Solve::build(), &mut (), build).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_recording_of_a_daemon_answers_without_it() {
+    use llb::testing::Recording;
+    let look = async |cx: &mut llb::gateway::Build| {
+        let base = cx.image("debian:bookworm-slim").await?;
+        let version = cx
+            .filesystem(&base)
+            .read_to_string("/etc/debian_version")
+            .await?;
+        let output = cx
+            .run(&base, offline("echo out; echo err >&2; exit 3"))
+            .await?;
+        assert_eq!((output.status.code(), &*output.stderr), (3, &b"err\n"[..]));
+        let missing = cx
+            .filesystem(&base)
+            .read_file("/no/such")
+            .await
+            .unwrap_err();
+        assert!(missing.is_not_found());
+        Ok(base.label("version", version))
+    };
+    let client = engine("containerd").await;
+    let mut made = None;
+    let record = async |cx: &mut llb::gateway::Build| {
+        let (image, recording) = Recording::record(cx, look).await?;
+        made = Some((image.state().to_text(), recording.to_json()));
+        Ok(image)
+    };
+    client.build(Solve::build(), &mut (), record).await.unwrap();
+    let (text, json) = made.unwrap();
+    let image = Recording::from_json(&json)
+        .unwrap()
+        .replay(look)
+        .await
+        .unwrap();
+    assert_eq!(image.state().to_text(), text);
+    let label = image.state().image_config().labels["version"].clone();
+    assert!(label.starts_with("12"), "{label}");
+}
+
+#[tokio::test]
+async fn merges_are_lowered_where_the_engine_has_none() {
+    for name in ENGINES {
+        let client = engine(name).await;
+        let build = async |cx: &mut llb::gateway::Build| {
+            let base = scratch().mkfile("/base", 0o644, "b");
+            let forks = ["/a", "/b"]
+                .map(|path| base.fork(move |base: State| base.mkfile(path, 0o644, path)));
+            let merged = base.merge(forks);
+            let files = cx.filesystem(&merged).walk("/").await?;
+            let paths: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
+            assert_eq!(paths, ["a", "b", "base"], "{name}");
+            Ok(merged.mkfile("/more", 0o644, ""))
+        };
+        client.build(Solve::build(), &mut (), build).await.unwrap();
+    }
+}
