@@ -35,13 +35,15 @@ fn graph(program: &str, arguments: &[&str]) -> Definition {
             if !replaced.contains(IMAGE) {
                 replaced.push_str(IMAGE);
             }
-            replaced.push_str(&format!(
-                "{name} = file {{\n  on %image\n  mkfile \"/image\" 0644 \"{name}\"\n"
-            ));
+            replaced.extend([
+                name,
+                " = file {\n  on %image\n  mkfile \"/image\" 0644 \"",
+                name,
+                "\"\n",
+            ]);
             for tool in TOOLS {
-                replaced.push_str(&format!(
-                    "  mkfile \"/usr/local/sbin/{tool}\" 0755 \"{STAND_IN}\"\n"
-                ));
+                let mkfile = format!("  mkfile \"/usr/local/sbin/{tool}\" 0755 \"{STAND_IN}\"\n");
+                replaced.push_str(&mkfile);
             }
             replaced.push_str("}\n");
         } else {

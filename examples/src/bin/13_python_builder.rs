@@ -35,5 +35,5 @@ async fn build(cx: &mut Build) -> Result<Image> {
             cmd ["python", "-m", "app"];
         }
     });
-    Ok(Image::platforms(images))
+    Ok(images.into())
 }

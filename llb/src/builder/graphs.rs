@@ -43,9 +43,12 @@ where
 
 impl Graphs {
     pub(super) fn to_text(&self, is_full: bool) -> String {
-        self.each(|definition| match is_full {
-            true => definition.to_full_text(),
-            false => definition.to_text(),
+        self.each(|definition| {
+            if is_full {
+                definition.to_full_text()
+            } else {
+                definition.to_text()
+            }
         })
     }
 
