@@ -34,6 +34,8 @@ pub mod file;
 )]
 pub mod gateway;
 mod graph;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod inspect;
 pub mod layer;
 pub mod lower;
@@ -82,7 +84,7 @@ pub use source::{
     OciLayoutBlob, ResolveMode, ResolvedImage, Source, git, http, image, local, oci_layout,
 };
 pub use sourcemap::{CallerLocations, Position, Range, SourceLocation, SourceMap, SourceTexts};
-pub use state::context::{Environment, Network, Security, Ulimit};
+pub use state::context::{Environment, Network, Security, Ulimit, UnknownMode};
 pub use state::{
     Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,
     Platforms, State, diff, merge, scratch,

@@ -22,6 +22,9 @@ pub struct BuildOptions {
     /// A directory that the build may read
     #[arg(long, value_name = "NAME=DIRECTORY")]
     local: Vec<String>,
+    /// An OCI layout that the build may read images from
+    #[arg(long, value_name = "NAME=DIRECTORY")]
+    oci_layout: Vec<String>,
     /// A secret: `id=token,src=FILE` or `id=token,env=VARIABLE`
     #[arg(long, value_name = "FIELDS")]
     secret: Vec<String>,
@@ -65,6 +68,10 @@ impl BuildOptions {
             let (name, directory) = pair("--local", text)?;
             solve = solve.local(name, directory);
         }
+        for text in &self.oci_layout {
+            let (name, directory) = pair("--oci-layout", text)?;
+            solve = solve.oci_layout(name, directory);
+        }
         for text in &self.secret {
             let (id, secret) = secret(text)?;
             solve = solve.secret(id, secret);
@@ -88,6 +95,14 @@ impl BuildOptions {
         }
         if self.no_cache {
             solve = solve.no_cache();
+        }
+        let epoch = std::env::var_os("SOURCE_DATE_EPOCH");
+        if let Some(epoch) = epoch.filter(|epoch| !epoch.is_empty()) {
+            let epoch = epoch.to_string_lossy();
+            let seconds = epoch.parse().map_err(|_| {
+                format!("SOURCE_DATE_EPOCH is {epoch:?}, expected seconds since 1970")
+            })?;
+            solve = solve.source_date_epoch(seconds);
         }
         Ok(solve)
     }
@@ -185,6 +200,7 @@ fn export(text: &str) -> Result<Export, String> {
         ));
     }
     let rest = fields.rest();
+    let unpacked = rest.get("tar").is_some_and(|tar| tar == "false");
     let to = || match destination.as_deref() {
         Some(path) => Ok(PathBuf::from(path)),
         None => Err(format!(
@@ -213,6 +229,8 @@ fn export(text: &str) -> Result<Export, String> {
         }
         "local" => Export::local(to()?),
         "tar" => file(Export::tar, || Export::tar_to(stdout()))?,
+        "oci" if unpacked => Export::oci_directory(to()?),
+        "docker" if unpacked => Export::docker_directory(to()?),
         "oci" => file(Export::oci, || Export::oci_to(stdout()))?,
         "docker" => file(Export::docker_archive, || {
             Export::docker_archive_to(stdout())

@@ -14,6 +14,8 @@ mod files;
 mod graph;
 mod history;
 mod images;
+mod layouts;
 mod locations;
+mod lowering;
 mod squash;
 mod testbed;

@@ -3,8 +3,25 @@
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use llb::client::{CacheRecord, Engine, Prune};
+use llb::client::{CacheRecord, Client, Engine, Prune};
 use llb::command_line::{Daemon, output};
+
+#[derive(Args)]
+pub(crate) struct DialArguments {
+    #[command(flatten)]
+    daemon: Daemon,
+    /// The bytes of a Docker engine's socket as they are, as `docker system dial-stdio` has them; without it the
+    /// daemon is a buildkitd for who is at the other end
+    #[arg(long)]
+    raw: bool,
+}
+
+pub(crate) async fn dial(arguments: &DialArguments) -> Result<(), String> {
+    let address = arguments.daemon.address()?;
+    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    let result = Client::dial(address.as_ref(), arguments.raw, input, output).await;
+    result.map_err(|error| error.to_string())
+}
 
 #[derive(Args)]
 pub(crate) struct DaemonArguments {

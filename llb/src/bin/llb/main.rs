@@ -45,7 +45,8 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
-    /// Writes a graph as canonical protobuf bytes: the same ops in the same order, maps sorted
+    /// Takes a graph apart and writes it anew as canonical protobuf bytes: the ops that the result needs, in the same
+    /// order, maps sorted
     Reencode {
         /// The file with the graph, or `-`
         file: PathBuf,
@@ -83,6 +84,8 @@ enum Command {
     Workers(daemon::DaemonArguments),
     /// Prints what a daemon is and can do
     Info(daemon::DaemonArguments),
+    /// Joins standard input and output with a daemon, for programs on other machines: `ssh HOST llb dial-stdio`
+    DialStdio(daemon::DialArguments),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -115,7 +118,8 @@ fn run(command: &Command) -> Result<ExitCode, String> {
         }
         Command::Reencode { file, output } => {
             let definition = input::read(file)?;
-            output::write(output, &definition.to_bytes())?;
+            let canonical = definition.canonical().map_err(|error| error.to_string())?;
+            output::write(output, &canonical.to_bytes())?;
         }
         Command::Verify {
             explain: Some(code),
@@ -136,6 +140,7 @@ fn run(command: &Command) -> Result<ExitCode, String> {
         Command::Prune(arguments) => wait(daemon::prune(arguments))?,
         Command::Workers(arguments) => wait(daemon::workers(arguments))?,
         Command::Info(arguments) => wait(daemon::info(arguments))?,
+        Command::DialStdio(arguments) => wait(daemon::dial(arguments))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use llb::command_line::{BuildOptions, Daemon, output, pair};
 
 use crate::input;
 
+/// `SOURCE_DATE_EPOCH` in the environment is the time that images say they were made at.
 #[derive(Args)]
 pub(crate) struct SolveArguments {
     #[command(flatten)]
@@ -53,7 +54,11 @@ fn solve(arguments: &SolveArguments) -> Result<Solve, String> {
     let mut solve = if let Some(name) = &arguments.frontend {
         Solve::frontend(name)
     } else {
-        if !arguments.opt.is_empty() {
+        if arguments
+            .opt
+            .iter()
+            .any(|option| !option.starts_with("attest:"))
+        {
             return Err("--opt is for a frontend, name one with --frontend".to_owned());
         }
         let file = arguments.file.as_deref().unwrap_or(Path::new("-"));
