@@ -46,6 +46,12 @@ impl Beside {
     }
 }
 
+/// An op that is made alone.
+fn one(data: OpData) -> DefinitionOp {
+    let op = DefinitionOp::list(None, vec![data]).next();
+    op.expect("a list of one op has one")
+}
+
 impl Draft {
     /// The digest of an op.
     pub(super) fn digest(&self, position: usize) -> OpDigest {
@@ -76,10 +82,10 @@ impl Draft {
         if let Some(known) = self.known.get(&digest) {
             return *known;
         }
-        let op = DefinitionOp::from(OpData {
+        let op = one(OpData {
             digest,
             bytes,
-            metadata: beside.metadata,
+            metadata: Arc::new(beside.metadata),
             locations: beside.locations,
         });
         self.push(op, message)
@@ -92,7 +98,7 @@ impl Draft {
             .split_last()
             .map_or(&[][..], |(_, body)| body);
         for op in body {
-            let message = pb::Op::decode(op.shared_bytes()).unwrap_or_default();
+            let message = pb::Op::decode(op.data().bytes.clone()).unwrap_or_default();
             self.keep(op, &message);
         }
         let head = definition.head()?;
@@ -153,13 +159,14 @@ impl Draft {
         };
         let bytes = Bytes::from(canonical::encode(&last));
         let beside = original.ops().last().map(Beside::of).unwrap_or_default();
-        ops.push(DefinitionOp::from(OpData {
+        ops.push(one(OpData {
             digest: OpDigest::of(&bytes),
             bytes,
-            metadata: beside.metadata,
+            metadata: Arc::new(beside.metadata),
             locations: beside.locations,
         }));
         Definition {
+            lacks_metadata: false,
             ops: Arc::new(ops),
             infos: Arc::clone(&original.infos),
             head: Some((

@@ -170,7 +170,7 @@ impl State {
         mut exec: Exec,
         options: &crate::MarshalOptions,
     ) -> Result<crate::Definition, crate::Error> {
-        for mount in &mut exec.mounts {
+        for mount in &mut exec.0.mounts {
             mount.source = mount.source.resolve(options);
         }
         let run = self.resolve(options).exec(exec);
