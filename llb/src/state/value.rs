@@ -387,7 +387,7 @@ impl State {
         self.update(|state| {
             if let Some(user) = &state.image_config.user {
                 let user = SmolStr::new(user);
-                Arc::make_mut(&mut state.context).user = Some(user);
+                state.context.make_mut().user = Some(user);
             }
         })
     }
