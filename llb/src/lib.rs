@@ -1,5 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "builder")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod builder;
 #[cfg(feature = "client")]
 #[allow(
     clippy::disallowed_methods,
@@ -7,6 +13,14 @@
     reason = "the rim: files, environment and clock are its business"
 )]
 pub mod client;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod command_line;
 mod constraints;
 mod definition;
 mod error;
@@ -60,6 +74,8 @@ pub use exec::{
 };
 pub use file::{BoundActions, CopySource, FileActions};
 pub use layer::Layer;
+#[cfg(feature = "builder")]
+pub use macros::builder;
 pub use macros::{graph, layer, sh};
 pub use metadata::{CUSTOM_NAME, Description, LinuxResources, OpMetadata, ProgressGroup};
 pub use op::exec::{ContentCache, ProxyEnv, Sharing};

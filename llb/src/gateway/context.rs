@@ -47,6 +47,11 @@ impl Build {
             return Ok(state);
         }
         let name = self.option("contextkey").unwrap_or("context");
+        let context = self.local(name, name, "[internal] load build context");
+        if self.transport().is_offline() {
+            // Nobody can read `.dockerignore` now.
+            return Ok(context.state());
+        }
         let own = match &self.ignore_file_of_source().await? {
             Some(text) => Some(dockerignore::patterns(text)?),
             None => None,
@@ -62,7 +67,6 @@ impl Build {
                 .await?
             }
         };
-        let context = self.local(name, name, "[internal] load build context");
         Ok(context.exclude(excludes).state())
     }
 

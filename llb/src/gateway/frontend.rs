@@ -114,6 +114,11 @@ impl<F> Frontend<F> {
         self
     }
 
+    /// What it says that it builds; empty if it does not say.
+    pub fn description(&self) -> &str {
+        &self.outline.description
+    }
+
     /// A build argument that it knows: its name, what it is without being given, and what it means.
     #[must_use = "this returns the changed frontend"]
     pub fn argument(

@@ -9,7 +9,7 @@ use super::build::Build;
 use super::conversion;
 use super::error::{Error, Result};
 use crate::proto::moby::buildkit::v1::frontend as wire;
-use crate::state::State;
+use crate::state::{Platforms, State};
 use crate::value::Platform;
 
 const CONFIG: &str = "containerimage.config";
@@ -222,6 +222,12 @@ impl Image {
 impl<S: Into<State>> From<S> for Image {
     fn from(state: S) -> Self {
         Self::new(state)
+    }
+}
+
+impl From<Platforms> for Image {
+    fn from(states: Platforms) -> Self {
+        Self::platforms(states)
     }
 }
 

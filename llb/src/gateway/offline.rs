@@ -17,7 +17,8 @@ impl Build {
     /// A build without a daemon, for graphs that need no look at anything: to print what a build function makes.
     ///
     /// It builds for `linux/amd64` unless the options say otherwise, and can do everything that graphs may need.
-    /// Whatever looks at something is an error that says so.
+    /// Whatever looks at something is an error that says so; the context is the whole directory, because what its
+    /// `.dockerignore` leaves out is read when there is a daemon.
     ///
     /// ```
     /// use llb::gateway::Build;
@@ -67,5 +68,9 @@ impl Transport for Offline {
 
     fn exec(&self, _: mpsc::Receiver<wire::ExecMessage>) -> Answer<ExecMessages> {
         Box::pin(async move { Err(refusal("ExecProcess")) })
+    }
+
+    fn is_offline(&self) -> bool {
+        true
     }
 }

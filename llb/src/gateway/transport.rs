@@ -34,6 +34,11 @@ pub(crate) trait Transport: Send + Sync {
 
     /// A process in a container. The first message starts it.
     fn exec(&self, messages: mpsc::Receiver<ExecMessage>) -> Answer<ExecMessages>;
+
+    /// Whether nobody is there to answer.
+    fn is_offline(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! methods {

@@ -136,8 +136,9 @@ impl ImageConfig {
                 )));
             }
         };
-        // The exporter knows the layers; those of the base would be wrong.
+        // The exporter knows the layers and the date; those of the base would be wrong.
         other.shift_remove("rootfs");
+        other.shift_remove("created");
         spell(&mut fields, Self::CONFIG_FIELDS);
         let mut reader = Reader {
             fields: &mut fields,
@@ -469,7 +470,7 @@ mod tests {
 
     #[test]
     fn unknown_fields_survive_and_layers_do_not() {
-        let json = br#"{"architecture":"arm64","os":"linux","author":"me","rootfs":{"type":"layers","diff_ids":["x"]},
+        let json = br#"{"architecture":"arm64","os":"linux","author":"me","created":"2020-01-01T00:00:00Z","rootfs":{"type":"layers","diff_ids":["x"]},
             "config":{"Env":["A=b=c","EMPTY="],"OnBuild":["RUN x"],"Labels":{"z":"1","a":"2"}},"history":[{"created_by":"x"}]}"#;
         let config = ImageConfig::from_json(json).unwrap();
         assert_eq!(config.env["A"], "b=c");

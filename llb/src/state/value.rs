@@ -339,7 +339,8 @@ impl State {
     /// Takes over the config of an image (OCI image config JSON), as `FROM` in a Dockerfile does.
     ///
     /// Later execs get its environment, its working directory and its platform, the image gets all of it; fields that
-    /// this crate does not know are kept as they are.
+    /// this crate does not know are kept as they are. Later execs run as root all the same, as in `client/llb`: see
+    /// [`adopt_image_user`](Self::adopt_image_user). Layers and date are left to the exporter.
     ///
     /// ```
     /// use llb::prelude::*;
@@ -368,6 +369,27 @@ impl State {
             context.adopt_platform(config.platform().as_ref());
             state.image_config = config;
         }))
+    }
+
+    /// Runs later execs as the user of the image config, as `RUN` in a Dockerfile does after a `USER` of the base image.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let base = image("debian").with_image_config(br#"{"config":{"User":"app:staff"}}"#)?;
+    /// assert_eq!(base.current_user(), None);
+    /// assert_eq!(base.adopt_image_user().current_user(), Some("app:staff"));
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    ///
+    /// Nothing changes if the config names no user.
+    pub fn adopt_image_user(&self) -> Self {
+        self.update(|state| {
+            if let Some(user) = &state.image_config.user {
+                let user = SmolStr::new(user);
+                state.context.make_mut().user = Some(user);
+            }
+        })
     }
 
     /// The config of the image that this state would be exported as.

@@ -12,6 +12,7 @@ mod exports;
 mod failures;
 mod files;
 mod graph;
+mod history;
 mod images;
 mod layouts;
 mod locations;

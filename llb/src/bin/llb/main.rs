@@ -6,9 +6,7 @@
 )]
 
 mod daemon;
-mod fields;
 mod input;
-mod output;
 mod solve;
 
 use std::path::PathBuf;
@@ -16,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use llb::Definition;
+use llb::command_line::{output, wait};
 use llb::verify::{self, Severity};
 
 /// Looks into build graphs for BuildKit (LLB), checks them, brings them into their canonical form, and builds them.
@@ -144,16 +143,6 @@ fn run(command: &Command) -> Result<ExitCode, String> {
         Command::DialStdio(arguments) => wait(daemon::dial(arguments))?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Runs what waits for a daemon.
-fn wait<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Runtime::new();
-    let runtime = runtime.map_err(|error| format!("failed to start: {error}"))?;
-    let result = runtime.block_on(work);
-    // A thread that waits for a file or a helper program does not keep the program.
-    runtime.shutdown_background();
-    result
 }
 
 fn shown(definition: &Definition, format: Format, is_full: bool) -> String {

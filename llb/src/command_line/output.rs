@@ -5,16 +5,39 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
 /// Prints to standard output.
-pub(crate) fn print(text: &str) -> Result<(), String> {
+///
+/// # Errors
+///
+/// Why nothing can be written.
+pub fn print(text: &str) -> Result<(), String> {
     to_stdout(text.as_bytes())
 }
 
 /// Writes a file, or to standard output for `-`.
-pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), String> {
+///
+/// # Errors
+///
+/// Why nothing can be written, with the name of the file.
+pub fn write(file: &Path, bytes: &[u8]) -> Result<(), String> {
     if file == Path::new("-") {
         return to_stdout(bytes);
     }
     fs::write(file, bytes).map_err(|error| format!("failed to write {}: {error}", file.display()))
+}
+
+/// Writes bytes that are not for people to a file, or to standard output for `-` unless that is a terminal.
+///
+/// # Errors
+///
+/// Why nothing can be written.
+pub fn write_bytes(file: &Path, bytes: &[u8]) -> Result<(), String> {
+    if file == Path::new("-") && io::stdout().is_terminal() {
+        return Err(
+            "the terminal would not show these bytes\nhint: name a file with `-o`, or pipe them on"
+                .to_owned(),
+        );
+    }
+    write(file, bytes)
 }
 
 fn to_stdout(bytes: &[u8]) -> Result<(), String> {
@@ -27,7 +50,7 @@ fn to_stdout(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Says on standard error what is wrong.
-pub(crate) fn complain(message: &str) {
+pub fn complain(message: &str) {
     let mut stderr = io::stderr().lock();
     let colors =
         stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// The fields of an option, by their lower-case names.
 #[derive(Debug, Default)]
-pub(crate) struct Fields {
+pub(super) struct Fields {
     option: &'static str,
     fields: BTreeMap<String, String>,
 }
@@ -12,7 +12,7 @@ pub(crate) struct Fields {
 impl Fields {
     /// Reads fields separated by commas. One that has a comma itself is put in double quotes, name and all:
     /// `type=image,"name=a,b"`.
-    pub(crate) fn read(option: &'static str, text: &str) -> Result<Self, String> {
+    pub(super) fn read(option: &'static str, text: &str) -> Result<Self, String> {
         let mut fields = BTreeMap::new();
         for field in split(text).map_err(|what| format!("{option} {text:?}: {what}"))? {
             let (key, value) = pair(option, &field)?;
@@ -22,7 +22,7 @@ impl Fields {
     }
 
     /// A field that has to be there.
-    pub(crate) fn needed(&mut self, key: &str, example: &str) -> Result<String, String> {
+    pub(super) fn needed(&mut self, key: &str, example: &str) -> Result<String, String> {
         self.fields.remove(key).ok_or_else(|| {
             format!(
                 "{} lacks `{key}=`, expected something like `{example}`",
@@ -32,17 +32,17 @@ impl Fields {
     }
 
     /// A field that may be there.
-    pub(crate) fn optional(&mut self, key: &str) -> Option<String> {
+    pub(super) fn optional(&mut self, key: &str) -> Option<String> {
         self.fields.remove(key)
     }
 
     /// The fields that have not been taken.
-    pub(crate) fn rest(self) -> BTreeMap<String, String> {
+    pub(super) fn rest(self) -> BTreeMap<String, String> {
         self.fields
     }
 
     /// Refuses fields that have not been taken.
-    pub(crate) fn end(self, known: &str) -> Result<(), String> {
+    pub(super) fn end(self, known: &str) -> Result<(), String> {
         match self.fields.keys().next() {
             None => Ok(()),
             Some(key) => Err(format!(
@@ -54,7 +54,11 @@ impl Fields {
 }
 
 /// A name and its value.
-pub(crate) fn pair<'a>(option: &str, text: &'a str) -> Result<(&'a str, &'a str), String> {
+///
+/// # Errors
+///
+/// What the option has instead.
+pub fn pair<'a>(option: &str, text: &'a str) -> Result<(&'a str, &'a str), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key, value)),
         _ => Err(format!("{option} has {text:?}, expected `name=value`")),
