@@ -10,6 +10,7 @@ mod build;
 mod connect;
 mod exports;
 mod failures;
+mod faults;
 mod files;
 mod graph;
 mod images;

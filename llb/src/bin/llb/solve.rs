@@ -1,6 +1,7 @@
 //! Builds a graph, or with a frontend.
 
 use std::io::{IsTerminal as _, stdout};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -210,8 +211,10 @@ fn ssh(text: &str) -> (&str, SshAgent) {
     let (id, from) = text.split_once('=').unwrap_or((text, ""));
     let agent = if from.is_empty() {
         SshAgent::env()
-    } else {
+    } else if std::fs::metadata(from).is_ok_and(|metadata| metadata.file_type().is_socket()) {
         SshAgent::socket(from)
+    } else {
+        SshAgent::keys(from.split(','))
     };
     (id, agent)
 }
