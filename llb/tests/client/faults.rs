@@ -33,7 +33,7 @@ struct Slow(usize);
 impl Progress for Slow {
     fn event(&mut self, _: &Event) {
         self.0 += 1;
-        std::thread::sleep(Duration::from_micros(200));
+        std::thread::sleep(Duration::from_micros(100));
     }
 }
 
@@ -186,8 +186,8 @@ async fn thousands_of_events_and_a_huge_log_for_one_who_is_slow() {
     let client = containerd().await;
     let id = unique();
     // Neither too many layers on each other, nor too many beside each other.
-    let all = (0..20).fold(scratch(), |all, chain| {
-        let files = (0..25).fold(scratch(), |state, file| {
+    let all = (0..10).fold(scratch(), |all, chain| {
+        let files = (0..20).fold(scratch(), |state, file| {
             state.mkfile(format!("/{chain}-{file}"), 0o644, id.as_str())
         });
         all.copy(files, "/", format!("/{chain}"))
@@ -195,11 +195,11 @@ async fn thousands_of_events_and_a_huge_log_for_one_who_is_slow() {
     let solve = Solve::state(&all, &MarshalOptions::linux_amd64()).unwrap();
     let mut slow = Slow::default();
     let outcome = client.solve(solve, &mut slow).await.unwrap();
-    assert!(slow.0 > 1000, "{}", slow.0);
-    assert_eq!(outcome.summary().count(StepState::Executed), 520);
+    assert!(slow.0 > 400, "{}", slow.0);
+    assert_eq!(outcome.summary().count(StepState::Executed), 210);
 
     let noise =
-        format!("head -c 3000000 /dev/zero | tr '\\0' 'x' | fold -w 100; echo {id} > /out/id");
+        format!("head -c 1000000 /dev/zero | tr '\\0' 'x' | fold -w 100; echo {id} > /out/id");
     let mut recorder = Recorder::new();
     let solve = Solve::definition(script(&noise));
     client
