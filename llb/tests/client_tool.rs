@@ -322,7 +322,7 @@ fn refusing_registry(login: &'static str) -> (u16, std::sync::mpsc::Receiver<Str
                     reader.read_line(&mut line).unwrap();
                     let lower = line.to_lowercase();
                     if lower.starts_with("authorization:") {
-                        authorization = line.trim().to_owned();
+                        line.trim().clone_into(&mut authorization);
                     }
                     if line.trim().is_empty() {
                         break;
