@@ -129,8 +129,8 @@ impl FromStr for Shape {
     }
 }
 
-fn shell(script: impl Into<String>) -> llb::Exec {
-    args(["sh".to_owned(), "-c".to_owned(), script.into()])
+fn shell(script: impl AsRef<str>) -> llb::Exec {
+    args(["sh", "-c", script.as_ref()])
 }
 
 fn alpine() -> State {
@@ -207,14 +207,9 @@ fn pyimg(n: usize) -> State {
     let packages = (0..n).map(|i| {
         let package = format!("package-{i}==1.{}.{}", i % 10, i % 7);
         let installed = python.run(
-            args([
-                "pip".to_owned(),
-                "install".to_owned(),
-                "--no-deps".to_owned(),
-                package,
-            ])
-            .mount(cache("/root/.cache/pip", "pip"))
-            .name(format!("[pip] package-{i}")),
+            args(["pip", "install", "--no-deps", &package])
+                .mount(cache("/root/.cache/pip", "pip"))
+                .name(format!("[pip] package-{i}")),
         );
         diff(&python, installed)
     });

@@ -12,9 +12,19 @@ mod definition;
 mod error;
 pub mod exec;
 pub mod file;
+#[cfg(feature = "gateway")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod gateway;
 mod graph;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod inspect;
 pub mod layer;
+pub mod lower;
 mod macros;
 mod metadata;
 mod op;
@@ -58,11 +68,20 @@ pub use source::{
     OciLayoutBlob, ResolveMode, ResolvedImage, Source, git, http, image, local, oci_layout,
 };
 pub use sourcemap::{CallerLocations, Position, Range, SourceLocation, SourceMap, SourceTexts};
-pub use state::context::{Environment, Network, Security, Ulimit};
+pub use state::context::{Environment, Network, Security, Ulimit, UnknownMode};
 pub use state::{
     Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,
     Platforms, State, diff, merge, scratch,
 };
+
+/// The code of the guides is compiled and run with the doc tests.
+#[cfg(all(doctest, feature = "gateway", feature = "testing"))]
+mod guides {
+    #[doc = include_str!("../../docs/frontends.md")]
+    struct Frontends;
+    #[doc = include_str!("../../docs/testing-builds.md")]
+    struct TestingBuilds;
+}
 
 /// What most programs need: `use llb::prelude::*`.
 pub mod prelude {

@@ -2,6 +2,7 @@
 //! the capabilities that the daemon needs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::value::{Capability, CapabilitySet};
 use crate::wire::Writer;
@@ -25,9 +26,9 @@ pub struct OpMetadata {
     /// needed.
     pub other_caps: BTreeMap<String, bool>,
     /// The group under which progress shows the op.
-    pub progress_group: Option<ProgressGroup>,
+    pub progress_group: Option<Arc<ProgressGroup>>,
     /// Limits of an exec; not part of its digest, so changing one re-runs nothing.
-    pub linux_resources: Option<LinuxResources>,
+    pub linux_resources: Option<Box<LinuxResources>>,
 }
 
 /// A group of ops that progress shows as one.
@@ -49,9 +50,9 @@ pub struct LinuxResources {
     /// Memory and swap together in bytes; `-1` is unlimited.
     pub memory_swap: i64,
     /// Relative CPU weight.
-    pub cpu_shares: i64,
+    pub cpu_shares: u64,
     /// Length of a CPU period in microseconds.
-    pub cpu_period: i64,
+    pub cpu_period: u64,
     /// CPU time per period in microseconds.
     pub cpu_quota: i64,
     /// CPUs the exec may use, such as `0-3` or `0,2`.
@@ -138,8 +139,8 @@ impl OpMetadata {
             writer.message(7, |writer| {
                 writer.signed(1, resources.memory);
                 writer.signed(2, resources.memory_swap);
-                writer.signed(3, resources.cpu_shares);
-                writer.signed(4, resources.cpu_period);
+                writer.unsigned(3, resources.cpu_shares);
+                writer.unsigned(4, resources.cpu_period);
                 writer.signed(5, resources.cpu_quota);
                 writer.string(6, &resources.cpuset_cpus);
                 writer.string(7, &resources.cpuset_mems);

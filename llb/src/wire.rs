@@ -5,13 +5,14 @@
 //! Callers keep the field order; this module keeps everything else.
 
 /// A growing protobuf message.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Writer {
     buffer: Vec<u8>,
 }
 
 const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
+const MINUS_ONE: [u8; 10] = [255, 255, 255, 255, 255, 255, 255, 255, 255, 1];
 
 impl Writer {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
@@ -28,6 +29,16 @@ impl Writer {
     /// Takes back everything after the first `length` bytes.
     pub(crate) fn truncate(&mut self, length: usize) {
         self.buffer.truncate(length);
+    }
+
+    /// Takes everything after the first `length` bytes.
+    pub(crate) fn split_off(&mut self, length: usize) -> Vec<u8> {
+        self.buffer.split_off(length)
+    }
+
+    /// Takes bytes out.
+    pub(crate) fn remove(&mut self, range: std::ops::Range<usize>) {
+        self.buffer.drain(range);
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
@@ -59,15 +70,13 @@ impl Writer {
     }
 
     pub(crate) fn bytes_always(&mut self, field: u32, value: &[u8]) {
-        self.tag(field, LENGTH_DELIMITED);
-        self.varint(value.len() as u64);
+        self.head(field, value.len());
         self.buffer.extend_from_slice(value);
     }
 
     /// A string made of two parts with `=` between them, as environment entries are.
     pub(crate) fn assignment(&mut self, field: u32, key: &str, value: &str) {
-        self.tag(field, LENGTH_DELIMITED);
-        self.varint((key.len() + 1 + value.len()) as u64);
+        self.head(field, key.len() + 1 + value.len());
         self.buffer.extend_from_slice(key.as_bytes());
         self.buffer.push(b'=');
         self.buffer.extend_from_slice(value.as_bytes());
@@ -93,6 +102,12 @@ impl Writer {
 
     /// An int32 or int64; left out when zero, ten bytes long when negative.
     pub(crate) fn signed(&mut self, field: u32, value: i64) {
+        if value == -1 {
+            // Scratch as an input, and what is no output.
+            self.tag(field, VARINT);
+            self.buffer.extend_from_slice(&MINUS_ONE);
+            return;
+        }
         self.unsigned(field, value.cast_unsigned());
     }
 
@@ -144,6 +159,20 @@ impl Writer {
         });
     }
 
+    /// What comes before the bytes of a field.
+    #[inline]
+    fn head(&mut self, field: u32, length: usize) {
+        let tag = u64::from(field << 3 | LENGTH_DELIMITED);
+        if tag < 0x80 && length < 0x80 {
+            let head = [low_bits(tag), low_bits(length as u64)];
+            self.buffer.extend_from_slice(&head);
+        } else {
+            self.varint(tag);
+            self.varint(length as u64);
+        }
+    }
+
+    #[inline]
     fn tag(&mut self, field: u32, wire_type: u32) {
         self.varint(u64::from(field << 3 | wire_type));
     }

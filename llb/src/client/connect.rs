@@ -125,6 +125,7 @@ impl Client {
             channel,
             address: address.clone(),
             engine,
+            capabilities: Arc::default(),
         };
         let call = async {
             client

@@ -25,11 +25,16 @@ use super::unique::{Sent, make_unique};
 use super::watch::{End, Watch};
 use crate::progress::{Event, Progress};
 use crate::proto::moby::buildkit::v1 as wire;
+#[cfg(feature = "gateway")]
+use crate::proto::moby::buildkit::v1::frontend::CacheOptionsEntry as CacheImport;
 use crate::proto::pb;
 use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id};
 
 impl Client {
     /// Runs one build and waits for its end. Progress is reported as it happens.
+    ///
+    /// Where the daemon lacks something that the graph needs, such as merges, the graph is [lowered](crate::lower) first:
+    /// see [`Solve::lowering`].
     ///
     /// Dropping the future cancels the build, and so does its [`Cancel`]. A build that fails leaves none of its local outputs
     /// behind.
@@ -46,13 +51,15 @@ impl Client {
         P: Progress + ?Sized,
     {
         solve.check()?;
+        let mut solve = solve;
+        let lowerings = self.lower(&mut solve, progress).await?;
         let mut job = Job::new(self, solve)?;
         let mut forward = |event: &Event| progress.event(event);
         let companion = job.companion(self);
         // Boxed: callers of a build should not carry the weight of its state.
         let result = Box::pin(job.run(self, &mut forward, companion)).await;
         progress.finish();
-        result
+        result.map(|outcome| outcome.with_lowerings(lowerings))
     }
 }
 
@@ -212,6 +219,37 @@ impl Job {
         };
         let bridge = client.bridge(self.reference());
         Box::pin(result::with_config(bridge, request, config))
+    }
+
+    /// The image config that the result has to carry, on engines whose exporters take none.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_result_config(&mut self) -> Option<String> {
+        self.result_config.take()
+    }
+
+    /// The attributes of the build, which a build function gets instead of a frontend.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_attributes(&mut self) -> BTreeMap<String, String> {
+        std::mem::take(&mut self.request.frontend_attrs)
+    }
+
+    /// The id of the session.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn session(&self) -> &str {
+        &self.request.session
+    }
+
+    /// The caches to read.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn cache_imports(&self) -> Vec<CacheImport> {
+        let caches = self.request.cache.iter();
+        caches
+            .flat_map(|cache| cache.imports.clone())
+            .map(|cache| CacheImport {
+                r#type: cache.r#type,
+                attrs: cache.attrs,
+            })
+            .collect()
     }
 
     /// The id of the build, by which the gateway knows it.

@@ -94,6 +94,11 @@ impl Error {
         self.edit(|inner| inner.cause = Some(Box::new(cause)))
     }
 
+    #[cfg(feature = "gateway")]
+    pub(crate) fn with_cause(self, cause: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        self.edit(|inner| inner.cause = Some(cause))
+    }
+
     pub(crate) fn with_step(self, step: Option<FailedStep>) -> Self {
         self.edit(|inner| inner.step = step)
     }

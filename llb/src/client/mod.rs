@@ -45,6 +45,7 @@ mod export;
 mod failure;
 mod info;
 mod layouts;
+mod lowering;
 mod outcome;
 mod push;
 mod resolve;
@@ -72,8 +73,22 @@ pub use outcome::Outcome;
 pub use solve::{Entitlement, Solve};
 pub use tls::Tls;
 
+#[cfg(feature = "gateway")]
+pub(crate) use connect::LARGEST_MESSAGE;
+#[cfg(feature = "gateway")]
+pub(crate) use drive::Job;
+#[cfg(feature = "gateway")]
+pub(crate) use failure::{call_error, function_error, step_error};
+#[cfg(feature = "gateway")]
+pub(crate) use resolve::{answer as resolved_image, request as resolve_image_request};
+#[cfg(feature = "gateway")]
+pub(crate) use result::give_config;
+
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 
 pub(crate) type ControlClient =
@@ -85,6 +100,8 @@ pub struct Client {
     channel: Channel,
     address: Address,
     engine: Engine,
+    /// What the daemon can do, once it has been asked.
+    capabilities: Arc<OnceCell<Capabilities>>,
 }
 
 /// What a daemon is.

@@ -10,6 +10,7 @@ use super::cache::CacheOption;
 use super::cancel::Cancel;
 use super::error::{Error, ErrorKind};
 use super::export::Export;
+use crate::lower::Policy;
 use crate::proto::pb;
 use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 use crate::{Definition, MarshalOptions, State};
@@ -46,6 +47,7 @@ pub struct Solve {
     pub(crate) epoch: Option<i64>,
     pub(crate) session_key: Option<String>,
     pub(crate) cancel: Cancel,
+    pub(crate) lowering: Option<Policy>,
 }
 
 /// A privilege of a build that has to be allowed.
@@ -129,6 +131,12 @@ impl Solve {
         }
     }
 
+    /// Builds what a build function makes: see [`Client::build`](super::Client::build).
+    #[cfg(feature = "gateway")]
+    pub fn build() -> Self {
+        Self::default()
+    }
+
     /// An attribute for the frontend.
     #[must_use = "the settings are in the value returned"]
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -140,6 +148,28 @@ impl Solve {
     #[must_use = "the settings are in the value returned"]
     pub fn input(mut self, name: impl Into<String>, definition: impl Into<pb::Definition>) -> Self {
         self.inputs.insert(name.into(), definition.into());
+        self
+    }
+
+    /// What may take the place of ops that the daemon cannot run, such as merges on a Docker engine without the containerd
+    /// image store. See [`lower`](crate::lower).
+    ///
+    /// By default, what provably makes the same files, and everything else by the
+    /// [helpers of this machine](crate::lower::Helper::find_all); without one it is refused, before the build. What was
+    /// replaced is in the [outcome](super::Outcome::lowerings), and progress shows a warning where files may differ.
+    ///
+    /// ```no_run
+    /// use llb::client::Solve;
+    /// use llb::lower::{Helper, Policy};
+    /// # fn solve(definition: llb::Definition) -> Result<Solve, llb::client::Error> {
+    /// let helper = Helper::from_path("/usr/lib/my-builder/llb-helper-linux-amd64")?;
+    /// let solve = Solve::definition(definition).lowering(Policy::new().helper(helper));
+    /// # Ok(solve)
+    /// # }
+    /// ```
+    #[must_use = "the settings are in the value returned"]
+    pub fn lowering(mut self, policy: Policy) -> Self {
+        self.lowering = Some(policy);
         self
     }
 
@@ -275,6 +305,16 @@ impl Solve {
             }
             (None, true) => return refuse("a build needs a definition or a frontend".to_owned()),
             (None, false) => {}
+        }
+        Ok(())
+    }
+
+    /// Contradictions of a build with a function.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn check_function(&self) -> Result<(), Error> {
+        if self.definition.is_some() || self.problem.is_some() || !self.frontend.is_empty() {
+            let message = "a build has a function, or a definition or a frontend, not both";
+            return Err(Error::new(ErrorKind::Request, message).hint("start with `Solve::build()`"));
         }
         Ok(())
     }

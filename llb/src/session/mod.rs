@@ -41,18 +41,23 @@ use tokio_util::task::TaskTracker;
 
 pub use credential::Login;
 pub use local::LocalDirectory;
+pub use mode::FileKind;
 pub use pattern::{PatternError, PatternSet};
 pub use secret::Secret;
 pub use ssh::SshAgent;
 
 pub(crate) use base::Session;
 pub(crate) use base64::decode as base64_decode;
-#[cfg(feature = "progress")]
+#[cfg(any(feature = "gateway", feature = "progress"))]
 pub(crate) use base64::encode as base64_encode;
 pub(crate) use content::Layouts;
 pub(crate) use credential::{HUB_HOST, Logins, docker_config_directory};
 pub(crate) use layout::{Layout, ManifestName};
 pub(crate) use local::OpenDirectory;
+#[cfg(feature = "gateway")]
+pub(crate) use mode::{kind_of_go, permissions};
+#[cfg(feature = "gateway")]
+pub(crate) use raw::RawCodec;
 pub(crate) use secret::SecretValue;
 pub(crate) use ssh::OpenAgent;
 pub(crate) use target::{Sink, Target, TargetKind, Targets};

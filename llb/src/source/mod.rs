@@ -50,7 +50,7 @@ fn source_state(
         constraints,
         location,
         frame: None,
-        problems,
+        problems: problems.into(),
         cache: VertexCache::default(),
     });
     State::from_output(Some(vertex.output(0)))

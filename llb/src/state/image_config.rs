@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::panic::Location;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
+use super::shared::Usual;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::value::Platform;
 
@@ -74,13 +75,15 @@ pub struct Healthcheck {
     pub retries: i64,
 }
 
-impl ImageConfig {
-    /// The config of a state that has none yet. All of them share it.
-    pub(crate) fn empty() -> Arc<Self> {
-        static EMPTY: LazyLock<Arc<ImageConfig>> = LazyLock::new(Arc::default);
-        Arc::clone(&EMPTY)
+/// The config of a state that has none yet.
+impl Usual for ImageConfig {
+    fn usual() -> &'static Self {
+        static EMPTY: LazyLock<ImageConfig> = LazyLock::new(ImageConfig::default);
+        &EMPTY
     }
+}
 
+impl ImageConfig {
     const TOP_FIELDS: &'static [&'static str] = &[
         "architecture",
         "os",
@@ -199,20 +202,16 @@ impl ImageConfig {
         if os.is_empty() || architecture.is_empty() {
             return None;
         }
-        let features = self
-            .other
-            .get("os.features")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let features = self.other.get("os.features").and_then(text_list);
         Some(Platform {
             os: os.into(),
             architecture: architecture.into(),
             variant: text("variant").into(),
             os_version: text("os.version").into(),
             os_features: features
-                .filter_map(Value::as_str)
-                .map(|feature| feature.to_owned().into())
+                .unwrap_or_default()
+                .into_iter()
+                .map(Into::into)
                 .collect(),
         })
     }

@@ -16,5 +16,6 @@ mod graph;
 mod images;
 mod layouts;
 mod locations;
+mod lowering;
 mod squash;
 mod testbed;

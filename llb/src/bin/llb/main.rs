@@ -46,7 +46,8 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
-    /// Writes a graph as canonical protobuf bytes: the same ops in the same order, maps sorted
+    /// Takes a graph apart and writes it anew as canonical protobuf bytes: the ops that the result needs, in the same
+    /// order, maps sorted
     Reencode {
         /// The file with the graph, or `-`
         file: PathBuf,
@@ -118,7 +119,8 @@ fn run(command: &Command) -> Result<ExitCode, String> {
         }
         Command::Reencode { file, output } => {
             let definition = input::read(file)?;
-            output::write(output, &definition.to_bytes())?;
+            let canonical = definition.canonical().map_err(|error| error.to_string())?;
+            output::write(output, &canonical.to_bytes())?;
         }
         Command::Verify {
             explain: Some(code),

@@ -9,6 +9,7 @@ use std::panic::Location;
 use super::join::Segment;
 use super::lineage::{self, key};
 use crate::graph::{Output, Vertex};
+use crate::lower;
 use crate::op::Op;
 use crate::op::file::{CopyAction, FileActionKind};
 use crate::state::State;
@@ -83,6 +84,23 @@ pub(super) fn of(segment: &Segment) -> Vec<Write> {
         .collect()
 }
 
+/// What is declared of all segments together; nothing unless each of them declares something.
+pub(super) fn declared(segments: &[&Segment]) -> Option<lower::Declared> {
+    let mut together = lower::Declared::default();
+    for segment in segments {
+        if segment.declared.is_empty() {
+            return None;
+        }
+        let writes = segment
+            .declared
+            .iter()
+            .map(|declared| declared.path.clone());
+        together.writes.extend(writes);
+        together.reads.extend(segment.reads.iter().cloned());
+    }
+    Some(together)
+}
+
 /// The first two writes of two forks that meet.
 pub(super) fn meeting<'w>(left: &'w [Write], right: &'w [Write]) -> Option<(&'w Write, &'w Write)> {
     let pairs = left
@@ -110,11 +128,11 @@ fn step(output: &Output, writes: &mut Vec<Write>) {
             let mut mounts = exec.mounts.iter();
             let mount = mounts.find(|mount| mount.output == Some(output.index));
             // Through a mount of a part of a state, only that part can be written.
-            if let Some(mount) = mount
-                && !matches!(&*mount.selector, "" | "/")
+            if let Some(selector) = mount.and_then(|mount| mount.selector.as_deref())
+                && selector != "/"
             {
                 writes.push(Write {
-                    path: path::file_path("/", &mount.selector).into_owned(),
+                    path: path::file_path("/", selector).into_owned(),
                     kind: Kind::Tree,
                     location: data.location,
                     action: None,
