@@ -18,4 +18,5 @@ mod layouts;
 mod locations;
 mod lowering;
 mod squash;
+#[expect(dead_code, reason = "shared with the tests of the gateway")]
 mod testbed;
