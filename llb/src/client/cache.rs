@@ -286,15 +286,13 @@ fn open_to_read(
     digest: Option<&str>,
 ) -> Result<(Layout, String), String> {
     let layout = Layout::read(directory).map_err(|error| error.to_string())?;
-    let digest = match digest {
-        Some(digest) => digest.to_owned(),
-        None => {
-            let found = layout.find(tag).map_err(|error| error.to_string())?;
-            let found = found.as_ref().and_then(|found| found["digest"].as_str());
-            found
-                .ok_or_else(|| format!("its index has no tag `{tag}`"))?
-                .to_owned()
-        }
+    let digest = if let Some(digest) = digest {
+        digest.to_owned()
+    } else {
+        let found = layout.find(tag).map_err(|error| error.to_string())?;
+        let found = found.as_ref().and_then(|found| found["digest"].as_str());
+        let found = found.ok_or_else(|| format!("its index has no tag `{tag}`"))?;
+        found.to_owned()
     };
     let is_there = layout.blob(&digest).is_some_and(|blob| blob.is_file());
     if is_there {

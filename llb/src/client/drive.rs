@@ -94,7 +94,7 @@ impl Job {
             services.secrets.insert(id.clone(), secret.read(id)?);
         }
         for (id, agent) in &solve.agents {
-            services.agents.insert(id.clone(), agent.find(id)?);
+            services.agents.insert(id.clone(), agent.open(id)?);
         }
         let mut exporters = Vec::new();
         let mut pushes = Vec::new();
@@ -315,7 +315,7 @@ fn explain(error: Error, status: &Status, problem: Option<Problem>) -> Error {
     match problem {
         Some(problem)
             if error.kind() == ErrorKind::Build
-                && (matches!(problem, Problem::LocalFile(_))
+                && (matches!(problem, Problem::LocalFile(_) | Problem::Export(_))
                     || status.message().contains(problem.message())) =>
         {
             Error::from(problem)

@@ -131,3 +131,8 @@ impl Client {
         &self.engine
     }
 }
+
+/// Compiles the code of the page about the client.
+#[cfg(all(doctest, feature = "progress"))]
+#[doc = include_str!("../../../docs/client.md")]
+struct ClientPage;

@@ -64,6 +64,7 @@ pub(super) use with::secure;
 
 /// Without the feature there is no TLS.
 #[cfg(not(feature = "tls"))]
+#[expect(clippy::unused_async, reason = "the same call with the feature waits")]
 pub(super) async fn secure(
     _: tokio::net::TcpStream,
     _: &str,

@@ -1,5 +1,6 @@
 //! Options of a build, as buildctl and buildx have them.
 
+use std::os::unix::fs::FileTypeExt as _;
 use std::io::{IsTerminal as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -184,8 +185,10 @@ fn ssh(text: &str) -> (&str, SshAgent) {
     let (id, from) = text.split_once('=').unwrap_or((text, ""));
     let agent = if from.is_empty() {
         SshAgent::env()
-    } else {
+    } else if std::fs::metadata(from).is_ok_and(|metadata| metadata.file_type().is_socket()) {
         SshAgent::socket(from)
+    } else {
+        SshAgent::keys(from.split(','))
     };
     (id, agent)
 }

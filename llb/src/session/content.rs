@@ -95,7 +95,7 @@ pub(crate) fn write(
     services.workers.spawn_blocking(move || {
         let mut blob = Blob::new(layout);
         while let Some(message) = queue.blocking_recv() {
-            let answer = blob.take(message);
+            let answer = blob.take(&message);
             let failed = answer.is_err();
             if answers.blocking_send(answer).is_err() || failed {
                 return;
@@ -132,7 +132,7 @@ impl Blob {
 
     fn take(
         &mut self,
-        message: wire::WriteContentRequest,
+        message: &wire::WriteContentRequest,
     ) -> Result<wire::WriteContentResponse, Status> {
         if !message.expected.is_empty() {
             self.expected.clone_from(&message.expected);
@@ -194,7 +194,7 @@ impl Blob {
                 self.expected
             )));
         }
-        self.layout.keep(ingest).map_err(|error| failed(&error))
+        self.layout.keep(&ingest).map_err(|error| failed(&error))
     }
 }
 
@@ -287,17 +287,18 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let layout = Arc::new(Layout::write(home.path()).unwrap());
         let mut blob = Blob::new(Arc::clone(&layout));
-        blob.take(message(wire::WriteAction::Stat, 0, b"")).unwrap();
-        blob.take(message(wire::WriteAction::Write, 0, b"abc"))
+        blob.take(&message(wire::WriteAction::Stat, 0, b""))
+            .unwrap();
+        blob.take(&message(wire::WriteAction::Write, 0, b"abc"))
             .unwrap();
         assert!(
-            blob.take(message(wire::WriteAction::Write, 9, b"x"))
+            blob.take(&message(wire::WriteAction::Write, 9, b"x"))
                 .is_err()
         );
-        blob.take(message(wire::WriteAction::Write, 3, b"def"))
+        blob.take(&message(wire::WriteAction::Write, 3, b"def"))
             .unwrap();
         let end = blob
-            .take(message(wire::WriteAction::Commit, 6, b""))
+            .take(&message(wire::WriteAction::Commit, 6, b""))
             .unwrap();
         assert_eq!(describe(&layout, &end.digest).unwrap().size, 6);
         for (offset, size, expected) in [(0, 0, "abcdef"), (2, 3, "cde"), (4, 99, "ef"), (6, 0, "")]
@@ -321,7 +322,7 @@ mod tests {
             ..message(wire::WriteAction::Stat, 0, b"")
         };
         assert_eq!(
-            again.take(known).unwrap_err().code(),
+            again.take(&known).unwrap_err().code(),
             tonic::Code::AlreadyExists
         );
     }
@@ -340,7 +341,7 @@ mod tests {
                 ..message(wire::WriteAction::Commit, 0, b"abc")
             },
         ] {
-            let refused = Blob::new(Arc::clone(&layout)).take(announced).unwrap_err();
+            let refused = Blob::new(Arc::clone(&layout)).take(&announced).unwrap_err();
             assert!(refused.message().contains("announced"), "{refused}");
         }
     }

@@ -122,7 +122,7 @@ impl Layout {
     }
 
     /// Ends a blob; gives its digest.
-    pub(crate) fn keep(&self, ingest: Ingest) -> io::Result<String> {
+    pub(crate) fn keep(&self, ingest: &Ingest) -> io::Result<String> {
         let digest = ingest.digest();
         let Some(path) = self.blob(&digest) else {
             return Err(io::Error::other("a digest is a digest"));
@@ -273,7 +273,7 @@ mod tests {
     fn write(layout: &Layout, data: &[u8]) -> String {
         let mut ingest = layout.ingest().unwrap();
         ingest.write(data).unwrap();
-        layout.keep(ingest).unwrap()
+        layout.keep(&ingest).unwrap()
     }
 
     fn files(root: &Path) -> Vec<String> {

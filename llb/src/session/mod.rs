@@ -33,7 +33,6 @@ mod walk;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -60,6 +59,7 @@ pub(crate) use mode::{kind_of_go, permissions};
 #[cfg(feature = "gateway")]
 pub(crate) use raw::RawCodec;
 pub(crate) use secret::SecretValue;
+pub(crate) use ssh::OpenAgent;
 pub(crate) use target::{Sink, Target, TargetKind, Targets};
 
 /// What a session serves.
@@ -67,8 +67,8 @@ pub(crate) use target::{Sink, Target, TargetKind, Targets};
 pub(crate) struct Services {
     pub(crate) directories: BTreeMap<String, OpenDirectory>,
     pub(crate) secrets: BTreeMap<String, SecretValue>,
-    /// Sockets of ssh agents by id.
-    pub(crate) agents: BTreeMap<String, PathBuf>,
+    /// ssh agents by id.
+    pub(crate) agents: BTreeMap<String, OpenAgent>,
     pub(crate) layouts: Layouts,
     pub(crate) logins: Logins,
     pub(crate) targets: Targets,

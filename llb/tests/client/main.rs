@@ -10,6 +10,7 @@ mod build;
 mod connect;
 mod exports;
 mod failures;
+mod faults;
 mod files;
 mod graph;
 mod history;
@@ -18,4 +19,5 @@ mod layouts;
 mod locations;
 mod lowering;
 mod squash;
+#[expect(dead_code, reason = "shared with the tests of the gateway")]
 mod testbed;

@@ -27,7 +27,7 @@ impl Testbed {
         Self(serde_json::from_slice(&text).expect("the testbed's state is JSON"))
     }
 
-    fn text(&self, pointer: &str) -> String {
+    pub(crate) fn text(&self, pointer: &str) -> String {
         match self.0.pointer(pointer).and_then(Value::as_str) {
             Some(text) => text.to_owned(),
             None => panic!("the testbed's state has no {pointer}"),
