@@ -5,16 +5,16 @@ use std::str::FromStr;
 
 /// A secret of the command line: its name and where its value is, never the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SecretOption {
+pub struct SecretOption {
     /// Name that steps know it by.
-    pub(crate) id: String,
+    pub id: String,
     /// Where its value is.
-    pub(crate) origin: SecretOrigin,
+    pub origin: SecretOrigin,
 }
 
 /// Where the value of a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SecretOrigin {
+pub enum SecretOrigin {
     /// In a file.
     File(PathBuf),
     /// In an environment variable.
@@ -23,7 +23,7 @@ pub(crate) enum SecretOrigin {
 
 /// Why a text is not a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SecretError {
+pub enum SecretError {
     /// A part without `=`.
     #[error("every part must be `key=value`, part {part} is not")]
     Part {
@@ -53,12 +53,12 @@ impl FromStr for SecretOption {
             let (key, value) = part
                 .split_once('=')
                 .ok_or(SecretError::Part { part: index + 1 })?;
-            match key.trim() {
+            match key.trim().to_ascii_lowercase().as_str() {
                 "id" => id = Some(value),
                 "src" | "source" => src = Some(value),
                 "env" => env = Some(value),
                 "type" => kind = Some(value),
-                key => return Err(SecretError::Key(key.to_owned())),
+                _ => return Err(SecretError::Key(key.to_owned())),
             }
         }
         let id = id.filter(|id| !id.is_empty()).ok_or(SecretError::Id)?;
