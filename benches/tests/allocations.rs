@@ -1,7 +1,5 @@
 //! How often building and marshalling a graph allocates, which no other process on the machine can change.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
-
 use std::alloc::System;
 
 use llb_benches::{Shape, options};
