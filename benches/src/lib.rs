@@ -167,8 +167,9 @@ fn ladder(n: usize) -> State {
 fn files(n: usize) -> State {
     let image = alpine();
     (0..n).fold(scratch(), |state, i| {
-        let data: Vec<u8> = (0..1024)
-            .map(|j| u8::try_from((31 * i + 7 * j) % 256).unwrap_or(0))
+        let first = u8::try_from(31 * i % 256).unwrap_or(0);
+        let data: Vec<u8> = (0..1024_u16)
+            .map(|j| first.wrapping_add((7 * j).to_le_bytes()[0]))
             .collect();
         state.file(
             mkdir(format!("/d{i}"), 0o755)

@@ -130,21 +130,37 @@ impl Writer {
 
     /// A sub-message, written even when it turns out empty.
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
+        // One byte for the length is right for most messages; longer ones move up.
+        self.message_of_about(0, field, write);
+    }
+
+    /// A sub-message with room for its length, if that takes as many bytes as the expected length; else it moves.
+    pub(crate) fn message_of_about(
+        &mut self,
+        expected: usize,
+        field: u32,
+        write: impl FnOnce(&mut Self),
+    ) {
         self.tag(field, LENGTH_DELIMITED);
         let start = self.buffer.len();
-        // One byte for the length is right for most messages; longer ones move up.
-        self.buffer.push(0);
+        self.varint(expected as u64);
+        let body = self.buffer.len();
         write(self);
-        let length = self.buffer.len() - start - 1;
-        if length < 0x80 {
+        let length = self.buffer.len() - body;
+        if length < 0x80 && body == start + 1 {
             self.buffer[start] = low_bits(length as u64);
             return;
         }
         let mut prefix = [0; 10];
         let size = encode_varint(length as u64, &mut prefix);
         let end = self.buffer.len();
-        self.buffer.resize(end + size - 1, 0);
-        self.buffer.copy_within(start + 1..end, start + size);
+        if start + size > body {
+            self.buffer.resize(start + size + length, 0);
+        }
+        if start + size != body {
+            self.buffer.copy_within(body..end, start + size);
+            self.buffer.truncate(start + size + length);
+        }
         self.buffer[start..start + size].copy_from_slice(&prefix[..size]);
     }
 
@@ -249,10 +265,11 @@ mod tests {
     }
 
     #[test]
-    fn long_messages_get_a_longer_length() {
-        for length in [126_usize, 127, 128, 200, 16_383, 16_384, 70_000] {
+    fn messages_get_the_length_they_have() {
+        let lengths = [0_usize, 126, 127, 128, 200, 16_383, 16_384, 70_000];
+        for (length, expected) in lengths.into_iter().flat_map(|l| lengths.map(|e| (l, e))) {
             let bytes = written(|writer| {
-                writer.message(1, |inner| {
+                writer.message_of_about(expected, 1, |inner| {
                     inner.buffer.resize(inner.buffer.len() + length, 7);
                 });
             });

@@ -178,8 +178,8 @@ impl<'a> OpWriter<'a> {
         let adds_path = sets_path == Some(false) && self.options.platform.os != "windows";
         let (meta, rest) = exec.wire.split_at(exec.meta_end);
         let (env, settings) = meta.split_at(exec.env_end);
-        self.writer.message(2, |writer| {
-            writer.message(1, |meta| {
+        self.writer.message_of_about(exec.wire.len(), 2, |writer| {
+            writer.message_of_about(exec.meta_end, 1, |meta| {
                 meta.raw(env);
                 if adds_path && !exec.has_path {
                     meta.assignment(2, "PATH", DEFAULT_PATH);
