@@ -22,6 +22,8 @@ fn transcript_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]
         .args(arguments)
         .current_dir(folder)
         .env_clear()
+        // The commit of this repository would be in what is shown.
+        .env("GIT_DIR", "none")
         .envs(variables.iter().copied())
         .output()
         .unwrap();
@@ -50,6 +52,9 @@ fn project(files: &[(&str, &str)]) -> TempDir {
     }
     folder
 }
+
+/// A model that can be read.
+const RUN: &str = "class Runner:\n    def run(self) -> str: ...\n";
 
 const SMALL: &str = "build:\n  python_version: \"3.12\"\nimage: small\nrun: run.py:Runner\n";
 
@@ -84,7 +89,7 @@ fn the_readme_shows_what_the_program_prints() {
 
 #[test]
 fn a_plan_with_every_option() {
-    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    let project = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
     insta::assert_snapshot!(transcript(
         project.path(),
         &[
@@ -127,7 +132,7 @@ fn warnings_do_not_stop_a_plan() {
             "cog.yaml",
             "build:\n  python_version: 3.12\n  python_packages: [cog, six]\npredict: p.py:P\n",
         ),
-        ("p.py", ""),
+        ("p.py", "class P:\n    def predict(self) -> str: ...\n"),
     ]);
     let text = transcript(project.path(), &["plan", "--json"]);
     assert!(text.contains("exit code 0"), "{text}");
@@ -138,7 +143,7 @@ fn warnings_do_not_stop_a_plan() {
 fn the_configuration_is_found_upwards_and_by_name() {
     let project = project(&[
         ("cog.yaml", SMALL),
-        ("run.py", ""),
+        ("run.py", RUN),
         ("sub/deep/x", ""),
         ("other.yaml", SMALL),
     ]);
@@ -163,7 +168,7 @@ fn a_folder_without_configuration_says_so() {
 
 /// What is wrong with the command line, without the usage below it.
 fn refused(arguments: &[&str]) -> String {
-    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    let project = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
     let text = transcript(project.path(), arguments);
     assert!(text.contains("exit code 2"), "{text}");
     let message = text.split("-- stderr\n").nth(1).unwrap();
@@ -210,14 +215,14 @@ fn the_command_line_is_checked() {
 fn a_model_that_is_ignored_is_refused() {
     let files = [
         ("cog.yaml", SMALL),
-        ("run.py", ""),
+        ("run.py", RUN),
         (".dockerignore", "*.py\n!keep.py\n"),
     ];
     let ignored = project(&files);
     insta::assert_snapshot!(transcript(ignored.path(), &["plan"]));
     let broken = project(&[
         ("cog.yaml", SMALL),
-        ("run.py", ""),
+        ("run.py", RUN),
         (".dockerignore", "a\n[b\n"),
     ]);
     insta::assert_snapshot!(transcript(broken.path(), &["plan"]));
@@ -230,7 +235,7 @@ fn secrets_that_are_needed_are_asked_for_before_the_build() {
             "cog.yaml",
             "build:\n  python_version: \"3.12\"\n  python_requirements: r.txt\n  run:\n    - command: cat /run/x\n      mounts: [{type: secret, id: x, target: /run/x}]\nrun: run.py:Runner\n",
         ),
-        ("run.py", ""),
+        ("run.py", RUN),
         (
             "r.txt",
             "--index-url https://${INDEX_TOKEN}@example.com/simple\n",
@@ -246,7 +251,7 @@ fn secrets_that_are_needed_are_asked_for_before_the_build() {
 fn certificates_that_are_named_must_be_usable() {
     let project = project(&[
         ("cog.yaml", SMALL),
-        ("run.py", ""),
+        ("run.py", RUN),
         ("ca.pem", "no certificate"),
     ]);
     insta::assert_snapshot!(transcript(
@@ -257,7 +262,7 @@ fn certificates_that_are_named_must_be_usable() {
 
 #[test]
 fn a_builder_that_is_not_there_says_the_way_out() {
-    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    let project = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
     let arguments = ["build", "--addr", "unix:///nonexistent/buildkitd.sock"];
     insta::assert_snapshot!(transcript(project.path(), &arguments));
     insta::assert_snapshot!(transcript(
@@ -279,8 +284,8 @@ fn help_is_complete() {
 
 #[test]
 fn a_plan_depends_on_nothing_but_the_project() {
-    let first = project(&[("m/cog.yaml", SMALL), ("m/run.py", "")]);
-    let second = project(&[("m/cog.yaml", SMALL), ("m/run.py", "")]);
+    let first = project(&[("m/cog.yaml", SMALL), ("m/run.py", RUN)]);
+    let second = project(&[("m/cog.yaml", SMALL), ("m/run.py", RUN)]);
     let plan = |folder: &TempDir| transcript(&folder.path().join("m"), &["plan", "--json"]);
     assert_eq!(plan(&first), plan(&second));
 }

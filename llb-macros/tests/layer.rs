@@ -19,7 +19,7 @@ fn groups(state: &State) -> Vec<String> {
         .ops()
         .iter()
         .filter_map(|op| op.metadata().progress_group.clone());
-    groups.map(|group| group.name).collect()
+    groups.map(|group| group.name.clone()).collect()
 }
 
 #[test]

@@ -66,6 +66,34 @@ impl Constraints {
 /// assert_eq!(metadata.description["llb.customname"], "compile");
 /// # Ok::<(), llb::Error>(())
 /// ```
+///
+/// In the text form:
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::ProgressGroup;
+/// use llb::value::Platform;
+///
+/// let step = sh("make")
+///     .name("compile")
+///     .description("com.example.step", "1")
+///     .ignore_cache()
+///     .export_cache(false)
+///     .progress_group(ProgressGroup { id: "build".into(), name: "building".into(), weak: false })
+///     .memory_limit(1 << 30)
+///     .cpu_shares(512)
+///     .cpuset_cpus("0-3")
+///     .require("worker.gpu==true")
+///     .platform(Platform::LINUX_ARM64);
+/// assert_eq!(image("debian").run(step).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %compile = exec "/bin/sh" "-c" "make" cwd=/ platform=linux/arm64 require="worker.gpu==true" description com.example.step="1" name="compile" group="building" ignore-cache no-export-cache limits memory=1073741824 cpu-shares=512 cpus=0-3 {
+///   / = %debian -> out0
+/// }
+/// return %compile
+/// "#.trim_start());
+/// ```
 pub trait Constrain: Sized {
     /// The options to change.
     fn constraints_mut(&mut self) -> &mut Constraints;

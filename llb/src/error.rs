@@ -54,6 +54,8 @@ pub enum ErrorKind {
     Layer,
     /// A definition that cannot be decoded.
     Definition,
+    /// A part of a graph that an engine cannot run and that nothing can replace.
+    Lowering,
     /// A mistake in the text form of a graph.
     Text,
 }

@@ -70,6 +70,43 @@ pub fn shlex(line: impl AsRef<str>) -> Exec {
 }
 
 /// A command with its mounts and settings; made by [`args`], [`sh`] or [`shlex`].
+///
+/// Every setting of its own, with what comes out:
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::{ProxyEnv, Security};
+///
+/// let exec = args(["server", "--check"])
+///     .env("DEBUG", "1")
+///     .dir("/srv")
+///     .user("app:app")
+///     .hostname("builder")
+///     .network(Network::None)
+///     .security(Security::Insecure)
+///     .extra_host("db", [10, 0, 0, 1])
+///     .ulimit("nofile", 1024, 4096)
+///     .cgroup_parent("/builds")
+///     .device(device("vendor.com/gpu=0").optional())
+///     .valid_exit_codes([0, 3])
+///     .proxy(ProxyEnv { http_proxy: "http://proxy.example.com".into(), ..ProxyEnv::default() })
+///     .readonly_rootfs()
+///     .output("/out", scratch());
+/// assert_eq!(image("debian").exec(exec).output("/out").to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %server = exec "server" "--check" cwd=/srv user=app:app hostname=builder cgroup-parent=/builds network=none security=insecure exit-codes=[0, 3] {
+///   env DEBUG="1"
+///   host db=10.0.0.1
+///   ulimit nofile=1024:4096
+///   proxy http="http://proxy.example.com"
+///   / = %debian readonly
+///   /out = scratch -> out0
+///   device "vendor.com/gpu=0" optional
+/// }
+/// return %server
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Exec(pub(crate) Box<Command>);
 

@@ -19,6 +19,27 @@ use crate::state::State;
 use crate::value::user::Owner;
 
 /// A chain of file actions; `Last` is the kind of the last one, which options apply to.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let files = mkdir("/srv/app", 0o750).parents().owner("app:app").created(0)
+///     .mkfile("/srv/app/env", 0o600, "DEBUG=1\n").owner((1000, 1000))
+///     .symlink("../app/env", "/srv/env")
+///     .rm("/srv/*.tmp").allow_wildcard().allow_not_found();
+/// assert_eq!(image("debian").file(files).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %mkdir-app = file {
+///   on %debian
+///   mkdir "/srv/app" 0750 parents owner=app:app created=0
+///   mkfile "/srv/app/env" 0600 owner=1000:1000 "DEBUG=1\n"
+///   symlink "/srv/env" => "../app/env"
+///   rm "/srv/*.tmp" allow-not-found allow-wildcard
+/// }
+/// return %mkdir-app
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "actions do nothing until they are applied with `State::file`"]
 pub struct FileActions<Last> {
@@ -434,6 +455,36 @@ impl FileActions<Rm> {
 }
 
 /// # Options of `copy`
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::value::{Owner, UserOpt};
+///
+/// let files = copy(local("context"), "*.conf", "/etc/app/")
+///     .allow_wildcard()
+///     .allow_empty_wildcard()
+///     .include(["*.conf"])
+///     .exclude(["test.conf"])
+///     .required_paths(["app.conf"])
+///     .follow_symlinks()
+///     .contents_only()
+///     .create_destination()
+///     .attempt_unpack()
+///     .always_replace_existing()
+///     .chmod("u=rw,go=r")
+///     .owner(Owner { user: Some(UserOpt::Id(0)), group: Some(UserOpt::Name("adm".into())) })
+///     .created(0);
+/// assert_eq!(image("debian").file(files).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %context = local "context"
+/// %copy-.conf = file {
+///   on %debian
+///   copy %context "/*.conf" => "/etc/app/" chmod="u=rw,go=r" owner=0:adm created=0 follow-symlinks contents-only attempt-unpack create-destination allow-wildcard allow-empty-wildcard always-replace include="*.conf" exclude="test.conf" required="app.conf"
+/// }
+/// return %copy-.conf
+/// "#.trim_start());
+/// ```
 impl FileActions<Copy> {
     fn option(mut self, set: impl FnOnce(&mut CopyOptions)) -> Self {
         if let ActionKind::Copy(copy) = &mut self.last().kind {

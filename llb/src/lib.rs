@@ -12,9 +12,19 @@ mod definition;
 mod error;
 pub mod exec;
 pub mod file;
+#[cfg(feature = "gateway")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod gateway;
 mod graph;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod inspect;
 pub mod layer;
+pub mod lower;
 mod macros;
 mod metadata;
 mod op;
@@ -51,7 +61,7 @@ pub use exec::{
 pub use file::{BoundActions, CopySource, FileActions};
 pub use layer::Layer;
 pub use macros::{graph, layer, sh};
-pub use metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
+pub use metadata::{CUSTOM_NAME, Description, LinuxResources, OpMetadata, ProgressGroup};
 pub use op::exec::{ContentCache, ProxyEnv, Sharing};
 pub use source::{
     Differ, Git, Http, HttpSignature, Image, ImageBlob, ImageRequest, Local, OciLayout,
@@ -63,6 +73,15 @@ pub use state::{
     Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,
     Platforms, State, diff, merge, scratch,
 };
+
+/// The code of the guides is compiled and run with the doc tests.
+#[cfg(all(doctest, feature = "gateway", feature = "testing"))]
+mod guides {
+    #[doc = include_str!("../../docs/frontends.md")]
+    struct Frontends;
+    #[doc = include_str!("../../docs/testing-builds.md")]
+    struct TestingBuilds;
+}
 
 /// What most programs need: `use llb::prelude::*`.
 pub mod prelude {

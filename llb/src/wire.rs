@@ -21,6 +21,11 @@ impl Writer {
         }
     }
 
+    /// Makes room for more bytes at once.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.buffer.reserve(more);
+    }
+
     /// The bytes written so far.
     pub(crate) fn written(&self) -> &[u8] {
         &self.buffer

@@ -1,7 +1,5 @@
 //! All mistakes of a graph are reported at once, each with the line of the program that made it.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
-
 use llb::prelude::*;
 use llb::{Build, ErrorKind, ImageBlob, Merge, Passthrough, Source, file};
 

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use crate::command::{cargo, step};
+use crate::helper;
 use crate::testbed;
 
 /// Runs formatting, lints, docs and all tests, on engines that it starts itself.
@@ -24,7 +25,9 @@ const NOT_IN_THE_CORE: [&str; 4] = ["tokio", "tonic", "hyper", "bollard"];
 
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     let testbed = std::thread::spawn(testbed::bring_up);
-    let checked = checks().and_then(|()| million());
+    let checked = helper::build(helper::NATIVE)
+        .and_then(|_| checks())
+        .and_then(|()| million());
     let up = testbed
         .join()
         .map_err(|_| anyhow!("the testbed panicked"))?;

@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         only,
         write,
     } = Arguments::parse();
+    keep_pages();
     let options = options();
     let state = shape.build(n);
     let definition = state.marshal(&options)?;
@@ -134,6 +135,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     writeln!(std::io::stdout(), "{}", Value::Object(report))?;
     Ok(())
+}
+
+/// Has the allocator keep the memory that an iteration frees for the next one, as a process that builds several graphs
+/// does by and by: glibc's threshold for giving pages back is twice the largest block that it has ever taken back.
+fn keep_pages() {
+    drop(black_box(Vec::<u8>::with_capacity(31 << 20)));
 }
 
 struct Bench<'a> {

@@ -14,12 +14,12 @@ use super::advice::{Circumstances, advice};
 use super::args::{BuildArgs, BuildCommand, PlanArgs, ProgressOption};
 use super::output::OutputOption;
 use super::project::{self, Project};
-use super::secret::{SecretOption, SecretOrigin};
 use super::{Failure, Interrupts, print, runtime};
 use crate::ca;
 use crate::engine;
 use crate::layer::{Base, Joining, graph};
 use crate::plan::{Action, Network, Plan};
+use crate::secret::{SecretOption, SecretOrigin};
 
 /// Runs the command.
 pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Release, Tables};
 
 /// The table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CogBase {
     /// Registry host.

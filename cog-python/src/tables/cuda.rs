@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::Release;
 
 /// The table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cuda {
     /// Repository of the images.
@@ -23,7 +23,7 @@ pub struct Cuda {
 }
 
 /// A release of CUDA and cuDNN that images exist for.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CudaImage {
     /// CUDA.
@@ -37,7 +37,7 @@ pub struct CudaImage {
 }
 
 /// The oldest driver of a major release of CUDA.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Driver {
     /// Major release of CUDA.

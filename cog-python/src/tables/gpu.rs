@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Release;
 
 /// The table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
     /// Floors, oldest architecture first.
@@ -17,7 +17,7 @@ pub struct Gpu {
 }
 
 /// The first torch and CUDA for an architecture.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Floor {
     /// Compute capability.
@@ -40,14 +40,14 @@ pub struct Architecture {
 
 /// Why a text is not an architecture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a GPU architecture must be a compute capability such as 9.0 or sm_90, found `{0}`")]
-pub struct ArchitectureError(String);
+#[error("must be a compute capability such as 9.0 or sm_90")]
+pub struct ArchitectureError;
 
 impl FromStr for Architecture {
     type Err = ArchitectureError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ArchitectureError(text.to_owned());
+        let error = || ArchitectureError;
         let text = text.trim();
         let (major, minor) = match text.strip_prefix("sm_") {
             Some(digits) if digits.len() >= 2 && digits.is_ascii() => {

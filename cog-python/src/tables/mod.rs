@@ -38,7 +38,7 @@ pub use tensorflow::{TensorFlow, TensorFlowRelease};
 pub use torch::{Build, Torch, TorchPackage, TorchRelease, Wheel};
 
 /// All tables.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tables {
     /// torch, torchvision and torchaudio.
     pub torch: Torch,

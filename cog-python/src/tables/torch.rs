@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Release, Tables};
 
 /// The table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Torch {
     /// Address below which each build has a folder.
@@ -18,7 +18,7 @@ pub struct Torch {
 }
 
 /// What is assumed of releases that are newer than the table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Newer {
     /// CUDA that the wheel on PyPI is built for.
@@ -26,7 +26,7 @@ pub struct Newer {
 }
 
 /// A release of torch, with the others that are made for it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TorchRelease {
     /// torch.

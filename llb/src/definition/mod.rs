@@ -191,6 +191,16 @@ impl DefinitionOp {
         })
     }
 
+    /// An op that was made alone.
+    pub(crate) fn alone(op: OpData) -> Self {
+        let ops = vec![op];
+        let list = Arc::new(OpList {
+            made_for: None,
+            ops,
+        });
+        Self { list, position: 0 }
+    }
+
     pub(crate) fn data(&self) -> &OpData {
         &self.list.ops[self.position as usize]
     }
@@ -207,6 +217,10 @@ impl DefinitionOp {
     /// The op's bytes (`pb.Op`); their sha256 is the digest.
     pub fn bytes(&self) -> &[u8] {
         &self.data().bytes
+    }
+
+    pub(crate) fn shared_bytes(&self) -> Bytes {
+        self.data().bytes.clone()
     }
 
     /// What travels beside the op.

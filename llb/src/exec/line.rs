@@ -8,6 +8,9 @@ use crate::wire::Writer;
 /// Room for all of an op but its inputs; most need no more.
 const TYPICAL_SIZE: usize = 120;
 
+/// Room for what comes behind the variables.
+const TYPICAL_REST: usize = 64;
+
 /// Arguments and variables as the fields of a command (`Meta`), copied there as they are given.
 #[derive(Clone, Debug)]
 pub(crate) struct CommandLine {
@@ -102,6 +105,8 @@ impl CommandLine {
             variables
                 .any(|set| own[set.name_start - start..set.name_end - start] == *name.as_bytes())
         };
+        let sizes = env.iter().map(|(name, value)| name.len() + value.len() + 4);
+        writer.reserve(sizes.sum::<usize>() + own.len() + TYPICAL_REST);
         for (name, value) in env.iter() {
             if !is_set(name) {
                 writer.assignment(2, name, value);

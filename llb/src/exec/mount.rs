@@ -6,6 +6,31 @@ use crate::op::exec::{ContentCache, Sharing};
 use crate::state::State;
 
 /// A file system mounted into an exec; made by [`bind`], [`cache`] or [`tmpfs`].
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::ContentCache;
+///
+/// let exec = sh("make")
+///     .mount(bind("/src", local("context")).selector("app").content_cache(ContentCache::On))
+///     .mount(bind("/build", scratch()).no_output())
+///     .mount(cache("/cache", "make").sharing(Sharing::Private).source(image("seed")))
+///     .mount(tmpfs("/tmp").size(64 << 20));
+/// assert_eq!(image("debian").run(exec).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %seed = source "docker-image://docker.io/library/seed:latest"
+/// %context = local "context"
+/// %make = exec "/bin/sh" "-c" "make" cwd=/ {
+///   / = %debian -> out0
+///   /build = scratch no-output
+///   /cache = cache "make" private from %seed
+///   /src = %context select app content-cache=on -> out1
+///   /tmp = tmpfs size=67108864
+/// }
+/// return %make
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mount {
     pub(crate) target: SmolStr,
@@ -34,6 +59,27 @@ pub(crate) enum MountKind {
 /// A secret as a file or as an environment variable; made by [`secret`].
 ///
 /// Its content never enters the definition, the cache key or the image.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let exec = sh("deploy")
+///     .mount(secret("/root/.netrc").id("netrc").file(1000, 1000, 0o440).optional())
+///     .mount(secret("TOKEN").as_env("TOKEN"))
+///     .mount(secret("/key").id("key").and_env("KEY"));
+/// assert_eq!(image("debian").run(exec).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %deploy = exec "/bin/sh" "-c" "deploy" cwd=/ {
+///   / = %debian -> out0
+///   /root/.netrc = secret "netrc" owner=1000:1000 mode=0440 optional
+///   /key = secret "key"
+///   $TOKEN = secret "TOKEN"
+///   $KEY = secret "key"
+/// }
+/// return %deploy
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Secret {
     pub(crate) id: String,
@@ -46,6 +92,22 @@ pub struct Secret {
 }
 
 /// The client's ssh agent as a socket; made by [`ssh`].
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let agent = ssh().id("work").target("/run/agent").file(0, 0, 0o666).optional();
+/// assert_eq!(image("debian").run(sh("git fetch").mount(agent)).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %git-fetch = exec "/bin/sh" "-c" "git fetch" cwd=/ {
+///   env SSH_AUTH_SOCK="/run/agent"
+///   / = %debian -> out0
+///   /run/agent = ssh "work" mode=0666 optional
+/// }
+/// return %git-fetch
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Ssh {
     pub(crate) id: String,

@@ -64,6 +64,14 @@ impl Vertex {
         matches!(self.0.op, Op::Deferred(_))
     }
 
+    /// An output, for who needs the vertex no more.
+    pub(crate) fn into_output(self, index: u32) -> Output {
+        Output {
+            vertex: self,
+            index,
+        }
+    }
+
     pub(crate) fn output(&self, index: u32) -> Output {
         Output {
             vertex: self.clone(),

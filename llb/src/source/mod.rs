@@ -53,7 +53,7 @@ fn source_state(
         problems: problems.into(),
         cache: VertexCache::default(),
     });
-    State::from_output(Some(vertex.output(0)))
+    State::from_output(Some(vertex.into_output(0)))
 }
 
 /// Gives a source builder its options and its way to become a state.

@@ -9,10 +9,10 @@ use std::sync::{Arc, LazyLock};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::shared::Usual;
 use crate::sourcemap::Frame;
 use crate::value::path;
 use crate::value::platform::Platform;
+use crate::value::shared::Usual;
 
 /// Network of an exec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

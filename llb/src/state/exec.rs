@@ -163,6 +163,20 @@ impl State {
         (vertex, results)
     }
 
+    /// The definition of an exec itself, whatever of it can be taken.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn marshal_exec(
+        &self,
+        mut exec: Exec,
+        options: &crate::MarshalOptions,
+    ) -> Result<crate::Definition, crate::Error> {
+        for mount in &mut exec.0.mounts {
+            mount.source = mount.source.resolve(options);
+        }
+        let run = self.resolve(options).exec(exec);
+        Self::from_output(Some(run.vertex.output(0))).marshal(options)
+    }
+
     #[cold]
     fn exec_deferred(&self, running: Self, mut exec: Exec) -> ExecState {
         // They are in the state that it runs on.
@@ -231,7 +245,7 @@ impl MountResult {
     /// The vertex has the mistakes of all states that it was made of; a read-only mount leaves the vertex out.
     fn taken(self, vertex: Vertex, source: &State, values: &State) -> Option<State> {
         let (output, problems) = match self {
-            Self::Output(index) => (Some(Output { vertex, index }), None),
+            Self::Output(index) => (Some(vertex.into_output(index)), None),
             Self::Source => (source.output.clone(), source.problems.clone()),
             _ => return None,
         };
@@ -288,6 +302,16 @@ impl ExecState {
     /// What the exec leaves behind in a mount, with a fresh run context: `client/llb`'s `GetMount`.
     ///
     /// A target that is not mounted gives scratch.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let source = scratch().env("A", "1");
+    /// let exec = image("debian").exec(sh("make").output("/out", source));
+    /// assert_eq!(exec.output("/out").environment().get("A"), Some("1"));
+    /// assert_eq!(exec.get_mount("/out").environment().get("A"), None);
+    /// assert!(exec.get_mount("/nowhere").is_scratch());
+    /// ```
     #[track_caller]
     pub fn get_mount(&self, target: &str) -> State {
         self.get_mount_at(target, Location::caller())

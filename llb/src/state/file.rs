@@ -78,7 +78,7 @@ impl State {
             problems,
             std::iter::once(self).chain(&walk.parents),
         );
-        let mut state = self.with_output(Some(vertex.output(0)));
+        let mut state = self.with_output(Some(vertex.into_output(0)));
         state.problems = None;
         state
     }

@@ -53,6 +53,7 @@ pub struct Fork {
     state: State,
     name: Option<Arc<str>>,
     declared: Vec<Declared>,
+    reads: Vec<String>,
     /// The fork that this one left, if it left one.
     parent: Option<Arc<Fork>>,
     location: &'static Location<'static>,
@@ -77,7 +78,7 @@ impl Fork {
         }
     }
 
-    /// Declares absolute paths that the branch writes: files, or directories with all that is below.
+    /// Declares the absolute paths that the branch writes: files, or directories with all that is below.
     ///
     /// File actions and mounts of a part of the state declare theirs by themselves; commands cannot. Two branches that
     /// write the same path are a mistake with both lines when they are merged, before anything runs:
@@ -91,23 +92,59 @@ impl Fork {
     /// let error = base.merge([venv, config]).marshal(&MarshalOptions::linux_amd64()).unwrap_err();
     /// assert!(error.problems()[0].message().starts_with("two forks write the same path"));
     /// ```
+    ///
+    /// A branch that declares something declares all of it: nothing else is written, the paths are the real ones (no
+    /// link leads from one to another), and the outcome depends on nothing that the branches beside it write, or only on
+    /// what [`reads`](Self::reads) says. On engines without merges, such branches may run one after the other
+    /// ([`lower`](crate::lower)).
     #[track_caller]
     pub fn writes<S: AsRef<str>>(mut self, paths: impl IntoIterator<Item = S>) -> Self {
         let location = Location::caller();
         for path in paths {
-            let path = path.as_ref();
-            if path::is_absolute(path) {
-                let path = path.to_owned();
+            if let Some(path) = self.declare("writes", path.as_ref(), location) {
                 self.declared.push(Declared { path, location });
-            } else {
-                let message = format!(
-                    "a fork declares that it writes {path:?}, which is not an absolute path"
-                );
-                let problem = Problem::at(ErrorKind::Merge, message, location);
-                self.state = self.state.record(problem.hint("begin the path with `/`"));
             }
         }
         self
+    }
+
+    /// Declares absolute paths that the branch looks at and does not write: files, or directories with all that is below.
+    ///
+    /// It has a meaning only beside [`writes`](Self::writes): where a branch beside this one writes such a path, the two
+    /// do not run one after the other on an engine without merges.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let base = image("debian");
+    /// let index = base.fork(|state| state.run(sh("ls /usr/share > /index"))).writes(["/index"]).reads(["/usr/share"]);
+    /// ```
+    #[track_caller]
+    pub fn reads<S: AsRef<str>>(mut self, paths: impl IntoIterator<Item = S>) -> Self {
+        let location = Location::caller();
+        for path in paths {
+            let path = self.declare("reads", path.as_ref(), location);
+            self.reads.extend(path);
+        }
+        self
+    }
+
+    /// The path, if it can be declared; else the mistake is recorded.
+    fn declare(
+        &mut self,
+        verb: &str,
+        path: &str,
+        location: &'static Location<'static>,
+    ) -> Option<String> {
+        if path::is_absolute(path) {
+            return Some(path.to_owned());
+        }
+        let message =
+            format!("a fork declares that it {verb} {path:?}, which is not an absolute path");
+        let problem = Problem::at(ErrorKind::Merge, message, location);
+        let problem = problem.hint("begin the path with `/`");
+        self.state = self.state.clone().record(problem);
+        None
     }
 
     /// Puts a layer on this branch as a branch of its own.
@@ -186,6 +223,7 @@ impl State {
             state: layer::put(branch, self, Location::caller()),
             name: None,
             declared: Vec::new(),
+            reads: Vec::new(),
             parent: None,
             location: Location::caller(),
         }

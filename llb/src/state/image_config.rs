@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::shared::Usual;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::value::Platform;
+use crate::value::shared::Usual;
 
 /// An OCI image config, without the parts that the exporter fills in.
 ///

@@ -1,11 +1,13 @@
 //! Merges and differences of states.
 
+use std::collections::BTreeMap;
 use std::panic::Location;
 
 use super::State;
 use crate::constraints::{Constrain, Constraints};
 use crate::error::{ErrorKind, Problem};
 use crate::graph::Inputs;
+use crate::lower::Declared;
 use crate::op::{DiffOp, MergeOp, Op};
 
 /// Lays states over each other, later ones on top. Needs a daemon with `mergeop`.
@@ -43,6 +45,8 @@ pub fn diff(lower: impl Into<State>, upper: impl Into<State>) -> State {
 #[derive(Clone, Debug)]
 pub struct Merge {
     states: Vec<State>,
+    /// What is declared of the states, by their position.
+    declared: BTreeMap<usize, Declared>,
     is_exact: bool,
     constraints: Constraints,
     location: &'static Location<'static>,
@@ -64,6 +68,7 @@ impl Merge {
     pub fn new<S: Into<State>>(states: impl IntoIterator<Item = S>) -> Self {
         Self {
             states: states.into_iter().map(Into::into).collect(),
+            declared: BTreeMap::new(),
             is_exact: false,
             constraints: Constraints::default(),
             location: Location::caller(),
@@ -73,6 +78,11 @@ impl Merge {
     /// The same merge, blamed on another line.
     pub(super) fn made_at(self, location: &'static Location<'static>) -> Self {
         Self { location, ..self }
+    }
+
+    /// The same merge, with what is declared of the states at these positions.
+    pub(super) fn declaring(self, declared: BTreeMap<usize, Declared>) -> Self {
+        Self { declared, ..self }
     }
 
     /// The same merge with other options.
@@ -139,11 +149,18 @@ impl Merge {
                 return first.with_problems_of(scratch);
             }
         }
-        let inputs: Inputs = self
-            .states
-            .iter()
-            .filter_map(|state| state.output.clone())
-            .collect();
+        let values = first.map_or_else(State::scratch, |first| first.with_output(None));
+        let mut inputs = Inputs::new();
+        for (position, state) in self.states.iter_mut().enumerate() {
+            let Some(output) = state.output.take() else {
+                continue;
+            };
+            if let Some(declared) = self.declared.get(&position) {
+                let options = self.constraints.options_mut();
+                declared.write(inputs.len(), &mut options.metadata.description);
+            }
+            inputs.push(output);
+        }
         let vertex = State::vertex(
             Op::Merge(MergeOp {
                 requires_capability: !self.is_exact,
@@ -154,10 +171,9 @@ impl Merge {
             problems,
             &self.states,
         );
-        let first = first.cloned().unwrap_or_else(State::scratch);
         State {
             problems: None,
-            ..first.with_output(Some(vertex.output(0)))
+            ..values.with_output(Some(vertex.into_output(0)))
         }
     }
 }
@@ -244,7 +260,7 @@ impl Diff {
         );
         State {
             problems: None,
-            ..values.with_output(Some(vertex.output(0)))
+            ..values.with_output(Some(vertex.into_output(0)))
         }
     }
 }

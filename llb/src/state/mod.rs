@@ -9,7 +9,6 @@ mod image_config;
 mod merge;
 mod passthrough;
 mod platforms;
-mod shared;
 mod value;
 
 use std::panic::Location;
@@ -29,8 +28,8 @@ use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
 use crate::op::{Op, PassthroughOp};
 use crate::sourcemap::Frame;
+use crate::value::shared::Shared;
 use context::Context;
-use shared::Shared;
 
 /// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
 ///
@@ -102,6 +101,21 @@ impl State {
     }
 
     /// The same run context and image config on the file system of another state.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").env("A", "1").with_output_of(&image("alpine").env("B", "2"));
+    /// assert_eq!(state.run(sh("true")).to_text(), r#"
+    /// platform linux/amd64
+    /// %alpine = source "docker-image://docker.io/library/alpine:latest"
+    /// %true = exec "/bin/sh" "-c" "true" cwd=/ {
+    ///   env A="1"
+    ///   / = %alpine -> out0
+    /// }
+    /// return %true
+    /// "#.trim_start());
+    /// ```
     pub fn with_output_of(&self, other: &Self) -> Self {
         if self.is_deferred() || other.is_deferred() {
             return self.once_resolved(vec![self.clone(), other.clone()], |states| {
@@ -116,6 +130,13 @@ impl State {
     ///
     /// The working directory is `/`, unless this state's output has a platform: then the platform is kept and the
     /// directory is the other state's, as in `client/llb`.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").dir("/src").reset(&image("alpine").env("A", "1").dir("/app"));
+    /// assert_eq!((state.current_dir(), state.environment().get("A")), (Some("/"), Some("1")));
+    /// ```
     pub fn reset(&self, other: &Self) -> Self {
         if self.is_deferred() || other.is_deferred() {
             let values = Self {

@@ -8,11 +8,11 @@ use smol_str::SmolStr;
 
 use super::State;
 use super::context::{Context, Environment, Network, Security, Ulimit};
-use super::shared::Shared;
 use crate::error::Problem;
 use crate::state::image_config::{Healthcheck, ImageConfig};
 use crate::value::host;
 use crate::value::platform::Platform;
+use crate::value::shared::Shared;
 
 /// The `PATH` of execs on Linux images that set none.
 pub(super) const DEFAULT_PATH: &str =
@@ -107,6 +107,37 @@ impl State {
 }
 
 /// # Run context: what later execs take over
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::Security;
+/// use llb::value::Platform;
+///
+/// let state = image("debian")
+///     .build_env("A", "1")
+///     .dir("/src")
+///     .user("app")
+///     .hostname("builder")
+///     .network(Network::Host)
+///     .security(Security::Insecure)
+///     .extra_host("db", [10, 0, 0, 1])
+///     .ulimit("core", 0, 0)
+///     .cgroup_parent("/builds")
+///     .platform(&Platform::LINUX_ARM64);
+/// assert_eq!(state.current_dir(), Some("/src"));
+/// assert_eq!(state.current_network(), Some(Network::Host));
+/// assert_eq!(state.run(sh("make")).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %make = exec "/bin/sh" "-c" "make" cwd=/src user=app hostname=builder cgroup-parent=/builds network=host security=insecure platform=linux/arm64 {
+///   env A="1"
+///   host db=10.0.0.1
+///   ulimit core=0:0
+///   / = %debian -> out0
+/// }
+/// return %make
+/// "#.trim_start());
+/// ```
 impl State {
     /// Changes the working directory of later execs and of relative paths in file actions.
     ///
@@ -268,6 +299,42 @@ impl State {
 }
 
 /// # Image config: what a container started from the image takes over
+///
+/// No op runs again because of it, and no digest changes.
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::Healthcheck;
+/// use llb::value::Platform;
+///
+/// let check = Healthcheck {
+///     test: vec!["CMD".into(), "app".into(), "check".into()],
+///     interval: 5_000_000_000,
+///     ..Healthcheck::default()
+/// };
+/// let state = image("debian")
+///     .entrypoint(["app"])
+///     .cmd(["serve"])
+///     .workdir("/srv")
+///     .image_user("app")
+///     .label("version", "1")
+///     .expose("8080")
+///     .volume("/data")
+///     .stop_signal("SIGINT")
+///     .image_env("MODE", "prod")
+///     .healthcheck(check);
+/// assert_eq!(
+///     String::from_utf8(state.image_config().to_json(&Platform::LINUX_AMD64))?,
+///     [
+///         r#"{"architecture":"amd64","os":"linux","config":{"User":"app","ExposedPorts":{"8080/tcp":{}},"#,
+///         r#""Env":["MODE=prod"],"Entrypoint":["app"],"Cmd":["serve"],"Volumes":{"/data":{}},"WorkingDir":"/srv","#,
+///         r#""Labels":{"version":"1"},"StopSignal":"SIGINT","#,
+///         r#""Healthcheck":{"Test":["CMD","app","check"],"Interval":5000000000}}}"#,
+///     ]
+///     .concat()
+/// );
+/// # Ok::<(), std::string::FromUtf8Error>(())
+/// ```
 impl State {
     /// Takes over the config of an image (OCI image config JSON), as `FROM` in a Dockerfile does.
     ///

@@ -13,6 +13,8 @@ mod failures;
 mod files;
 mod graph;
 mod images;
+mod layouts;
 mod locations;
+mod lowering;
 mod squash;
 mod testbed;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use llb::client::{Address, Client};
+use llb::lower::Helper;
 use serde_json::Value;
 
 /// The running testbed.
@@ -38,6 +39,11 @@ impl Testbed {
         Address::unix(self.text(&format!("/engines/{engine}/socket")))
     }
 
+    /// Docker's own client with its plugins: the folder that holds its `usr`.
+    pub(crate) fn docker(&self) -> PathBuf {
+        PathBuf::from(self.text("/root")).join("tools")
+    }
+
     /// Host and port of the registry.
     pub(crate) fn registry(&self) -> String {
         self.text("/registry/address")
@@ -55,6 +61,17 @@ pub(crate) async fn engine(name: &str) -> Client {
     match Client::connect(&address).await {
         Ok(client) => client,
         Err(error) => panic!("{error}\nthe testbed is not up: run `cargo xtask testbed up`"),
+    }
+}
+
+/// The helper that `cargo xtask helper` has built, or that `LLB_HELPER` names.
+pub(crate) fn helper() -> Helper {
+    let built =
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/helper/llb-helper-linux-amd64");
+    let path = std::env::var_os("LLB_HELPER").map_or_else(built, PathBuf::from);
+    match Helper::from_path(&path) {
+        Ok(helper) => helper,
+        Err(error) => panic!("{error}\nrun `cargo xtask helper`, or set LLB_HELPER to a helper"),
     }
 }
 

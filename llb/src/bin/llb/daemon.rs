@@ -1,31 +1,88 @@
 //! Asks daemons what they are and keep.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use llb::client::{CacheRecord, Client, Engine, Prune};
+use llb::client::{Address, CacheRecord, Client, Engine, Error, Prune, Tls};
 
 use crate::output;
 
 #[derive(Args)]
 pub(crate) struct Daemon {
-    /// Where the daemon listens, instead of `BUILDKIT_HOST`, `DOCKER_HOST` or the Docker context: `unix:///PATH`,
-    /// `tcp://HOST:PORT`, `ssh://HOST`, `docker-container://NAME`, ...
-    #[arg(long, value_name = "ADDRESS", global = true)]
+    /// Where the daemon listens, instead of `BUILDKIT_HOST`, `BUILDX_BUILDER`, `DOCKER_HOST` or the Docker context:
+    /// `unix:///PATH`, `tcp://HOST:PORT`, `ssh://HOST`, `docker-container://NAME`, `kube-pod://POD`,
+    /// `docker://CONTEXT`, `buildx://BUILDER`, ...
+    #[arg(long, value_name = "ADDRESS")]
     addr: Option<String>,
+    /// Certificate authorities for a `tcp://` address
+    #[arg(long, value_name = "FILE", requires = "addr")]
+    tlscacert: Option<PathBuf>,
+    /// The certificate to show at a `tcp://` address
+    #[arg(long, value_name = "FILE", requires_all = ["addr", "tlskey"])]
+    tlscert: Option<PathBuf>,
+    /// The private key of that certificate
+    #[arg(long, value_name = "FILE", requires_all = ["addr", "tlscert"])]
+    tlskey: Option<PathBuf>,
+    /// The name in the daemon's certificate, instead of the host of the address
+    #[arg(long, value_name = "NAME", requires = "addr")]
+    tlsservername: Option<String>,
+    /// A directory with `ca.pem`, `cert.pem` and `key.pem`
+    #[arg(long, value_name = "DIRECTORY", requires = "addr", conflicts_with_all = ["tlscacert", "tlscert"])]
+    tlsdir: Option<PathBuf>,
 }
 
 impl Daemon {
     pub(crate) async fn connect(&self) -> Result<Client, String> {
-        let client = match &self.addr {
-            Some(address) => match address.parse() {
-                Ok(address) => Client::connect(&address).await,
-                Err(error) => Err(error),
-            },
+        let client = match self.address()? {
+            Some(address) => Client::connect(&address).await,
             None => Client::discover().await,
         };
         client.map_err(|error| error.to_string())
     }
+
+    fn address(&self) -> Result<Option<Address>, String> {
+        let Some(address) = &self.addr else {
+            return Ok(None);
+        };
+        let address: Address = address.parse().map_err(|error: Error| error.to_string())?;
+        let Some(tls) = self.tls() else {
+            return Ok(Some(address));
+        };
+        let address = address.with_tls(tls).map_err(|error| error.to_string())?;
+        Ok(Some(address))
+    }
+
+    fn tls(&self) -> Option<Tls> {
+        let mut tls = self.tlsdir.as_deref().map(Tls::directory);
+        if let Some(file) = &self.tlscacert {
+            tls = Some(tls.unwrap_or_default().ca(file));
+        }
+        if let Some((file, key)) = self.tlscert.as_ref().zip(self.tlskey.as_ref()) {
+            tls = Some(tls.unwrap_or_default().certificate(file, key));
+        }
+        match &self.tlsservername {
+            Some(name) => Some(tls.unwrap_or_default().server_name(name)),
+            None => tls,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct DialArguments {
+    #[command(flatten)]
+    daemon: Daemon,
+    /// The bytes of a Docker engine's socket as they are, as `docker system dial-stdio` has them; without it the
+    /// daemon is a buildkitd for who is at the other end
+    #[arg(long)]
+    raw: bool,
+}
+
+pub(crate) async fn dial(arguments: &DialArguments) -> Result<(), String> {
+    let address = arguments.daemon.address()?;
+    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    let result = Client::dial(address.as_ref(), arguments.raw, input, output).await;
+    result.map_err(|error| error.to_string())
 }
 
 #[derive(Args)]

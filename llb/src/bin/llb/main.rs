@@ -85,6 +85,8 @@ enum Command {
     Workers(daemon::DaemonArguments),
     /// Prints what a daemon is and can do
     Info(daemon::DaemonArguments),
+    /// Joins standard input and output with a daemon, for programs on other machines: `ssh HOST llb dial-stdio`
+    DialStdio(daemon::DialArguments),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -139,6 +141,7 @@ fn run(command: &Command) -> Result<ExitCode, String> {
         Command::Prune(arguments) => wait(daemon::prune(arguments))?,
         Command::Workers(arguments) => wait(daemon::workers(arguments))?,
         Command::Info(arguments) => wait(daemon::info(arguments))?,
+        Command::DialStdio(arguments) => wait(daemon::dial(arguments))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,7 @@ use crate::{input, output};
 /// Exit code of a program that was ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
+/// `SOURCE_DATE_EPOCH` in the environment is the time that images say they were made at.
 #[derive(Args)]
 pub(crate) struct SolveArguments {
     #[command(flatten)]
@@ -31,6 +32,9 @@ pub(crate) struct SolveArguments {
     /// A directory that the build may read
     #[arg(long, value_name = "NAME=DIRECTORY")]
     local: Vec<String>,
+    /// An OCI layout that the build may read images from
+    #[arg(long, value_name = "NAME=DIRECTORY")]
+    oci_layout: Vec<String>,
     /// A secret: `id=token,src=FILE` or `id=token,env=VARIABLE`
     #[arg(long, value_name = "FIELDS")]
     secret: Vec<String>,
@@ -114,7 +118,11 @@ fn solve(arguments: &SolveArguments) -> Result<Solve, String> {
     let mut solve = if let Some(name) = &arguments.frontend {
         Solve::frontend(name)
     } else {
-        if !arguments.opt.is_empty() {
+        if arguments
+            .opt
+            .iter()
+            .any(|option| !option.starts_with("attest:"))
+        {
             return Err("--opt is for a frontend, name one with --frontend".to_owned());
         }
         let file = arguments.file.as_deref().unwrap_or(Path::new("-"));
@@ -127,6 +135,10 @@ fn solve(arguments: &SolveArguments) -> Result<Solve, String> {
     for text in &arguments.local {
         let (name, directory) = pair("--local", text)?;
         solve = solve.local(name, directory);
+    }
+    for text in &arguments.oci_layout {
+        let (name, directory) = pair("--oci-layout", text)?;
+        solve = solve.oci_layout(name, directory);
     }
     for text in &arguments.secret {
         let (id, secret) = secret(text)?;
@@ -153,6 +165,13 @@ fn solve(arguments: &SolveArguments) -> Result<Solve, String> {
     }
     if arguments.no_cache {
         solve = solve.no_cache();
+    }
+    if let Some(epoch) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|epoch| !epoch.is_empty()) {
+        let epoch = epoch.to_string_lossy();
+        let seconds = epoch
+            .parse()
+            .map_err(|_| format!("SOURCE_DATE_EPOCH is {epoch:?}, expected seconds since 1970"))?;
+        solve = solve.source_date_epoch(seconds);
     }
     Ok(solve)
 }
@@ -207,6 +226,7 @@ fn export(text: &str) -> Result<Export, String> {
         ));
     }
     let rest = fields.rest();
+    let unpacked = rest.get("tar").is_some_and(|tar| tar == "false");
     let to = || match destination.as_deref() {
         Some(path) => Ok(PathBuf::from(path)),
         None => Err(format!(
@@ -235,6 +255,8 @@ fn export(text: &str) -> Result<Export, String> {
         }
         "local" => Export::local(to()?),
         "tar" => file(Export::tar, || Export::tar_to(stdout()))?,
+        "oci" if unpacked => Export::oci_directory(to()?),
+        "docker" if unpacked => Export::docker_directory(to()?),
         "oci" => file(Export::oci, || Export::oci_to(stdout()))?,
         "docker" => file(Export::docker_archive, || {
             Export::docker_archive_to(stdout())

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::State;
 use super::join::{Segment, lay};
 use super::lineage;
+use super::writes;
 use crate::constraints::Constrain as _;
 use crate::definition::MarshalOptions;
 use crate::file::mkdir;
@@ -44,11 +45,15 @@ pub(super) fn lay_within(
             members.entry(group).or_default().push(segment);
         }
     }
+    let declared = (1..).zip(members.values());
+    let declared =
+        declared.filter_map(|(position, members)| Some((position, writes::declared(members)?)));
+    let declared = declared.collect();
     let layers = members
         .into_values()
         .map(|members| layer(base, &members, location));
     let layers: Vec<State> = std::iter::once(base.clone()).chain(layers).collect();
-    Merge::new(layers)
+    Merge::new(layers).declaring(declared)
 }
 
 /// All that segments add to a state, as exactly one layer.

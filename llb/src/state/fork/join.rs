@@ -1,6 +1,7 @@
 //! Brings forks together: their files in layers over each other, and what travels along three-way.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub(super) struct Segment {
     pub(super) title: String,
     pub(super) name: Option<Arc<str>>,
     pub(super) declared: Vec<Declared>,
+    pub(super) reads: Vec<String>,
     pub(super) location: &'static Location<'static>,
     /// The segment that this one goes on from.
     pub(super) parent: Option<usize>,
@@ -207,6 +209,7 @@ impl Join {
                 before: base.clone(),
                 after: left,
                 declared: Vec::new(),
+                reads: Vec::new(),
                 ..Segment::of(fork)
             };
             chain.insert(0, between);
@@ -320,6 +323,7 @@ impl Segment {
             title: fork.title(),
             name: fork.name.clone(),
             declared: fork.declared.clone(),
+            reads: fork.reads.clone(),
             location: fork.location,
             parent: None,
             first: 0,
@@ -370,7 +374,12 @@ pub(super) fn lay(base: &State, segments: &[&Segment]) -> Merge {
         rest = others;
     }
     let mut layers: Vec<State> = vec![start];
-    for layer in rest.iter().flat_map(|segment| segment.layers()) {
+    let mut declared = BTreeMap::new();
+    let each_layer = rest.iter().flat_map(|segment| {
+        let layers = segment.layers().into_iter();
+        layers.map(|layer| (layer, *segment))
+    });
+    for (layer, segment) in each_layer {
         let identity = |state: &State| {
             let output = state.output.as_ref();
             (key(output), output.and_then(difference))
@@ -382,10 +391,11 @@ pub(super) fn lay(base: &State, segments: &[&Segment]) -> Merge {
             .map(identity)
             .any(|known| known.0 == address || (between.is_some() && known.1 == between));
         if !known {
+            declared.extend(writes::declared(&[segment]).map(|declared| (layers.len(), declared)));
             layers.push(layer);
         }
     }
-    Merge::new(layers)
+    Merge::new(layers).declaring(declared)
 }
 
 impl State {

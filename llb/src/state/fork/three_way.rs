@@ -11,7 +11,7 @@ use super::{State, path_list};
 use crate::error::{ErrorKind, Problem};
 use crate::state::ImageConfig;
 use crate::state::context::Environment;
-use crate::state::shared::Shared;
+use crate::value::shared::Shared;
 
 /// The values of a state that merge three-way.
 #[derive(Clone)]

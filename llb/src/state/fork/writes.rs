@@ -9,6 +9,7 @@ use std::panic::Location;
 use super::join::Segment;
 use super::lineage::{self, key};
 use crate::graph::{Output, Vertex};
+use crate::lower;
 use crate::op::Op;
 use crate::op::file::{CopyAction, FileActionKind};
 use crate::state::State;
@@ -81,6 +82,23 @@ pub(super) fn of(segment: &Segment) -> Vec<Write> {
     declared
         .chain(between(&segment.before, &segment.after))
         .collect()
+}
+
+/// What is declared of all segments together; nothing unless each of them declares something.
+pub(super) fn declared(segments: &[&Segment]) -> Option<lower::Declared> {
+    let mut together = lower::Declared::default();
+    for segment in segments {
+        if segment.declared.is_empty() {
+            return None;
+        }
+        let writes = segment
+            .declared
+            .iter()
+            .map(|declared| declared.path.clone());
+        together.writes.extend(writes);
+        together.reads.extend(segment.reads.iter().cloned());
+    }
+    Some(together)
 }
 
 /// The first two writes of two forks that meet.

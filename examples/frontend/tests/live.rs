@@ -1,0 +1,329 @@
+//! The frontend as its users meet it: in an image, named by `# syntax=`, on both engines of the testbed.
+
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
+
+#[expect(dead_code, reason = "other tests need more of it")]
+#[path = "../../../llb/tests/client/testbed.rs"]
+mod testbed;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use llb::client::{Client, Error, Export, Outcome, Secret, Solve};
+use llb::gateway::{Build, frontend_image};
+use llb::prelude::*;
+use llb::progress::Recorder;
+use testbed::{Testbed, engine, unique};
+use tokio::sync::OnceCell;
+
+const ENGINES: [&str; 2] = ["containerd", "graphdriver"];
+
+/// Builds the program so that it needs nothing but the kernel. Only its own link differs from any other build.
+fn program() -> &'static Path {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["rustc", "--quiet", "--bin", "llb-example-frontend", "--"]);
+    command.args(["-C", "target-feature=+crt-static", "-C", "strip=symbols"]);
+    let status = command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .unwrap();
+    assert!(status.success());
+    Path::new(env!("CARGO_BIN_EXE_llb-example-frontend"))
+}
+
+/// The name of the frontend's image, built by our own client and pushed to the registry.
+async fn frontend() -> &'static str {
+    static FRONTEND: OnceCell<String> = OnceCell::const_new();
+    let make = async || {
+        let program = program();
+        let name = format!(
+            "{}/example/appfile:{}",
+            Testbed::find().registry(),
+            unique()
+        );
+        let file = program.file_name().unwrap().to_str().unwrap();
+        let image = frontend_image(local("program").include([file]), file);
+        let config = image
+            .image_config()
+            .to_json(&llb::value::Platform::LINUX_AMD64);
+        let solve = Solve::state(&image, &MarshalOptions::linux_amd64())
+            .unwrap()
+            .local("program", program.parent().unwrap())
+            .export(Export::image(&name).push(true).config(config));
+        engine("containerd")
+            .await
+            .solve(solve, &mut ())
+            .await
+            .unwrap();
+        name
+    };
+    FRONTEND.get_or_init(make).await
+}
+
+/// A directory with an Appfile and what belongs to it.
+struct Project(tempfile::TempDir);
+
+impl Project {
+    async fn new(appfile: &str) -> Self {
+        let project = Self(tempfile::tempdir().unwrap());
+        project.write(
+            "Appfile",
+            &format!("# syntax={}\n{appfile}", frontend().await),
+        );
+        project
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// What `docker build -f Appfile .` asks for.
+    fn solve(&self) -> Solve {
+        Solve::frontend("dockerfile.v0")
+            .attribute("filename", "Appfile")
+            .attribute("force-network-mode", "none")
+            .local("context", self.0.path())
+            .local("dockerfile", self.0.path())
+    }
+
+    async fn build(&self, client: &Client, solve: Solve) -> Result<(Outcome, PathBuf), Error> {
+        let out = self.0.path().join("out");
+        let solve = solve.export(Export::local(&out));
+        Ok((client.solve(solve, &mut ()).await?, out))
+    }
+}
+
+#[tokio::test]
+async fn files_arguments_secrets_and_contexts_arrive() {
+    let project = Project::new(
+        "base debian:bookworm-slim\n\
+         arg GREETING hello\n\
+         copy src /app\n\
+         copy . /app from=assets\n\
+         run echo $GREETING $TOKEN > /app/greeting; cp /etc/debian_version /app/\n\
+         start cat /app/greeting\n",
+    )
+    .await;
+    project.write("src/a.txt", "a");
+    project.write("src/b.log", "b");
+    project.write(".dockerignore", "# no logs\n**/*.log\n");
+    let assets = tempfile::tempdir().unwrap();
+    fs::write(assets.path().join("logo"), "logo").unwrap();
+    for name in ENGINES {
+        let solve = project
+            .solve()
+            .attribute("build-arg:GREETING", "good morning")
+            .attribute("context:assets", "local:assets")
+            .local("assets", assets.path())
+            .secret("token", Secret::bytes("s3cret"));
+        let (_, out) = project.build(&engine(name).await, solve).await.unwrap();
+        let read = |file: &str| fs::read_to_string(out.join("app").join(file)).unwrap();
+        assert_eq!(read("greeting"), "good morning s3cret\n", "{name}");
+        assert_eq!(
+            (read("a.txt"), read("logo")),
+            ("a".into(), "logo".into()),
+            "{name}"
+        );
+        assert!(
+            !out.join("app/b.log").exists(),
+            "{name}: .dockerignore holds"
+        );
+        fs::remove_dir_all(out).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_context_replaces_the_base_and_inputs_the_files() {
+    let project = Project::new("base app/base\ncopy . /\n").await;
+    let name = frontend().await;
+    for engine_name in ENGINES {
+        let file = scratch().mkfile("/Appfile", 0o644, "base app/base\ncopy . /\n");
+        let context = scratch().mkfile("/of-input", 0o644, "input");
+        let options = MarshalOptions::linux_amd64();
+        let solve = Solve::frontend("gateway.v0")
+            .attribute("source", name)
+            .attribute("context:app/base", "docker-image://debian:bookworm-slim")
+            .input("dockerfile", file.marshal(&options).unwrap())
+            .input("context", context.marshal(&options).unwrap());
+        let (_, out) = project
+            .build(&engine(engine_name).await, solve)
+            .await
+            .unwrap();
+        assert!(out.join("etc/debian_version").exists(), "{engine_name}");
+        assert_eq!(fs::read_to_string(out.join("of-input")).unwrap(), "input");
+        fs::remove_dir_all(out).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn mistakes_show_their_line() {
+    for name in ENGINES {
+        let client = engine(name).await;
+        for (appfile, line, part) in [
+            (
+                "base debian:bookworm-slim\nruns true\n",
+                3,
+                "unknown instruction `runs`",
+            ),
+            ("base debian:no-such-tag\n", 2, "no-such-tag"),
+            (
+                "base debian:bookworm-slim\ncopy . / from=x\n",
+                3,
+                "--build-context x=PATH",
+            ),
+            ("base debian:bookworm-slim\nrun exit 42\n", 3, "42"),
+        ] {
+            let project = Project::new(appfile).await;
+            let error = project.build(&client, project.solve()).await.unwrap_err();
+            assert!(error.to_string().contains(part), "{name}: {error}");
+            let source = error.sources().last().unwrap();
+            assert_eq!(source.filename, "Appfile", "{name}: {error}");
+            assert_eq!(source.ranges[0].0, line, "{name}: {error}");
+            assert!(source.text.contains(appfile), "{name}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_named() {
+    let name = frontend().await;
+    let home = tempfile::tempdir().unwrap();
+    let solve = Solve::frontend("gateway.v0")
+        .attribute("source", name)
+        .local("context", home.path())
+        .local("dockerfile", home.path());
+    let error = engine("containerd")
+        .await
+        .solve(solve, &mut ())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("\"Appfile\""), "{error}");
+    assert!(error.to_string().contains("--file"), "{error}");
+}
+
+#[tokio::test]
+async fn subrequests_are_answered() {
+    let project = Project::new("base debian:bookworm-slim\n").await;
+    for name in ENGINES {
+        let solve = Solve::build()
+            .local("context", project.0.path())
+            .local("dockerfile", project.0.path());
+        let ask = async |cx: &mut Build| {
+            // What `docker build -f Appfile --call=outline .` asks.
+            let options = |request| {
+                [
+                    ("filename", "Appfile"),
+                    ("requestid", request),
+                    (
+                        "frontend.caps",
+                        "moby.buildkit.frontend.subrequests+forward",
+                    ),
+                ]
+            };
+            for (request, part) in [
+                ("frontend.outline", "an image from an Appfile"),
+                ("frontend.targets", "(default)"),
+                ("frontend.subrequests.describe", "outline"),
+            ] {
+                let answer = cx
+                    .ask_frontend("dockerfile.v0", options(request), [])
+                    .await?;
+                let text = String::from_utf8_lossy(&answer["result.txt"]);
+                assert!(text.contains(part), "{name}: {text}");
+                serde_json::from_slice::<serde_json::Value>(&answer["result.json"])?;
+            }
+            let unknown = options("frontend.nothing");
+            let error = cx
+                .ask_frontend("dockerfile.v0", unknown, [])
+                .await
+                .unwrap_err();
+            assert!(
+                error.to_string().contains("frontend.nothing"),
+                "{name}: {error}"
+            );
+            Ok(scratch())
+        };
+        engine(name).await.build(solve, &mut (), ask).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_argument_that_nobody_reads_is_a_warning() {
+    let project = Project::new("base debian:bookworm-slim\n").await;
+    let mut recorder = Recorder::new();
+    let solve = project.solve().attribute("build-arg:GREETNIG", "hello");
+    engine("containerd")
+        .await
+        .solve(solve, &mut recorder)
+        .await
+        .unwrap();
+    let warnings = recorder.summary().warnings();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.short.contains("GREETNIG")),
+        "{warnings:?}"
+    );
+}
+
+/// Runs `docker build` as people do, and gives what it writes.
+fn docker_build(project: &Project, engine: &str, args: &[&str]) -> (bool, String) {
+    let tools = Testbed::find().docker();
+    let output = Command::new(tools.join("usr/libexec/docker/cli-plugins/docker-buildx"))
+        .args([
+            "build",
+            "--progress",
+            "plain",
+            "--network",
+            "none",
+            "-f",
+            "Appfile",
+        ])
+        .args(args)
+        .arg(".")
+        .current_dir(project.0.path())
+        .env("DOCKER_HOST", Testbed::find().address(engine).to_string())
+        .env("DOCKER_CONFIG", project.0.path().join(".docker"))
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn docker_build_takes_it_by_its_syntax_line() {
+    let project = Project::new(
+        "base debian:bookworm-slim\narg WORD hello\ncopy src /app\nrun echo $WORD $(cat /app/a)\n",
+    )
+    .await;
+    project.write("src/a", &unique());
+    for engine in ENGINES {
+        let args = ["--build-arg", "WORD=morning", "--build-arg", "WROD=x"];
+        let (success, text) = docker_build(&project, engine, &args);
+        assert!(success, "{engine}: {text}");
+        assert!(text.contains(" morning "), "{engine}: {text}");
+        assert!(
+            text.contains("argument WROD is not one of Appfile"),
+            "{engine}: {text}"
+        );
+        let (success, text) = docker_build(&project, engine, &["--call=outline"]);
+        assert!(
+            success && text.contains("an image from an Appfile"),
+            "{engine}: {text}"
+        );
+    }
+    let mistaken = Project::new("base debian:bookworm-slim\nruns true\n").await;
+    let (success, text) = docker_build(&mistaken, "containerd", &[]);
+    assert!(!success, "{text}");
+    assert!(text.contains("3 | >>> runs true"), "{text}");
+    assert!(
+        text.contains("hint: instructions are base, arg, copy, run and start"),
+        "{text}"
+    );
+}
