@@ -16,13 +16,24 @@
 mod appfile;
 
 use appfile::{Appfile, Instruction, Line};
-use llb::gateway::{Build, Error, Frontend, Image, Result, SourceFile, Warning};
+pub use llb::gateway::Result;
+use llb::gateway::{Build, Error, Frontend, Image, SourceFile, Warning};
 use llb::prelude::*;
 use llb::value::Platform;
 use llb::{Range, SourceLocation};
 
 /// The file that is read if no other is named.
 pub const FILE: &str = "Appfile";
+
+/// Serves one build to the BuildKit that has started this process.
+///
+/// # Errors
+///
+/// BuildKit has not started it, or goes away.
+#[tokio::main(flavor = "current_thread")]
+pub async fn serve() -> Result<()> {
+    frontend().serve().await
+}
 
 /// The frontend, with what it tells about itself.
 #[must_use]

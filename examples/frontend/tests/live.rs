@@ -6,11 +6,12 @@
 #[path = "../../../llb/tests/client/testbed.rs"]
 mod testbed;
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use llb::client::{Client, Error, Export, Outcome, Secret, Solve};
+use llb::client::{Export, Secret, Solve};
 use llb::gateway::{Build, frontend_image};
 use llb::prelude::*;
 use llb::progress::Recorder;
@@ -19,37 +20,55 @@ use tokio::sync::OnceCell;
 
 const ENGINES: [&str; 2] = ["containerd", "graphdriver"];
 
-/// Builds the program so that it needs nothing but the kernel. Only its own link differs from any other build.
-fn program() -> &'static Path {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["rustc", "--quiet", "--bin", "llb-example-frontend", "--"]);
-    command.args(["-C", "target-feature=+crt-static", "-C", "strip=symbols"]);
-    let status = command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+/// The program, linked so that it needs nothing but the kernel: what `cargo rustc ... -C target-feature=+crt-static`
+/// does, from the libraries that are compiled for the tests anyway.
+fn link_program(directory: &Path) {
+    let built = Path::new(env!("CARGO_BIN_EXE_llb-example-frontend"));
+    let libraries = built.parent().unwrap().join("deps");
+    let newest = fs::read_dir(&libraries)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let library = name.strip_prefix("libllb_example_frontend-");
+            library.is_some_and(|rest| rest.strip_suffix(".rlib").is_some())
+        })
+        .max_by_key(|path| path.metadata().unwrap().modified().unwrap())
+        .unwrap();
+    let mut library = OsString::from("llb_example_frontend=");
+    library.push(newest);
+    let status = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"))
+        .args(["--edition", "2024", "-C", "target-feature=+crt-static"])
+        .args(["-C", "strip=symbols", "-L"])
+        .arg(&libraries)
+        .arg("--extern")
+        .arg(library)
+        .arg("-o")
+        .arg(directory.join("frontend"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs"))
         .status()
         .unwrap();
     assert!(status.success());
-    Path::new(env!("CARGO_BIN_EXE_llb-example-frontend"))
 }
 
 /// The name of the frontend's image, built by our own client and pushed to the registry.
 async fn frontend() -> &'static str {
     static FRONTEND: OnceCell<String> = OnceCell::const_new();
     let make = async || {
-        let program = program();
+        let home = tempfile::tempdir().unwrap();
+        link_program(home.path());
         let name = format!(
             "{}/example/appfile:{}",
             Testbed::find().registry(),
             unique()
         );
-        let file = program.file_name().unwrap().to_str().unwrap();
-        let image = frontend_image(local("program").include([file]), file);
+        let image = frontend_image(local("program"), "/frontend");
         let config = image
             .image_config()
             .to_json(&llb::value::Platform::LINUX_AMD64);
         let solve = Solve::state(&image, &MarshalOptions::linux_amd64())
             .unwrap()
-            .local("program", program.parent().unwrap())
+            .local("program", home.path())
             .export(Export::image(&name).push(true).config(config));
         engine("containerd")
             .await
@@ -88,12 +107,6 @@ impl Project {
             .local("context", self.0.path())
             .local("dockerfile", self.0.path())
     }
-
-    async fn build(&self, client: &Client, solve: Solve) -> Result<(Outcome, PathBuf), Error> {
-        let out = self.0.path().join("out");
-        let solve = solve.export(Export::local(&out));
-        Ok((client.solve(solve, &mut ()).await?, out))
-    }
 }
 
 #[tokio::test]
@@ -113,48 +126,60 @@ async fn files_arguments_secrets_and_contexts_arrive() {
     let assets = tempfile::tempdir().unwrap();
     fs::write(assets.path().join("logo"), "logo").unwrap();
     for name in ENGINES {
-        let solve = project
-            .solve()
-            .attribute("build-arg:GREETING", "good morning")
-            .attribute("context:assets", "local:assets")
+        let solve = Solve::build()
+            .local("context", project.0.path())
+            .local("dockerfile", project.0.path())
             .local("assets", assets.path())
             .secret("token", Secret::bytes("s3cret"));
-        let (_, out) = project.build(&engine(name).await, solve).await.unwrap();
-        let read = |file: &str| fs::read_to_string(out.join("app").join(file)).unwrap();
-        assert_eq!(read("greeting"), "good morning s3cret\n", "{name}");
-        assert_eq!(
-            (read("a.txt"), read("logo")),
-            ("a".into(), "logo".into()),
-            "{name}"
-        );
-        assert!(
-            !out.join("app/b.log").exists(),
-            "{name}: .dockerignore holds"
-        );
-        fs::remove_dir_all(out).unwrap();
+        let build = async |cx: &mut Build| {
+            let options = [
+                ("filename", "Appfile"),
+                ("force-network-mode", "none"),
+                ("build-arg:GREETING", "good morning"),
+                ("context:assets", "local:assets"),
+            ];
+            let made = cx.solve_frontend("dockerfile.v0", options, []).await?;
+            let start = made.image_config().entrypoint.clone().unwrap_or_default();
+            assert_eq!(start, ["/bin/sh", "-c", "cat /app/greeting"], "{name}");
+            let files = cx.filesystem(made);
+            let greeting = files.read_to_string("/app/greeting").await?;
+            assert_eq!(greeting, "good morning s3cret\n", "{name}");
+            assert_eq!(files.read_to_string("/app/a.txt").await?, "a", "{name}");
+            assert_eq!(files.read_to_string("/app/logo").await?, "logo", "{name}");
+            assert!(
+                !files.exists("/app/b.log").await?,
+                "{name}: .dockerignore holds"
+            );
+            Ok(scratch())
+        };
+        engine(name)
+            .await
+            .build(solve, &mut (), build)
+            .await
+            .unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_context_replaces_the_base_and_inputs_the_files() {
-    let project = Project::new("base app/base\ncopy . /\n").await;
-    let name = frontend().await;
-    for engine_name in ENGINES {
-        let file = scratch().mkfile("/Appfile", 0o644, "base app/base\ncopy . /\n");
-        let context = scratch().mkfile("/of-input", 0o644, "input");
-        let options = MarshalOptions::linux_amd64();
-        let solve = Solve::frontend("gateway.v0")
-            .attribute("source", name)
-            .attribute("context:app/base", "docker-image://debian:bookworm-slim")
-            .input("dockerfile", file.marshal(&options).unwrap())
-            .input("context", context.marshal(&options).unwrap());
-        let (_, out) = project
-            .build(&engine(engine_name).await, solve)
-            .await
-            .unwrap();
-        assert!(out.join("etc/debian_version").exists(), "{engine_name}");
-        assert_eq!(fs::read_to_string(out.join("of-input")).unwrap(), "input");
-        fs::remove_dir_all(out).unwrap();
+    let source = frontend().await;
+    for name in ENGINES {
+        let build = async |cx: &mut Build| {
+            let file = scratch().mkfile("/Appfile", 0o644, "base app/base\ncopy . /\n");
+            let context = scratch().mkfile("/of-input", 0o644, "input");
+            let options = [
+                ("source", source),
+                ("context:app/base", "docker-image://debian:bookworm-slim"),
+            ];
+            let inputs = [("dockerfile", &file), ("context", &context)];
+            let made = cx.solve_frontend("gateway.v0", options, inputs).await?;
+            let files = cx.filesystem(made);
+            assert!(files.exists("/etc/debian_version").await?, "{name}");
+            assert_eq!(files.read_to_string("/of-input").await?, "input", "{name}");
+            Ok(scratch())
+        };
+        let client = engine(name).await;
+        client.build(Solve::build(), &mut (), build).await.unwrap();
     }
 }
 
@@ -177,7 +202,7 @@ async fn mistakes_show_their_line() {
             ("base debian:bookworm-slim\nrun exit 42\n", 3, "42"),
         ] {
             let project = Project::new(appfile).await;
-            let error = project.build(&client, project.solve()).await.unwrap_err();
+            let error = client.solve(project.solve(), &mut ()).await.unwrap_err();
             assert!(error.to_string().contains(part), "{name}: {error}");
             let source = error.sources().last().unwrap();
             assert_eq!(source.filename, "Appfile", "{name}: {error}");

@@ -61,7 +61,7 @@ pub fn is_frontend() -> bool {
 #[track_caller]
 pub fn frontend_image(files: impl Into<State>, program: &str) -> State {
     State::scratch()
-        .file(crate::file::copy(files, program, "/frontend").chmod("0755"))
+        .file(crate::file::copy(files, program, "/frontend").mode(0o755))
         .entrypoint(["/frontend"])
         .label("moby.buildkit.frontend.network.none", "true")
         .label("moby.buildkit.frontend.caps", CAPABILITIES.join(","))

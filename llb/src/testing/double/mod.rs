@@ -53,12 +53,10 @@ use crate::value::{CapabilitySet, ImageRef, Platform};
 /// llb::assert_graph_snapshot!(llb::testing::snapshot(&locked.state()).without_digests(), @r#"
 /// platform linux/amd64
 /// %python = source "docker-image://docker.io/library/python:3.13-slim@sha256:[digest]"
-/// %load-build-context = source "local://context" {
-///   local.sharedkeyhint "context"
-/// }
+/// %internal-load-build-context = local "context" local.sharedkeyhint="context" name="[internal] load build context"
 /// %copy-src = file {
 ///   on %python
-///   copy %load-build-context "/" -> "/src"
+///   copy %internal-load-build-context "/" => "/src" contents-only create-destination
 /// }
 /// %uv-sync = exec "/bin/sh" "-c" "uv sync" cwd=/src {
 ///   env PATH="/usr/bin"
