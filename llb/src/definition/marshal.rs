@@ -506,7 +506,7 @@ impl Prefix {
             for addition in additions {
                 match addition {
                     Addition::Metadata(metadata) => {
-                        Arc::make_mut(&mut op.metadata).overlay(&metadata)
+                        Arc::make_mut(&mut op.metadata).overlay(&metadata);
                     }
                     Addition::Location(info, ranges) => op.locations.push((info, ranges)),
                 }
