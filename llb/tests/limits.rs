@@ -276,7 +276,7 @@ fn a_million_tiny_ops_are_read() {
     // Half of them are alike, in pairs far apart.
     let ops: Vec<Vec<u8>> = (0..1_000_000_u32)
         .map(|number| {
-            let digit = |place: u32| u8::try_from(number % 500_000 >> place & 0x7f).unwrap();
+            let digit = |place: u32| u8::try_from(((number % 500_000) >> place) & 0x7f).unwrap();
             vec![0x1a, 0x05, 0x0a, 0x03, digit(0), digit(7), digit(14)]
         })
         .collect();
