@@ -1,7 +1,5 @@
 //! Build functions without a daemon.
 
-#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
-
 use llb::gateway::{Build, Image, Result, Warning};
 use llb::prelude::*;
 use llb::testing::{CommandResult, Double, Recording};
@@ -11,13 +9,12 @@ use llb::value::{Capability, CapabilitySet, Platform};
 async fn build(cx: &mut Build) -> Result<Image> {
     let context = cx.context().await?;
     let files = cx.filesystem(&context);
-    let version = match files.exists("/.python-version").await? {
-        true => files.read_to_string("/.python-version").await?,
-        false => {
-            cx.warn(Warning::new("no .python-version, taking 3.13"))
-                .await?;
-            "3.13".to_owned()
-        }
+    let version = if files.exists("/.python-version").await? {
+        files.read_to_string("/.python-version").await?
+    } else {
+        cx.warn(Warning::new("no .python-version, taking 3.13"))
+            .await?;
+        "3.13".to_owned()
     };
     let base = cx.image(&format!("python:{}-slim", version.trim())).await?;
     let found = cx

@@ -296,8 +296,14 @@ async fn an_argument_that_nobody_reads_is_a_warning() {
 
 /// Runs `docker build` as people do, and gives what it writes.
 fn docker_build(project: &Project, engine: &str, args: &[&str]) -> (bool, String) {
-    let tools = Testbed::find().docker();
-    let output = Command::new(tools.join("usr/libexec/docker/cli-plugins/docker-buildx"))
+    // The testbed has Docker's own client beside its engines.
+    let state = std::env::var_os("LLB_TESTBED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/testbed/state.json"),
+        Into::into,
+    );
+    let state: serde_json::Value = serde_json::from_slice(&fs::read(state).unwrap()).unwrap();
+    let root = Path::new(state["root"].as_str().unwrap());
+    let output = Command::new(root.join("tools/usr/libexec/docker/cli-plugins/docker-buildx"))
         .args([
             "build",
             "--progress",

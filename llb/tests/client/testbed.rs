@@ -39,11 +39,6 @@ impl Testbed {
         Address::unix(self.text(&format!("/engines/{engine}/socket")))
     }
 
-    /// Docker's own client with its plugins: the folder that holds its `usr`.
-    pub(crate) fn docker(&self) -> PathBuf {
-        PathBuf::from(self.text("/root")).join("tools")
-    }
-
     /// Host and port of the registry.
     pub(crate) fn registry(&self) -> String {
         self.text("/registry/address")

@@ -27,7 +27,7 @@ async fn a_build_knows_what_it_was_given() {
             assert_eq!(cx.platforms(), [cx.build_platform().clone()]);
             assert_eq!(cx.capabilities().has_merge(), name == "containerd");
             let base = cx.input("base").await?.unwrap();
-            assert_eq!(cx.input("other").await?.is_some(), false);
+            assert!(cx.input("other").await?.is_none());
             let text = cx.filesystem(base).read_to_string("given").await?;
             assert_eq!(text, "input");
             Ok(scratch())

@@ -9,6 +9,7 @@
 mod container;
 mod image;
 mod look;
+#[expect(dead_code, reason = "other tests need more of it")]
 #[path = "../client/testbed.rs"]
 mod testbed;
 
