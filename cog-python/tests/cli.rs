@@ -69,6 +69,91 @@ fn the_plan_of_the_example_as_json() {
 }
 
 #[test]
+fn a_new_model_is_written_once_and_can_be_planned() {
+    let folder = project(&[]);
+    let first = transcript(folder.path(), &["init"]);
+    assert!(
+        first.contains("wrote cog.yaml") && first.contains("wrote run.py"),
+        "{first}"
+    );
+    fs::write(folder.path().join("run.py"), RUN).unwrap();
+    let second = transcript(folder.path(), &["init"]);
+    assert!(second.contains("kept run.py"), "{second}");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("run.py")).unwrap(),
+        RUN
+    );
+    let plan = transcript(folder.path(), &["plan"]);
+    assert!(plan.contains("exit code 0"), "{plan}");
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong_here() {
+    let folder = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
+    let text = transcript(folder.path(), &["doctor", "--addr", "unix:///none.sock"]);
+    assert!(text.contains("exit code 1"), "{text}");
+    assert!(text.contains("ok    project"), "{text}");
+    assert!(text.contains("fails builder"), "{text}");
+    let folder = project(&[("cog.yaml", "build: {}\n")]);
+    let text = transcript(folder.path(), &["doctor", "--addr", "unix:///none.sock"]);
+    assert!(
+        text.contains("fails project") && text.contains("`build.python_version` is required"),
+        "{text}"
+    );
+}
+
+#[test]
+fn pictures_dockerfiles_and_the_schema_are_printed() {
+    let folder = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
+    for (arguments, start) in [
+        (&["plan", "--graph"][..], "digraph plan {"),
+        (&["plan", "--graph", "svg"], "<svg "),
+        (&["plan", "--dockerfile"], "# syntax=docker/dockerfile:1"),
+        (&["plan", "--explain"], "small for linux/amd64"),
+        (&["schema"], "{\n  \"$schema\""),
+    ] {
+        let text = transcript(folder.path(), arguments);
+        assert!(
+            text.contains(&format!("exit code 0\n-- stdout\n{start}")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_table_of_the_user_decides() {
+    let folder = project(&[
+        (
+            "cog.yaml",
+            "build:\n  gpu: true\n  python_version: \"3.13\"\n  python_packages: [torch==2.12.0]\nrun: run.py:Runner\n",
+        ),
+        ("run.py", RUN),
+        (
+            "more.toml",
+            "[[torch.release]]\ntorch = \"2.12.0\"\npython = [\"3.13\"]\nbuilds = [\"cpu\", \"cu129\"]\n",
+        ),
+    ]);
+    let text = transcript(folder.path(), &["plan", "--tables", "more.toml"]);
+    assert!(text.contains("/whl/cu129/"), "{text}");
+    let text = transcript(
+        folder.path(),
+        &[
+            "plan",
+            "--tables",
+            "more.toml",
+            "--gpu-arch",
+            "12.0",
+            "--driver",
+            "470.1",
+        ],
+    );
+    assert!(
+        text.contains("CUDA 12.9 needs NVIDIA driver 525.60.13"),
+        "{text}"
+    );
+}
+
+#[test]
 fn the_readme_shows_what_the_program_prints() {
     let readme = include_str!("../README.md");
     let block = |start: &str| {

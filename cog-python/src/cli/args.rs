@@ -31,6 +31,10 @@ pub(crate) enum Command {
     Predict(PredictCommand),
     /// Print the JSON schema of cog.yaml, for editors.
     Schema,
+    /// Write the files of a new model into this folder; files that are there stay.
+    Init,
+    /// Check the project, the GPUs of this machine and the builder.
+    Doctor(DoctorCommand),
 }
 
 /// What decides about a plan.
@@ -115,6 +119,9 @@ pub(crate) struct BuildArgs {
     /// Secret of a step: id=NAME,src=FILE or id=NAME,env=VARIABLE (repeatable).
     #[arg(long, value_name = "SECRET")]
     pub(crate) secret: Vec<String>,
+    /// SSH agent of a step: default, or NAME=SOCKET (repeatable).
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) ssh: Vec<String>,
     /// Build everything anew.
     #[arg(long)]
     pub(crate) no_cache: bool,
@@ -159,6 +166,21 @@ pub(crate) struct PlanCommand {
     /// Say of every decision what else could have been chosen, and why it was not.
     #[arg(long, conflicts_with = "json")]
     pub(crate) explain: bool,
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Address of BuildKit [default: searched].
+    #[arg(
+        long,
+        visible_alias = "builder",
+        env = "BUILDKIT_HOST",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) addr: Option<String>,
 }
 
 /// `predict`.

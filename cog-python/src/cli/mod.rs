@@ -6,7 +6,9 @@
 mod advice;
 mod args;
 mod build;
+mod doctor;
 mod failure;
+mod init;
 mod input;
 mod interrupt;
 mod output;
@@ -30,6 +32,8 @@ pub fn main() -> ExitCode {
         Command::Build(command) => build::build(&command),
         Command::Plan(command) => plan(&command),
         Command::Predict(command) => predict::predict(&command),
+        Command::Init => init::init(),
+        Command::Doctor(command) => doctor::doctor(&command),
         Command::Schema => print(&crate::config::schema()),
     };
     match result {

@@ -13,10 +13,10 @@ use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Report, Severity, Source};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
 use crate::plan::{Action, EXCLUDED, Plan};
-use crate::resolution::Options;
+use crate::resolution::{Options, resolve};
 use crate::schema::Schema;
 use crate::sdk::SdkVersion;
-use crate::tables::Tables;
+use crate::tables::{Release, Tables};
 
 /// The configuration file when none is named.
 const CONFIG_FILE: &str = "cog.yaml";
@@ -29,6 +29,8 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     /// What will be done.
     pub(crate) plan: Plan,
+    /// torch of a GPU build, and the CUDA of its wheel.
+    pub(crate) torch: Option<(String, Option<Release>)>,
 }
 
 /// Reads the project, writes its warnings to stderr, and plans the build.
@@ -67,7 +69,11 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
         let _ = writeln!(stderr, "{warning}\n");
     }
     check_excluded(&config, &plan)?;
-    Ok(Project { root, plan })
+    let (resolution, _) = resolve(&config, &options);
+    let torch = resolution
+        .filter(|chosen| chosen.cuda.is_some())
+        .and_then(|chosen| chosen.torch);
+    Ok(Project { root, plan, torch })
 }
 
 /// Refuses a project whose `.dockerignore` keeps out what the image starts with.

@@ -272,7 +272,7 @@ impl Maker<'_> {
     fn schema(&mut self, schema: &str) -> String {
         let action = Action::Write {
             path: format!("{SOURCE}/.cog/openapi_schema.json"),
-            text: schema.to_owned(),
+            text: format!("{schema}\n"),
         };
         self.push("schema", &[], None, Some(&format!("{SOURCE}/.cog")), action);
         "schema".into()

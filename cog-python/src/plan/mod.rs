@@ -163,7 +163,7 @@ pub enum Action {
     Write {
         /// Absolute path.
         path: String,
-        /// Content.
+        /// Content, with a line feed at its end.
         text: String,
     },
     /// Lays the steps it comes after over each other and adds the image's configuration.
