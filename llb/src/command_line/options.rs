@@ -1,7 +1,7 @@
 //! Options of a build, as buildctl and buildx have them.
 
-use std::os::unix::fs::FileTypeExt as _;
 use std::io::{IsTerminal as _, stdout};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -19,5 +19,4 @@ mod layouts;
 mod locations;
 mod lowering;
 mod squash;
-#[expect(dead_code, reason = "shared with the tests of the gateway")]
 mod testbed;
