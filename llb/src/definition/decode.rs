@@ -430,7 +430,7 @@ mod tests {
         pb::Definition::decode(&*definition.to_bytes()).unwrap()
     }
 
-    fn error(message: pb::Definition) -> String {
+    fn error(message: &pb::Definition) -> String {
         Definition::from_bytes(&message.encode_to_vec())
             .unwrap_err()
             .to_string()
@@ -465,11 +465,11 @@ mod tests {
     fn broken_definitions_are_refused() {
         let mut without_source = message();
         without_source.def.remove(0);
-        assert!(error(without_source).contains("which is not in it"));
+        assert!(error(&without_source).contains("which is not in it"));
 
         let mut without_result = message();
         without_result.def.pop();
-        assert!(error(without_result).contains("last op"));
+        assert!(error(&without_result).contains("last op"));
 
         let mut elsewhere = message();
         for locations in elsewhere.source.as_mut().unwrap().locations.values_mut() {
@@ -478,7 +478,7 @@ mod tests {
                 ranges: Vec::new(),
             });
         }
-        assert!(error(elsewhere).contains("comes from source file 0, but there are 0"));
+        assert!(error(&elsewhere).contains("comes from source file 0, but there are 0"));
     }
 
     #[test]
@@ -488,12 +488,12 @@ mod tests {
         metadata
             .metadata
             .insert(digest.clone(), pb::OpMetadata::default());
-        assert!(error(metadata).contains("describes op \"sha256:"));
+        assert!(error(&metadata).contains("describes op \"sha256:"));
 
         let mut locations = message();
         let source = locations.source.get_or_insert_default();
         source.locations.insert(digest, pb::Locations::default());
-        assert!(error(locations).contains("describes op \"sha256:"));
+        assert!(error(&locations).contains("describes op \"sha256:"));
     }
 
     #[test]
@@ -509,7 +509,7 @@ mod tests {
                 .metadata
                 .insert(OpDigest::of(&bytes).to_string(), metadata);
             message.def.push(bytes.into());
-            assert!(error(message).contains("which no op has"));
+            assert!(error(&message).contains("which no op has"));
         }
     }
 

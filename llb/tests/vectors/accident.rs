@@ -95,7 +95,7 @@ fn from_text(text: &str) -> Outcome {
     let text: String = text
         .trim()
         .lines()
-        .map(|line| format!("{}\n", line.trim()))
+        .flat_map(|line| [line.trim(), "\n"])
         .collect();
     Outcome::Marshalled(Definition::from_text(&text))
 }
