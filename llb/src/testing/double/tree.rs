@@ -264,6 +264,6 @@ mod tests {
         changed.put("d", Entry::file("4", 0o644));
         let mut again = base.clone();
         again.overlay(&changed.since(&base));
-        assert_eq!(again, changed);
+        assert_eq!(again.entries, changed.entries);
     }
 }
