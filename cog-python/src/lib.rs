@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`config`] | `cog.yaml`, with every mistake found at once |
 //! | [`requirement`] | Python requirements, as pip is given them |
+//! | [`tables`] | which wheels, images and GPU architectures go together |
 //! | [`resolution`] | the choices `cog.yaml` leaves open, with reasons |
 //! | [`plan`] | all a build will do, as a value with a JSON form |
 //! | [`layer`] | the steps as functions over [`llb::State`], and the graph of a plan |
@@ -44,6 +45,7 @@ pub mod requirement;
 pub mod resolution;
 pub mod sdk;
 mod suggest;
+pub mod tables;
 mod yaml;
 
 #[cfg(feature = "cli")]

@@ -245,7 +245,7 @@ fn an_error_is_reported_at_the_call_and_does_not_break_the_chain() {
     assert_eq!(first.kind(), llb::ErrorKind::Layer);
     assert_eq!(
         first.message(),
-        "layer \"locale(x)\" failed: invalid digit found in string"
+        "the layer \"locale(x)\" failed: invalid digit found in string"
     );
     let location = first.location().unwrap();
     assert!(location.file().ends_with("layer.rs"));
@@ -268,4 +268,87 @@ fn layers_compose() {
             .named("outer"),
     );
     assert_eq!(groups(&state), ["outer", "apt(a)", "outer", "b", "c"]);
+}
+
+#[test]
+fn functions_that_fail_are_layers_like_others() {
+    #[expect(clippy::needless_pass_by_value, reason = "the shape of a layer")]
+    fn locale(base: State) -> Result<State, std::num::ParseIntError> {
+        let number: u8 = "x".parse()?;
+        Ok(base.env("N", number.to_string()))
+    }
+    #[expect(clippy::needless_pass_by_value, reason = "the shape of a layer")]
+    fn good(base: State) -> Result<State, String> {
+        Ok(base.run(sh("good")))
+    }
+    let base = image("debian");
+    assert_eq!(
+        base.layer(good).to_text(),
+        base.run(sh("good")).to_text(),
+        "what succeeds is as if it could not fail"
+    );
+    let parts = [
+        base.layer(locale),
+        base.squash(locale),
+        base.merge([base.fork(locale), base.fork(good)]),
+        base.layer(locale.then(good)),
+        base.layer(layer::when(true, locale)),
+        base.layer(layer::for_each([()], |()| locale)),
+        base.layer(layer::sequence((good, locale))),
+        base.layer(layer::named("n", locale)),
+    ];
+    for (position, state) in parts.iter().enumerate() {
+        let error = state.marshal(&MarshalOptions::linux_amd64()).unwrap_err();
+        let [problem] = error.problems() else {
+            panic!("{position}: one problem, not {error}");
+        };
+        let message = problem.message();
+        assert!(
+            message.ends_with(" failed: invalid digit found in string"),
+            "{position}: {message}"
+        );
+    }
+    // What stands behind a layer that failed is still there.
+    let after = base
+        .layer(locale.then(good))
+        .layer(|state| state.env("A", "1"));
+    assert_eq!(after.image_config().env["A"], "1");
+}
+
+#[test]
+fn a_layer_is_put_on_every_platform() {
+    use llb::{Platforms, platform};
+
+    let platforms = [platform!("linux/amd64"), platform!("linux/arm64")];
+    let images = image("debian").on_platforms(platforms.clone(), |base, platform| {
+        let state = base.layer(apt(&["git"]));
+        match &*platform.architecture {
+            "arm64" => Err("no package for it"),
+            _ => Ok(state),
+        }
+    });
+    assert_eq!(groups(images.get(&platforms[0]).unwrap()), ["apt(git)"]);
+    let error = images.marshal(&MarshalOptions::linux_amd64()).unwrap_err();
+    assert_eq!(
+        error.problems()[0].message(),
+        "a layer failed: no package for it"
+    );
+
+    let images =
+        image("debian").on_platforms(platforms.clone(), |base, _| base.squash(apt(&["git"])));
+    let definitions = images.marshal(&MarshalOptions::linux_amd64()).unwrap();
+    for ((platform, definition), wanted) in definitions.iter().zip(&platforms) {
+        assert_eq!(platform, wanted);
+        let by_hand = image("debian").squash(apt(&["git"]));
+        let by_hand = by_hand.marshal(&MarshalOptions::new(wanted.clone()));
+        assert_eq!(*definition, by_hand.unwrap());
+    }
+    assert_ne!(definitions[0].1.head(), definitions[1].1.head());
+
+    let twice: Platforms = [platform!("linux/arm64"), platform!("linux/arm64/v8")]
+        .map(|platform| (platform, image("debian")))
+        .into_iter()
+        .collect();
+    let error = twice.marshal(&MarshalOptions::linux_amd64()).unwrap_err();
+    assert!(error.to_string().contains("is there twice"), "{error}");
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::sourcemap::{Frame, is_same_line};
+
 /// One or more mistakes found while a graph was built or marshalled.
 ///
 /// Building a graph never stops at a mistake: each one is recorded with the line of the caller that made it, and
@@ -31,6 +33,7 @@ pub struct Problem {
     message: String,
     hint: Option<String>,
     location: Option<&'static Location<'static>>,
+    frame: Option<Arc<Frame>>,
 }
 
 /// What a [`Problem`] is about.
@@ -80,16 +83,6 @@ impl Error {
 }
 
 impl Problem {
-    #[track_caller]
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            hint: None,
-            location: Some(Location::caller()),
-        }
-    }
-
     pub(crate) fn at(
         kind: ErrorKind,
         message: impl Into<String>,
@@ -100,6 +93,7 @@ impl Problem {
             message: message.into(),
             hint: None,
             location: Some(location),
+            frame: None,
         }
     }
 
@@ -109,6 +103,7 @@ impl Problem {
             message: message.into(),
             hint: None,
             location: None,
+            frame: None,
         }
     }
 
@@ -116,6 +111,13 @@ impl Problem {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Says in which layers the mistake was made, unless that is known.
+    pub(crate) fn set_frame(&mut self, frame: Option<&Arc<Frame>>) {
+        if self.frame.is_none() && self.location.is_some() {
+            self.frame = frame.cloned();
+        }
     }
 
     /// What the mistake is about.
@@ -137,6 +139,33 @@ impl Problem {
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.location
     }
+
+    /// The layers that the mistake was made in, innermost first: the name, for layers that have one, and the line that
+    /// put the layer on a state.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// #[layer]
+    /// fn tools(base: State) -> State {
+    ///     base.run(args::<&str>([]))
+    /// }
+    /// let error = image("debian").layer(tools()).marshal(&MarshalOptions::linux_amd64()).unwrap_err();
+    /// let (name, location) = error.problems()[0].layers().next().unwrap();
+    /// assert_eq!(name, Some("tools"));
+    /// assert!(location.line() > error.problems()[0].location().unwrap().line());
+    /// ```
+    pub fn layers(&self) -> impl Iterator<Item = (Option<&str>, &'static Location<'static>)> {
+        let stack = self.frame.as_deref().map(Frame::stack).unwrap_or_default();
+        let is_apart = |frame: &&Frame| {
+            frame.name.is_some()
+                || self
+                    .location
+                    .is_none_or(|location| !is_same_line(location, frame.location))
+        };
+        let stack = stack.into_iter().filter(is_apart);
+        stack.map(|frame| (frame.name.as_deref(), frame.location))
+    }
 }
 
 impl fmt::Display for Problem {
@@ -150,6 +179,10 @@ impl fmt::Display for Problem {
                 location.line(),
                 location.column()
             )?;
+        }
+        for (name, location) in self.layers() {
+            let name = name.map_or_else(String::new, |name| format!(" {name:?}"));
+            write!(formatter, "\n  in the layer{name} at {location}")?;
         }
         if let Some(hint) = &self.hint {
             write!(formatter, "\n  hint: {hint}")?;

@@ -385,14 +385,25 @@ impl FileActions<Copy> {
         self
     }
 
-    /// Permission bits of everything copied (octal); as in the source if not given.
+    /// Permission bits of everything copied (octal); as in the source if not given. Replaces what
+    /// [`chmod`](Self::chmod) said before.
+    ///
+    /// The number is written as given. Without bits for set-user-id, set-group-id and sticky it is what it is on Unix;
+    /// those have places of their own in Go's file modes, which `client/llb` hands on: say them with `chmod`.
     pub fn mode(self, mode: i32) -> Self {
-        self.option(|copy| copy.mode = Some(mode))
+        self.option(|copy| {
+            copy.mode = Some(mode);
+            copy.mode_text.clear();
+        })
     }
 
-    /// Permissions of everything copied, as `chmod` takes them: `u=rw,go=r` or `0644`.
+    /// Permissions of everything copied, as `chmod` takes them: `u=rw,go=r` or `0644`. Replaces what
+    /// [`mode`](Self::mode) said before.
     pub fn chmod(self, mode: impl Into<String>) -> Self {
-        self.option(|copy| copy.mode_text = mode.into())
+        self.option(|copy| {
+            copy.mode = Some(0);
+            copy.mode_text = mode.into();
+        })
     }
 
     /// Copies what a symbolic link leads to instead of the link, if the source path is one.

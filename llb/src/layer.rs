@@ -1,11 +1,13 @@
 //! Layers: functions from state to state, with a name.
 //!
-//! A [`Layer`] is any function that takes a state and gives a state: a closure, a plain `fn(State) -> State`, or what a
-//! function marked with [`#[layer]`](macro@crate::layer) returns. The same layer can be put
+//! A [`Layer`] is any function that takes a state and gives a state, or a [`Result`] with one: a closure, a plain
+//! `fn(State) -> State`, or what a function marked with [`#[layer]`](macro@crate::layer) returns. The same layer can be
+//! put
 //!
 //! * on a state, as its next step: [`State::layer`];
 //! * on a branch of it, to be merged: [`State::fork`];
-//! * on a state, as exactly one layer of the image: [`State::squash`].
+//! * on a state, as exactly one layer of the image: [`State::squash`];
+//! * on the state of every platform: [`Platforms::map`](crate::Platforms::map).
 //!
 //! A layer with a name, given by [`named`] or by `#[layer]`, is a progress group: progress shows its ops under that
 //! name, and the text form as `group="…"`. Names never enter a digest.
@@ -45,7 +47,7 @@ use std::sync::Arc;
 pub use name::{Argument, Name, Nothing, Shown, ShownAsArgument, ShownByDisplay};
 
 use crate::error::{ErrorKind, Problem};
-use crate::metadata::ProgressGroup;
+use crate::sourcemap::Frame;
 use crate::state::State;
 
 /// A function from state to state.
@@ -61,14 +63,29 @@ use crate::state::State;
 /// }
 /// let state = image("debian").layer(timezone("Europe/Zurich"));
 /// ```
+///
+/// A function that fails is no end of the chain: the error is recorded with the line that put the layer on a state,
+/// [`State::marshal`] reports it with everything else that is wrong, and the layer is left out.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// fn configured(base: State) -> Result<State, llb::Error> {
+///     Ok(base.with_image_config(b"{")?.dir("/src"))
+/// }
+/// let state = image("debian").layer(configured);
+/// assert!(state.to_text().starts_with("error: a layer failed: "));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a layer",
     label = "expected a function from `State` to `State`",
-    note = "write a closure, `|state| state.run(..)`, or call a function that is marked with `#[layer]`: `apt(&[\"git\"])`",
-    note = "a function that can fail is made a layer by `#[layer]` or by `llb::layer::fallible`"
+    note = "write a closure, `|state| state.run(..)`, or call a function that is marked with `#[layer]`: `apt(&[\"git\"])`"
 )]
 #[must_use = "a layer does nothing until it is put on a state"]
-pub trait Layer: FnOnce(State) -> State + Sized {
+pub trait Layer: FnOnce(State) -> <Self as Layer>::Made + Sized {
+    /// What the function returns: a state, or a result with one.
+    type Made: Outcome;
+
     /// This layer, and then another on top.
     ///
     /// ```
@@ -79,8 +96,10 @@ pub trait Layer: FnOnce(State) -> State + Sized {
     /// }
     /// let state = scratch().layer(greet.then(|state| state.symlink("greeting", "/welcome")));
     /// ```
+    #[track_caller]
     fn then(self, next: impl Layer) -> impl Layer {
-        move |base| next(self(base))
+        let location = Location::caller();
+        move |base: State| apply(next, &apply(self, &base, location), location)
     }
 
     /// This layer under a name, as [`named`] gives it.
@@ -90,14 +109,16 @@ pub trait Layer: FnOnce(State) -> State + Sized {
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl<F: FnOnce(State) -> State> Layer for F {}
+impl<F: FnOnce(State) -> R, R: Outcome> Layer for F {
+    type Made = R;
+}
 
 /// What the function of a layer returns: a [`State`], or a [`Result`] with one.
 #[diagnostic::on_unimplemented(
     message = "a layer cannot return `{Self}`",
     label = "expected `State` or `Result<State, E>`",
-    note = "a layer returns the state that it made of its base; the error of a layer that can fail must implement `Display`"
+    note = "a layer returns the state that it made of its base: leave out the `;` behind the last one",
+    note = "the error of a layer that can fail must implement `Display`"
 )]
 pub trait Outcome {
     /// The state, or the words of the error.
@@ -118,10 +139,9 @@ impl<E: fmt::Display> Outcome for Result<State, E> {
     }
 }
 
-/// Gives a function a name that progress shows its ops under.
+/// Gives a layer a name that progress shows its ops under.
 ///
-/// Ops in a layer within the layer have the inner name. A function that fails is no end of the chain: the error is
-/// recorded with the line that named the layer, [`State::marshal`] reports it, and the layer is left out.
+/// Ops in a layer within the layer have the inner name.
 ///
 /// ```
 /// use llb::prelude::*;
@@ -134,51 +154,47 @@ impl<E: fmt::Display> Outcome for Result<State, E> {
 /// # Ok::<(), llb::Error>(())
 /// ```
 #[track_caller]
-pub fn named<R: Outcome>(name: impl Into<String>, layer: impl FnOnce(State) -> R) -> impl Layer {
-    let name = name.into();
+pub fn named(name: impl Into<String>, layer: impl Layer) -> impl Layer {
+    let name = Arc::from(name.into());
     let location = Location::caller();
-    move |base: State| {
-        let outer = base.context.group.clone();
-        let group = Arc::new(ProgressGroup {
-            id: name.clone(),
-            name: name.clone(),
-            weak: false,
-        });
-        let inside = base.context(move |context| context.group = Some(group));
-        let what = format!("layer {name:?} failed");
-        let layered = settle(&base, layer(inside), &what, location);
-        layered.context(move |context| context.group = outer)
-    }
+    move |base: State| enter(Some(name), layer, &base, location)
 }
 
-/// Makes a layer of a function that can fail.
-///
-/// The error is recorded with the line of this call, [`State::marshal`] reports it with everything else that is wrong,
-/// and the layer is left out.
-///
-/// ```
-/// use llb::prelude::*;
-///
-/// let config = br#"{"config":{"Env":["LANG=C.UTF-8"]}}"#;
-/// let state = image("debian").layer(layer::fallible(|base| base.with_image_config(config)));
-/// assert_eq!(state.environment().get("LANG"), Some("C.UTF-8"));
-///
-/// let state = image("debian").layer(layer::fallible(|base| base.with_image_config(b"{")));
-/// assert!(state.to_text().starts_with("error: a layer failed: "));
-/// ```
-#[track_caller]
-pub fn fallible<R: Outcome>(layer: impl FnOnce(State) -> R) -> impl Layer {
-    let location = Location::caller();
-    move |base: State| settle(&base, layer(base.clone()), "a layer failed", location)
+/// Puts a layer on a state, with a frame for the ops in it.
+pub(crate) fn put(layer: impl Layer, base: &State, location: &'static Location<'static>) -> State {
+    enter(None, layer, base, location)
 }
 
-fn settle(
+fn enter(
+    name: Option<Arc<str>>,
+    layer: impl Layer,
     base: &State,
-    outcome: impl Outcome,
+    location: &'static Location<'static>,
+) -> State {
+    let outer = base.context.frame.clone();
+    let what = match &name {
+        Some(name) => format!("the layer {name:?} failed"),
+        None => "a layer failed".to_owned(),
+    };
+    let frame = Frame::new(name, location, outer.clone());
+    let inside = base.context(move |context| context.frame = Some(frame));
+    let layered = settle(layer(inside), base, &what, location);
+    layered.context(move |context| context.frame = outer)
+}
+
+/// Puts a layer on a state that is in the frame of another.
+fn apply(layer: impl Layer, base: &State, location: &'static Location<'static>) -> State {
+    settle(layer(base.clone()), base, "a layer failed", location)
+}
+
+/// What a layer made; the state as it was, with the error, if it failed.
+fn settle(
+    made: impl Outcome,
+    base: &State,
     what: &str,
     location: &'static Location<'static>,
 ) -> State {
-    outcome.into_result().unwrap_or_else(|error| {
+    made.into_result().unwrap_or_else(|error| {
         let problem = Problem::at(ErrorKind::Layer, format!("{what}: {error}"), location);
         base.clone().record(problem)
     })
@@ -193,8 +209,16 @@ fn settle(
 /// assert_eq!(build(true).environment().get("RUST_BACKTRACE"), Some("1"));
 /// assert_eq!(build(false).environment().get("RUST_BACKTRACE"), None);
 /// ```
+#[track_caller]
 pub fn when(condition: bool, layer: impl Layer) -> impl Layer {
-    move |base: State| if condition { layer(base) } else { base }
+    let location = Location::caller();
+    move |base: State| {
+        if condition {
+            apply(layer, &base, location)
+        } else {
+            base
+        }
+    }
 }
 
 /// One layer of each item, in their order.
@@ -210,15 +234,15 @@ pub fn when(condition: bool, layer: impl Layer) -> impl Layer {
 /// assert_eq!(state.marshal(&MarshalOptions::linux_amd64())?.ops().len(), 4);
 /// # Ok::<(), llb::Error>(())
 /// ```
+#[track_caller]
 pub fn for_each<I: IntoIterator, L: Layer>(
     items: I,
     layer: impl FnMut(I::Item) -> L,
 ) -> impl Layer {
+    let location = Location::caller();
     move |base: State| {
-        items
-            .into_iter()
-            .map(layer)
-            .fold(base, |state, layer| layer(state))
+        let layers = items.into_iter().map(layer);
+        layers.fold(base, |state, layer| apply(layer, &state, location))
     }
 }
 
@@ -235,28 +259,30 @@ pub fn for_each<I: IntoIterator, L: Layer>(
 /// ```
 ///
 /// Closures in a tuple must give the type of their argument; [`Layer::then`] spares that.
+#[track_caller]
 pub fn sequence(layers: impl Layers) -> impl Layer {
-    move |base: State| layers.put_on(base)
+    let location = Location::caller();
+    move |base: State| layers.put_on(base, location)
 }
 
 /// Tuples of two to eight [`Layer`]s.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tuple of layers",
-    label = "expected a tuple of two to eight functions from `State` to `State`",
+    label = "expected a tuple of two to eight layers",
     note = "closures in it must give the type of their argument: `|state: State| state.run(..)`"
 )]
 pub trait Layers {
     #[doc(hidden)]
-    fn put_on(self, base: State) -> State;
+    fn put_on(self, base: State, location: &'static Location<'static>) -> State;
 }
 
 macro_rules! layers {
     ($($layer:ident)*) => {
         impl<$($layer: Layer),*> Layers for ($($layer,)*) {
-            fn put_on(self, base: State) -> State {
+            fn put_on(self, base: State, location: &'static Location<'static>) -> State {
                 #[expect(non_snake_case, reason = "the values are named like their types")]
                 let ($($layer,)*) = self;
-                $(let base = $layer(base);)*
+                $(let base = apply($layer, &base, location);)*
                 base
             }
         }

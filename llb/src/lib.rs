@@ -55,14 +55,14 @@ pub use macros::{graph, layer, sh};
 pub use metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
 pub use op::exec::{ContentCache, ProxyEnv, Sharing};
 pub use source::{
-    Differ, Git, Http, HttpSignature, Image, ImageBlob, Local, OciLayout, OciLayoutBlob,
-    ResolveMode, Source, git, http, image, local, oci_layout,
+    Differ, Git, Http, HttpSignature, Image, ImageBlob, ImageRequest, Local, OciLayout,
+    OciLayoutBlob, ResolveMode, ResolvedImage, Source, git, http, image, local, oci_layout,
 };
-pub use sourcemap::{Position, Range, SourceLocation, SourceMap};
+pub use sourcemap::{CallerLocations, Position, Range, SourceLocation, SourceMap, SourceTexts};
 pub use state::context::{Environment, Network, Security, Ulimit};
 pub use state::{
     Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,
-    State, diff, merge, scratch,
+    Platforms, State, diff, merge, scratch,
 };
 
 /// What most programs need: `use llb::prelude::*`.

@@ -196,7 +196,7 @@ pub use llb_macros::graph;
 /// let state = image("debian").layer(locale("de_DE"));
 /// assert_eq!(
 ///     state.to_text(),
-///     "error: layer \"locale(de_DE)\" failed: found \"de_DE\", expected a locale such as C.UTF-8\n"
+///     "error: the layer \"locale(de_DE)\" failed: found \"de_DE\", expected a locale such as C.UTF-8\n"
 /// );
 /// ```
 ///

@@ -1,9 +1,17 @@
 //! Where in a text a user wrote what became an op.
 //!
 //! Front ends that parse a file attach these by hand; BuildKit sends them back with an error, so that a failed step is
-//! reported at the user's own line. They live beside the ops and never change a digest.
+//! reported at the user's own line. They live beside the ops and never change a digest. For graphs made by a program,
+//! [`CallerLocations`] adds the program's own lines.
+
+mod caller;
+mod frame;
 
 use std::sync::Arc;
+
+pub(crate) use caller::public_name;
+pub use caller::{CallerLocations, SourceTexts};
+pub(crate) use frame::{Frame, is_same_line};
 
 use crate::state::State;
 
@@ -38,6 +46,9 @@ pub struct SourceLocation {
 }
 
 /// A stretch of text; either end may be missing.
+///
+/// Ranges without an end are no mistake, but tools in Go crash when they show a failed step with one: give both ends,
+/// as [`lines`](Self::lines) does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Range {
     /// Where it begins.
@@ -105,9 +116,22 @@ impl PartialEq for SourceMap {
 }
 
 impl Range {
-    /// A whole line, counted from 1.
+    /// A line, counted from 1, as a range without an end.
     pub fn line(line: i32) -> Self {
         Self::from(Position { line, character: 0 })
+    }
+
+    /// Whole lines, counted from 1: the first and the last.
+    ///
+    /// ```
+    /// use llb::{Range, SourceMap};
+    ///
+    /// let file = SourceMap::new("cog.yaml", "yaml", "build:\n  gpu: true\n");
+    /// let place = file.location([Range::lines(2, 2)]);
+    /// ```
+    pub fn lines(first: i32, last: i32) -> Self {
+        let [start, end] = [first, last].map(|line| Position { line, character: 0 });
+        Self::from(start..end)
     }
 }
 

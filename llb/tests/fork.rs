@@ -311,7 +311,7 @@ mod files_of_a_merge {
         let base = base();
         let fails = |_: State| Err::<State, _>("no such version");
         let found = problems(&base.merge([
-            base.fork(layer::fallible(fails)),
+            base.fork(fails),
             base.fork(|state| state.mkdir("/a", 0o755)),
         ]));
         assert_eq!(found, ["a layer failed: no such version"]);
@@ -678,9 +678,7 @@ mod values_of_a_merge {
     fn changes_of_fields_without_a_name_merge_too() {
         let base = with_config(r#"{"author":"me","config":{"OnBuild":["RUN x"],"Hostname":"h"}}"#);
         let changed = |json: &'static str| {
-            base.fork(layer::fallible(move |state| {
-                state.with_image_config(json.as_bytes())
-            }))
+            base.fork(move |state: State| state.with_image_config(json.as_bytes()))
         };
         let same = r#"{"author":"me","config":{"OnBuild":["RUN x"],"Hostname":"h"}}"#;
         let onbuild = r#"{"author":"me","config":{"OnBuild":["RUN y"],"Hostname":"h"}}"#;

@@ -8,6 +8,7 @@
 use std::alloc::System;
 use std::hint::black_box;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
@@ -30,10 +31,18 @@ struct Arguments {
     /// How often each measurement is taken
     #[arg(long, default_value_t = 30)]
     iters: usize,
+    /// Also writes the graph's definition to this file
+    #[arg(long)]
+    write: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let Arguments { shape, n, iters } = Arguments::parse();
+    let Arguments {
+        shape,
+        n,
+        iters,
+        write,
+    } = Arguments::parse();
     let options = options();
     let state = shape.build(n);
     let definition = state.marshal(&options)?;
@@ -51,15 +60,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
 
+    let bytes = definition.to_bytes();
+    if let Some(file) = write {
+        std::fs::write(file, &bytes)?;
+    }
+
     let mut report = Map::new();
     report.insert("shape".into(), json!(shape.to_string()));
     report.insert("n".into(), json!(n));
     report.insert("vertices".into(), json!(vertices));
     report.insert("op_bytes".into(), json!(op_bytes));
-    report.insert(
-        "definition_bytes".into(),
-        json!(definition.to_bytes().len()),
-    );
+    report.insert("definition_bytes".into(), json!(bytes.len()));
     report.insert("head".into(), json!(head));
 
     let mut bench = Bench {
@@ -97,7 +108,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     bench.measure("to_bytes", || (), |()| definition.to_bytes());
     bench.measure("text_print", || (), |()| definition.to_text());
-    let bytes = definition.to_bytes();
     bench.measure("decode", || (), |()| llb::Definition::from_bytes(&bytes));
     bench.measure("drop", || shape.build(n), drop);
     bench.measure(

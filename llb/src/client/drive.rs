@@ -12,14 +12,16 @@ use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 use super::Client;
+use super::cancel::Cancel;
 use super::error::{Error, ErrorKind};
 use super::failure::{build_error, call_error};
 use super::outcome::Outcome;
 use super::push::push;
 use super::result::{self, Build};
 use super::solve::{CacheOption, Solve};
+use super::unique::{Sent, make_unique};
 use super::watch::{End, Watch};
-use crate::progress::{Event, Progress, Summary};
+use crate::progress::{Event, Progress};
 use crate::proto::moby::buildkit::v1 as wire;
 use crate::proto::pb;
 use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id};
@@ -27,7 +29,7 @@ use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id
 impl Client {
     /// Runs one build and waits for its end. Progress is reported as it happens.
     ///
-    /// Dropping the future cancels the build. A build that fails leaves none of its local outputs
+    /// Dropping the future cancels the build, and so does its [`Cancel`]. A build that fails leaves none of its local outputs
     /// behind.
     ///
     /// # Errors
@@ -35,7 +37,8 @@ impl Client {
     /// [`ErrorKind::Build`] with the failed [step](Error::step) if the build itself fails;
     /// [`ErrorKind::Request`], [`ErrorKind::LocalFile`], [`ErrorKind::Secret`] or
     /// [`ErrorKind::Export`] for what is wrong on this side, mostly before anything is sent;
-    /// [`ErrorKind::ConnectionLost`] if the daemon goes away.
+    /// [`ErrorKind::ConnectionLost`] if the daemon goes away; [`ErrorKind::Canceled`] if it was
+    /// stopped.
     pub async fn solve<P>(&self, solve: Solve, progress: &mut P) -> Result<Outcome, Error>
     where
         P: Progress + ?Sized,
@@ -62,6 +65,8 @@ pub(crate) struct Job {
     pushes: Vec<String>,
     /// Image config for the result, on engines whose exporters take none.
     result_config: Option<String>,
+    cancel: Cancel,
+    sent: Sent,
 }
 
 impl Job {
@@ -106,12 +111,22 @@ impl Job {
 
         let mut attributes = solve.attributes;
         let mut definition = solve.definition;
+        let session = new_id()?;
+        let renamed = definition.as_mut().map(|one| make_unique(one, &session));
+        let mut inputs = solve.inputs;
+        for input in inputs.values_mut() {
+            make_unique(input, &session);
+        }
         if solve.no_cache {
             match &mut definition {
                 Some(definition) => ignore_cache(definition),
                 None => drop(attributes.insert("no-cache".to_owned(), String::new())),
             }
         }
+        let sent = Sent {
+            definition: definition.clone(),
+            renamed: renamed.unwrap_or_default(),
+        };
         let cache_from = entries(solve.cache_from);
         if !solve.frontend.is_empty() && !cache_from.is_empty() {
             attributes.insert("cache-imports".to_owned(), cache_imports(&cache_from));
@@ -123,7 +138,7 @@ impl Job {
             definition,
             exporter_deprecated: first.r#type,
             exporter_attrs_deprecated: first.attrs,
-            session: new_id()?,
+            session,
             frontend: solve.frontend,
             frontend_attrs: attributes,
             cache: Some(wire::CacheOptions {
@@ -136,7 +151,7 @@ impl Job {
                 .iter()
                 .map(|entitlement| entitlement.as_str().to_owned())
                 .collect(),
-            frontend_inputs: solve.inputs,
+            frontend_inputs: inputs,
             exporters,
             ..wire::SolveRequest::default()
         };
@@ -146,6 +161,8 @@ impl Job {
             session_key,
             pushes,
             result_config,
+            cancel: solve.cancel,
+            sent,
         })
     }
 
@@ -192,9 +209,16 @@ impl Job {
             .await
             .map_err(|status| call_error("opening a session", &status))?;
         debug_assert_eq!(session.id(), self.request.session);
-        let mut watch = Watch::new(forward);
+        let mut watch = Watch::new(forward, self.sent);
         let end = watch
-            .follow(&mut control, self.request, &session, &services, companion)
+            .follow(
+                &mut control,
+                self.request,
+                &session,
+                &services,
+                companion,
+                &self.cancel,
+            )
             .await;
         if matches!(end, End::Done(Ok(_))) {
             services.targets.settled().await;
@@ -212,7 +236,8 @@ impl Job {
                 Ok(Outcome::new(answers, watch.summary))
             }
             End::Done(Err(status)) => {
-                Err(explain(&status, services.problems.first(), &watch.summary))
+                let error = build_error(&status, &watch.summary, &watch.sent);
+                Err(explain(error, &status, services.problems.first()))
             }
             End::Broken(error) => Err(error),
         }
@@ -220,8 +245,7 @@ impl Job {
 }
 
 /// The error of a failed build, with its cause on this machine if that is what failed it.
-fn explain(status: &Status, problem: Option<Problem>, summary: &Summary) -> Error {
-    let error = build_error(status, summary);
+fn explain(error: Error, status: &Status, problem: Option<Problem>) -> Error {
     match problem {
         Some(problem)
             if error.kind() == ErrorKind::Build

@@ -8,7 +8,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::failure::{FailedStep, SourceExcerpt};
+use super::excerpt::SourceExcerpt;
+use super::failure::FailedStep;
 use crate::session::Problem;
 
 /// An error of the client.
@@ -93,6 +94,11 @@ impl Error {
         self.edit(|inner| inner.stack = stack)
     }
 
+    /// What went wrong, without its place, the step's output and the hint.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
     /// What kind of error it is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -135,6 +141,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0.message)?;
+        let sources = self.0.sources.iter().map(SourceExcerpt::to_text);
+        let step = self.0.step.iter().map(FailedStep::to_text);
+        for part in sources.chain(step).filter(|part| !part.is_empty()) {
+            write!(formatter, "\n{}", part.trim_end_matches('\n'))?;
+        }
         if let Some(hint) = &self.0.hint {
             write!(formatter, "\nhint: {hint}")?;
         }

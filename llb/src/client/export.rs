@@ -1,12 +1,13 @@
 //! What becomes of a build's result.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Engine;
 use super::error::{Error, ErrorKind};
 use crate::proto::moby::buildkit::v1::Exporter;
-use crate::session::{Target, TargetKind};
+use crate::session::{Sink, Target, TargetKind};
 
 /// Name of the image config among the metadata of a result, and among the attributes of an export.
 pub(super) const IMAGE_CONFIG: &str = "containerimage.config";
@@ -30,6 +31,7 @@ pub(super) const IMAGE_CONFIG: &str = "containerimage.config";
 pub struct Export {
     kind: Kind,
     output: Option<PathBuf>,
+    sink: Option<Sink>,
     attributes: BTreeMap<String, String>,
 }
 
@@ -60,6 +62,7 @@ impl Export {
         Self {
             kind,
             output: None,
+            sink: None,
             attributes: BTreeMap::new(),
         }
     }
@@ -67,6 +70,13 @@ impl Export {
     fn to(kind: Kind, output: impl Into<PathBuf>) -> Self {
         Self {
             output: Some(output.into()),
+            ..Self::new(kind)
+        }
+    }
+
+    fn into_sink(kind: Kind, writer: impl io::Write + Send + 'static) -> Self {
+        Self {
+            sink: Some(Sink::new(writer)),
             ..Self::new(kind)
         }
     }
@@ -87,14 +97,32 @@ impl Export {
         Self::to(Kind::Oci, file)
     }
 
+    /// An image as an OCI archive, to a writer such as standard output. It gets what there is also if the
+    /// build fails later.
+    pub fn oci_to(writer: impl io::Write + Send + 'static) -> Self {
+        Self::into_sink(Kind::Oci, writer)
+    }
+
     /// An image as an archive for `docker load`, in a file.
     pub fn docker_archive(file: impl Into<PathBuf>) -> Self {
         Self::to(Kind::Docker, file)
     }
 
+    /// An image as an archive for `docker load`, to a writer such as standard output. It gets what there is also if the
+    /// build fails later.
+    pub fn docker_archive_to(writer: impl io::Write + Send + 'static) -> Self {
+        Self::into_sink(Kind::Docker, writer)
+    }
+
     /// The files of the result as a tar archive, in a file.
     pub fn tar(file: impl Into<PathBuf>) -> Self {
         Self::to(Kind::Tar, file)
+    }
+
+    /// The files of the result as a tar archive, to a writer such as standard output. It gets what there is also if the
+    /// build fails later.
+    pub fn tar_to(writer: impl io::Write + Send + 'static) -> Self {
+        Self::into_sink(Kind::Tar, writer)
     }
 
     /// The files of the result, in a directory. What is there stays, unless a file of the result
@@ -192,6 +220,7 @@ impl Export {
         }
         // Without a target the daemon would wait for ever, so a missing output ends here.
         let target = match (target, &self.output) {
+            (Some(_), _) if self.sink.is_some() => self.sink.clone().map(Target::stream),
             (Some(kind), Some(output)) => Some(Target::new(kind, output)?),
             (Some(_), None) => return Err(refuse("has no output path")),
             (None, _) => None,

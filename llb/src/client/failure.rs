@@ -7,14 +7,19 @@
 
 use prost::Message as _;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tonic::{Code, Status};
 
 use super::error::{Error, ErrorKind};
-use crate::progress::Summary;
+use super::excerpt::SourceExcerpt;
+use super::exit;
+use super::unique::Sent;
+use crate::progress::{Summary, is_cancellation};
 use crate::proto::errdefs;
 use crate::proto::google::rpc;
 use crate::proto::moby::buildkit::v1::frontend::ExitMessage;
-use crate::session::base64_decode;
+use crate::proto::pb;
+use crate::session::{base64_decode, hex};
 
 /// Lines of output kept of a failed step.
 const OUTPUT_LINES: usize = 20;
@@ -27,24 +32,65 @@ pub struct FailedStep {
     pub digest: String,
     /// Name of the op, as progress shows it.
     pub name: String,
+    /// The command it ran, if it ran one.
+    pub command: Vec<String>,
     /// How its process ended, if it ran one.
     pub exit_code: Option<u32>,
     /// The last lines of its output, oldest first, at most 20.
     pub output: Vec<String>,
 }
 
-/// A place in one of the author's files.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct SourceExcerpt {
-    /// Name of the file, as the author gave it.
-    pub filename: String,
-    /// Language of the file; may be empty.
-    pub language: String,
-    /// Text of the file; empty if it was not sent with the graph.
-    pub text: String,
-    /// First and last line of each range, counted from 1.
-    pub ranges: Vec<(u32, u32)>,
+impl FailedStep {
+    /// What shells and the kernel mean by the exit code: that a command was not found, or the signal
+    /// that ended it. `None` if the code is the program's own.
+    ///
+    /// ```
+    /// use llb::client::FailedStep;
+    ///
+    /// let mut step = FailedStep::default();
+    /// step.exit_code = Some(127);
+    /// assert_eq!(step.exit_meaning().as_deref(), Some("the command was not found"));
+    /// step.exit_code = Some(1);
+    /// assert_eq!(step.exit_meaning(), None);
+    /// ```
+    pub fn exit_meaning(&self) -> Option<String> {
+        self.exit_code.and_then(exit::meaning)
+    }
+
+    /// The command as one would type it; empty if there is none.
+    pub fn command_line(&self) -> String {
+        let words: Vec<_> = self.command.iter().map(|word| quoted(word)).collect();
+        words.join(" ")
+    }
+
+    /// What is worth telling beside the message: the command, if the name is not the command itself, and the last
+    /// output.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = String::new();
+        let is_named = |word: &String| word.trim() == self.name.trim();
+        if !self.command.is_empty()
+            && !self.command.iter().any(is_named)
+            && self.command_line() != self.name
+        {
+            text.extend(["command: ", &short(&self.command_line(), 400), "\n"]);
+        }
+        if !self.output.is_empty() {
+            text.push_str("last output:\n");
+            for line in &self.output {
+                text.extend(["  ", line, "\n"]);
+            }
+        }
+        text
+    }
+}
+
+/// A word in single quotes, if a shell would read it otherwise.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// What the details of an error say.
@@ -55,11 +101,18 @@ struct Details {
     sources: Vec<SourceExcerpt>,
     stack: Vec<String>,
     missing: Option<String>,
+    command: Vec<String>,
 }
 
 /// The error of a failed build; `summary` is what its progress told.
-pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
-    let details = Details::read(status.details());
+pub(super) fn build_error(status: &Status, summary: &Summary, sent: &Sent) -> Error {
+    let mut details = Details::read(status.details());
+    if let Some(digest) = details.vertex.take() {
+        if let (Some(definition), []) = (&sent.definition, &*details.command) {
+            details.command = command(definition, &digest);
+        }
+        details.vertex = Some(sent.original(&digest).to_owned());
+    }
     let step = failed_step(&details, summary);
     let message = without_prefixes(status.message());
     let (mut kind, mut text) = match status.code() {
@@ -83,24 +136,23 @@ pub(crate) fn build_error(status: &Status, summary: &Summary) -> Error {
         hint = Some("allow it with `Solve::allow`, if the daemon permits it".to_owned());
     }
     if let Some(step) = &step {
+        let name = short(&step.name, 120);
         if let Some(code) = step.exit_code {
-            text = format!(
-                "build failed: step `{}` exited with code {code}",
-                short(&step.name)
-            );
-        } else if !text.contains(&step.name) {
-            text.extend(["\nin step `", &short(&step.name), "`"]);
-        }
-        if !step.output.is_empty() {
-            text.push_str("\nlast output:");
-            for line in &step.output {
-                text.extend(["\n  ", line]);
+            text = format!("build failed: step `{name}` exited with code {code}");
+            if let Some(meaning) = step.exit_meaning() {
+                text.extend([" (", &meaning, ")"]);
             }
+        } else if let Some((_, reason)) = message.split_once("did not complete successfully: ") {
+            text = format!("build failed: step `{name}` could not be run: {reason}");
+        } else if !text.contains(&step.name) {
+            text.extend(["\nin step `", &name, "`"]);
         }
     }
+    let mut sources = details.sources;
+    sources.iter_mut().for_each(SourceExcerpt::find_text);
     let error = Error::new(kind, text)
         .with_step(step)
-        .with_sources(details.sources)
+        .with_sources(sources)
         .with_stack(details.stack)
         .caused_by(status.clone());
     match hint {
@@ -145,16 +197,17 @@ fn failed_step(details: &Details, summary: &Summary) -> Option<FailedStep> {
         .as_deref()
         .and_then(|digest| summary.by_digest(digest));
     let failed = by_details.or_else(|| {
-        summary.steps().iter().find(|step| {
-            step.error()
-                .is_some_and(|error| !error.ends_with("context canceled"))
-        })
+        summary
+            .steps()
+            .iter()
+            .find(|step| step.error().is_some_and(|error| !is_cancellation(error)))
     });
     let digest = details.vertex.clone().unwrap_or_default();
     let Some(step) = failed else {
         return details.vertex.is_some().then(|| FailedStep {
             name: digest.clone(),
             digest,
+            command: details.command.clone(),
             exit_code: details.exit_code,
             output: Vec::new(),
         });
@@ -164,16 +217,26 @@ fn failed_step(details: &Details, summary: &Summary) -> Option<FailedStep> {
     Some(FailedStep {
         digest: step.digest().to_owned(),
         name: step.name().to_owned(),
+        command: details.command.clone(),
         exit_code: details.exit_code,
         output,
     })
 }
 
+/// The command of an exec op; empty if it is another op, or not in the definition.
+fn command(definition: &pb::Definition, digest: &str) -> Vec<String> {
+    let mut ops = definition.def.iter();
+    let op = ops.find(|op| format!("sha256:{}", hex(&Sha256::digest(op))) == digest);
+    match op.and_then(|op| pb::Op::decode(op.as_ref()).ok()?.op) {
+        Some(pb::op::Op::Exec(exec)) => exec.meta.unwrap_or_default().args,
+        _ => Vec::new(),
+    }
+}
+
 /// A name in one line of bearable length.
-fn short(name: &str) -> String {
-    const LENGTH: usize = 120;
+fn short(name: &str, length: usize) -> String {
     let line = name.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LENGTH) {
+    match line.char_indices().nth(length) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
     }
@@ -219,6 +282,16 @@ impl Details {
             "gatewayapi.ExitMessage" | "moby_buildkit_v1_frontend.ExitMessage" => {
                 self.exit_code = number(value.get("Code"));
             }
+            "errdefs.Solve" => {
+                let args = value
+                    .pointer("/op/Op/exec/meta/args")
+                    .and_then(Value::as_array);
+                self.command = args
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|word| Some(word.as_str()?.to_owned()))
+                    .collect();
+            }
             "stack.Stack" if self.stack.is_empty() => self.stack = frames(value),
             _ => {}
         }
@@ -242,7 +315,7 @@ impl Details {
                             .ranges
                             .iter()
                             .map(|range| {
-                                let line = |position: &Option<crate::proto::pb::Position>| {
+                                let line = |position: &Option<pb::Position>| {
                                     position
                                         .as_ref()
                                         .and_then(|position| u32::try_from(position.line).ok())
@@ -252,6 +325,13 @@ impl Details {
                             })
                             .collect(),
                     });
+                }
+            }
+            "errdefs.Solve" => {
+                if let Ok(solve) = errdefs::Solve::decode(bytes)
+                    && let Some(pb::op::Op::Exec(exec)) = solve.op.and_then(|op| op.op)
+                {
+                    self.command = exec.meta.unwrap_or_default().args;
                 }
             }
             "errdefs.FrontendCap" => {
@@ -382,12 +462,16 @@ mod tests {
             ("errdefs.Vertex+json", r#"{"digest":"sha256:a"}"#),
             ("gatewayapi.ExitMessage+json", r#"{"Code":3}"#),
             (
+                "errdefs.Solve+json",
+                r#"{"op":{"Op":{"exec":{"meta":{"args":["/bin/sh","-c","echo \"a b\""]}}}}}"#,
+            ),
+            (
                 "errdefs.Source+json",
                 r#"{"info":{"filename":"build.rs","data":"Zm9v","language":"rust"},
                     "ranges":[{"start":{"line":4},"end":{"line":5}}]}"#,
             ),
         ]);
-        let error = build_error(&status, recorder.summary());
+        let error = build_error(&status, recorder.summary(), &Sent::default());
         assert!(error.is_build());
         let step = error.step().unwrap();
         assert_eq!((step.name.as_str(), step.exit_code), ("install", Some(3)));
@@ -398,6 +482,15 @@ mod tests {
                 .to_string()
                 .starts_with("build failed: step `install` exited with code 3")
         );
+        assert_eq!(step.command_line(), r#"/bin/sh -c 'echo "a b"'"#);
+        let text = error.to_string();
+        let parts = [
+            "\n --> build.rs:4\n",
+            "\ncommand: /bin/sh -c 'echo \"a b\"'\n",
+            "\nlast output:\n  line 10\n",
+        ];
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        assert!(text.ends_with("\n  line 29"), "{text}");
         let source = &error.sources()[0];
         assert_eq!(
             (source.filename.as_str(), source.text.as_str()),
@@ -420,7 +513,7 @@ mod tests {
     #[test]
     fn a_broken_connection_is_not_a_failed_build() {
         let status = Status::from_error(Box::new(std::io::Error::other("h2 broke")));
-        let error = build_error(&status, &Summary::default());
+        let error = build_error(&status, &Summary::default(), &Sent::default());
         assert_eq!(error.kind(), ErrorKind::ConnectionLost);
     }
 }

@@ -45,6 +45,12 @@ pub struct CacheRecord {
     pub description: String,
     /// Its kind: `regular`, `source.local`, `exec.cachemount`, ...
     pub kind: String,
+    /// The records it was made from.
+    pub parents: Vec<String>,
+    /// Whether it may still change, as a cache mount may.
+    pub mutable: bool,
+    /// When it was made.
+    pub created: Option<SystemTime>,
     /// Whether a build uses it now.
     pub in_use: bool,
     /// Whether other records or images share its content.
@@ -61,6 +67,9 @@ pub struct Prune {
     filters: Vec<String>,
     all: bool,
     keep: Duration,
+    reserved_space: u64,
+    max_used_space: u64,
+    min_free_space: u64,
 }
 
 impl Prune {
@@ -87,6 +96,27 @@ impl Prune {
     #[must_use = "the settings are in the value returned"]
     pub fn keep_used_within(mut self, time: Duration) -> Self {
         self.keep = time;
+        self
+    }
+
+    /// Always keeps this much, in bytes.
+    #[must_use = "the settings are in the value returned"]
+    pub fn reserved_space(mut self, bytes: u64) -> Self {
+        self.reserved_space = bytes;
+        self
+    }
+
+    /// Keeps at most this much, in bytes.
+    #[must_use = "the settings are in the value returned"]
+    pub fn max_used_space(mut self, bytes: u64) -> Self {
+        self.max_used_space = bytes;
+        self
+    }
+
+    /// Removes until this much of the disk is free, in bytes.
+    #[must_use = "the settings are in the value returned"]
+    pub fn min_free_space(mut self, bytes: u64) -> Self {
+        self.min_free_space = bytes;
         self
     }
 }
@@ -134,11 +164,15 @@ impl Client {
             .collect())
     }
 
-    /// Lists the build cache.
-    pub async fn disk_usage(&self) -> Result<Vec<CacheRecord>, Error> {
+    /// Lists the build cache; of it what a filter matches, if there are any.
+    pub async fn disk_usage(&self, filters: &[&str]) -> Result<Vec<CacheRecord>, Error> {
+        let request = wire::DiskUsageRequest {
+            filter: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+            ..wire::DiskUsageRequest::default()
+        };
         let response = self
             .control()
-            .disk_usage(wire::DiskUsageRequest::default())
+            .disk_usage(request)
             .await
             .map_err(|status| call_error("listing the build cache", &status))?;
         Ok(response
@@ -156,7 +190,9 @@ impl Client {
             filter: prune.filters,
             all: prune.all,
             keep_duration: i64::try_from(prune.keep.as_nanos()).unwrap_or(i64::MAX),
-            ..wire::PruneRequest::default()
+            reserved_space: bytes(prune.reserved_space),
+            max_used_space: bytes(prune.max_used_space),
+            min_free_space: bytes(prune.min_free_space),
         };
         let mut stream = self
             .control()
@@ -172,12 +208,21 @@ impl Client {
     }
 }
 
+fn bytes(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 fn record(record: wire::UsageRecord) -> CacheRecord {
     CacheRecord {
         id: record.id,
         size: u64::try_from(record.size).unwrap_or(0),
         description: record.description,
         kind: record.record_type,
+        parents: record.parents,
+        mutable: record.mutable,
+        created: record
+            .created_at
+            .and_then(|time| SystemTime::try_from(time).ok()),
         in_use: record.in_use,
         shared: record.shared,
         usage_count: u64::try_from(record.usage_count).unwrap_or(0),

@@ -29,11 +29,14 @@
 
 mod address;
 mod ask;
+mod cancel;
 mod capability;
 mod connect;
 mod discover;
 mod drive;
 mod error;
+mod excerpt;
+mod exit;
 mod export;
 mod failure;
 mod info;
@@ -42,17 +45,21 @@ mod push;
 mod resolve;
 mod result;
 mod solve;
+mod source_text;
 mod transport;
+mod unique;
 mod watch;
 
 pub use address::Address;
+pub use cancel::Cancel;
 pub use capability::Capabilities;
 pub use error::{Error, ErrorKind};
+pub use excerpt::SourceExcerpt;
 pub use export::Export;
-pub use failure::{FailedStep, SourceExcerpt};
+pub use failure::FailedStep;
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
-pub use resolve::ResolvedImage;
+pub use crate::source::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};

@@ -54,6 +54,19 @@ impl Outcome {
         serde_json::from_slice(&base64_decode(encoded)?).ok()
     }
 
+    /// What the exporters answered, as buildctl writes it to its metadata file: values that are JSON in base64 are
+    /// the JSON.
+    pub fn metadata(&self) -> Value {
+        let entries = self.exporter_response.iter().map(|(key, value)| {
+            let decoded = base64_decode(value)
+                .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+                .filter(Value::is_object);
+            let value = decoded.unwrap_or_else(|| Value::from(value.as_str()));
+            (key.clone(), value)
+        });
+        Value::Object(entries.collect())
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
         self.exporter_response
             .get(key)
@@ -79,5 +92,9 @@ mod tests {
         assert_eq!(outcome.image_digest(), Some("sha256:a"));
         assert_eq!(outcome.config_digest(), None);
         assert_eq!(outcome.image_descriptor().unwrap()["size"], 7);
+        assert_eq!(
+            outcome.metadata().to_string(),
+            r#"{"containerimage.config.digest":"","containerimage.descriptor":{"size":7},"containerimage.digest":"sha256:a"}"#
+        );
     }
 }

@@ -4,20 +4,8 @@ use super::Client;
 use super::error::{Error, ErrorKind};
 use crate::proto::moby::buildkit::v1::frontend::ResolveImageConfigRequest;
 use crate::proto::pb;
-use crate::source::ResolveMode;
+use crate::source::{ResolveMode, ResolvedImage};
 use crate::value::{ImageRef, Platform};
-
-/// An image that a daemon has looked up; made by [`Client::resolve_image`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ResolvedImage {
-    /// The reference, normalized.
-    pub reference: String,
-    /// The digest of its manifest, or of its index: `sha256:` and 64 hexadecimal digits.
-    pub digest: String,
-    /// Its config for the platform, as JSON; [`State::with_image_config`](crate::State::with_image_config) takes it.
-    pub config: Vec<u8>,
-}
 
 impl Client {
     /// Looks up an image for a platform: its digest and its config. Nothing but the config is fetched.

@@ -1,14 +1,16 @@
 //! What to build, and with what of this machine.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use prost::Message as _;
 
+use super::cancel::Cancel;
 use super::error::{Error, ErrorKind};
 use super::export::Export;
 use crate::proto::pb;
-use crate::session::{LocalDirectory, Login, Secret, SshAgent, random_id};
-use crate::{Constrain as _, Definition, MarshalOptions, State};
+use crate::session::{LocalDirectory, Login, Secret, SshAgent};
+use crate::{Definition, MarshalOptions, State};
 
 /// One build: a definition or a frontend, and everything it is given.
 ///
@@ -39,6 +41,7 @@ pub struct Solve {
     pub(crate) cache_from: Vec<CacheOption>,
     pub(crate) no_cache: bool,
     pub(crate) session_key: Option<String>,
+    pub(crate) cancel: Cancel,
 }
 
 /// A privilege of a build that has to be allowed.
@@ -67,12 +70,28 @@ pub struct CacheOption {
 }
 
 impl Entitlement {
-    pub(crate) fn as_str(self) -> &'static str {
+    const ALL: [Self; 3] = [Self::NetworkHost, Self::SecurityInsecure, Self::Device];
+
+    /// BuildKit's name of the privilege: `network.host`, ...
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::NetworkHost => "network.host",
             Self::SecurityInsecure => "security.insecure",
             Self::Device => "device",
         }
+    }
+}
+
+impl FromStr for Entitlement {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|one| one.as_str() == name);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            let text = format!("unknown privilege `{name}`, expected one of: {names}");
+            Error::new(ErrorKind::Request, text)
+        })
     }
 }
 
@@ -102,24 +121,18 @@ impl CacheOption {
 impl Solve {
     /// Builds a state.
     ///
-    /// The graph is marshalled here, with a unique id for its local sources unless the options have one: two builds
-    /// that run at once never share a folder by its name. What a folder contains decides about the cache, so that
-    /// costs none.
-    ///
     /// # Errors
     ///
     /// Everything that is wrong with the graph.
     pub fn state(state: &State, options: &MarshalOptions) -> Result<Self, crate::Error> {
-        let mut options = options.clone();
-        if options.data.constraints.options().local_unique_id.is_none()
-            && let Ok(id) = random_id()
-        {
-            options = options.local_unique_id(id);
-        }
-        Ok(Self::definition(state.marshal(&options)?))
+        Ok(Self::definition(state.marshal(options)?))
     }
 
     /// Builds a graph.
+    ///
+    /// Local sources without a unique id get one that is the session's: two builds that run at once never share a
+    /// folder by its name. What a folder contains decides about the cache, so that costs none. Progress, outcome and
+    /// errors name ops by the digests they have in the definition.
     pub fn definition(definition: impl Into<pb::Definition>) -> Self {
         Self {
             definition: Some(definition.into()),
@@ -240,6 +253,13 @@ impl Solve {
     #[must_use = "the settings are in the value returned"]
     pub fn cache_from(mut self, cache: CacheOption) -> Self {
         self.cache_from.push(cache);
+        self
+    }
+
+    /// Lets the build be stopped from outside.
+    #[must_use = "the settings are in the value returned"]
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = cancel.clone();
         self
     }
 

@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval, timeout, timeout_at};
 use tonic::{Status, Streaming};
 
 use super::ControlClient;
+use super::cancel::Cancel;
 use super::connect::LARGEST_MESSAGE;
 use super::error::{Error, ErrorKind};
+use super::unique::Sent;
 use crate::progress::{Event, Summary, Vertex, events};
 use crate::proto::moby::buildkit::v1 as wire;
 use crate::session::{Services, Session};
@@ -25,6 +27,8 @@ const STATUS_BEGIN: Duration = Duration::from_millis(500);
 /// How long a daemon may take to end a build after a problem on this side. Some never do: an
 /// exporter that fails leaves their progress open, and the solve waits for its end.
 const PROBLEM_GRACE: Duration = Duration::from_secs(3);
+/// How long a daemon may take to stop a build.
+const STOPPING: Duration = Duration::from_secs(10);
 /// How long nothing may happen after a vertex has failed and none runs.
 const FAILURE_SILENCE: Duration = Duration::from_secs(30);
 /// How long a daemon may leave the session's health unchecked, once it has checked it.
@@ -41,15 +45,17 @@ pub(super) enum End {
 pub(super) struct Watch<'a> {
     forward: &'a mut (dyn FnMut(&Event) + Send),
     pub(super) summary: Summary,
+    pub(super) sent: Sent,
     running: BTreeSet<String>,
     failed: Option<String>,
     last_event: Instant,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(forward: &'a mut (dyn FnMut(&Event) + Send)) -> Self {
+    pub(super) fn new(forward: &'a mut (dyn FnMut(&Event) + Send), sent: Sent) -> Self {
         Self {
             forward,
+            sent,
             summary: Summary::default(),
             running: BTreeSet::new(),
             failed: None,
@@ -65,14 +71,15 @@ impl<'a> Watch<'a> {
         session: &Session,
         services: &Services,
         companion: impl Future<Output = Result<(), Error>>,
+        cancel: &Cancel,
     ) -> End {
         let mut status_control = control.clone().max_decoding_message_size(LARGEST_MESSAGE);
         let status_request = wire::StatusRequest {
             r#ref: request.r#ref.clone(),
         };
-        let mut solving = pin!(control.solve(request));
+        let mut solving = Box::pin(control.solve(request));
         let mut opening = pin!(status_control.status(status_request));
-        let mut companion = pin!(companion);
+        let mut companion = Box::pin(companion);
         let mut accompanied = true;
         let mut status = Messages::Opening;
         let mut watch = interval(WATCH);
@@ -91,6 +98,11 @@ impl<'a> Watch<'a> {
                     if let Err(error) = result {
                         return End::Broken(error);
                     }
+                }
+                () = cancel.canceled() => {
+                    // What the daemon does for a call ends with the call.
+                    drop((solving, companion));
+                    return End::Broken(self.stopped(&mut status).await);
                 }
                 _ = watch.tick() => {
                     if let Some(problem) = services.problems.fatal(PROBLEM_GRACE) {
@@ -121,13 +133,34 @@ impl<'a> Watch<'a> {
         End::Done(result.map(tonic::Response::into_inner))
     }
 
+    /// Waits until the daemon has ended a build that was canceled.
+    async fn stopped(&mut self, status: &mut Messages) -> Error {
+        let end = Instant::now() + STOPPING;
+        while status.is_open() {
+            let Ok(message) = timeout_at(end, status.next()).await else {
+                let text = format!(
+                    "the build was canceled; the daemon has not stopped it within {} seconds",
+                    STOPPING.as_secs()
+                );
+                return Error::new(ErrorKind::Canceled, text)
+                    .hint("a step that cannot be killed may still run there");
+            };
+            self.take(message, status);
+        }
+        Error::new(
+            ErrorKind::Canceled,
+            "the build was canceled, and the daemon has stopped it",
+        )
+    }
+
     fn take(&mut self, message: Option<wire::StatusResponse>, status: &mut Messages) {
         let Some(message) = message else {
             *status = Messages::Over;
             return;
         };
         self.last_event = Instant::now();
-        for event in events(message) {
+        for mut event in events(message) {
+            self.sent.translate(&mut event);
             if let Event::Vertex(vertex) = &event {
                 self.count(vertex);
             }
@@ -222,7 +255,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_ends_nothing_ends_the_build() {
         let mut ignore = |_: &Event| {};
-        let mut watch = Watch::new(&mut ignore);
+        let mut watch = Watch::new(&mut ignore, Sent::default());
         vertex(&mut watch, "a", true, None);
         vertex(&mut watch, "b", false, Some("not supported by the client"));
         tokio::time::advance(FAILURE_SILENCE * 2).await;
@@ -239,7 +272,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_daemon_that_has_gone_silent_is_lost() {
         let mut ignore = |_: &Event| {};
-        let watch = Watch::new(&mut ignore);
+        let watch = Watch::new(&mut ignore, Sent::default());
         let heard = Some(Instant::now());
         tokio::time::advance(PULSE_SILENCE / 2).await;
         assert!(watch.silence(heard).is_none());

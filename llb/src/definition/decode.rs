@@ -2,18 +2,29 @@
 //!
 //! Op bytes are kept as they are, because their digests are names; everything else is read and written anew. What a
 //! newer BuildKit adds to ops or capabilities survives, fields it adds beside them do not.
+//!
+//! The bytes are gone through field by field, and what is kept of them is copied once: the ops to one buffer that they
+//! share. Time and memory are in proportion to the bytes that are there, not to what they claim.
 
-use std::collections::BTreeSet;
+mod fields;
+mod metadata;
+mod schema;
+mod source;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use prost::Message as _;
+use bytes::Bytes;
 
+use super::positions::Positions;
 use super::{Definition, DefinitionOp, OpData, OpDigest, SourceInfo};
 use crate::error::{Error, ErrorKind, Problem};
-use crate::metadata::{LinuxResources, OpMetadata, ProgressGroup};
-use crate::proto::pb;
-use crate::sourcemap::{Position, Range};
-use crate::value::Capability;
+use crate::metadata::OpMetadata;
+use crate::sourcemap::Range;
+use fields::{Malformed, Part, Reason};
+
+/// Definitions inside definitions, where source files come from, may be so deep.
+const DEEPEST: usize = 33;
 
 impl Definition {
     /// Reads a definition from protobuf bytes (`pb.Definition`): what `buildctl` and Go programs write.
@@ -33,204 +44,335 @@ impl Definition {
     /// The bytes are no definition; an op reads one that is not there, or an output that cannot be; metadata or places
     /// are of an op that is not there; or no op names the result.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        let message = pb::Definition::decode(bytes)
-            .map_err(|error| fault(format!("invalid definition: {error}")))?;
-        Self::from_message(message)
+        definition(Part::whole(bytes), 0).map_err(|fault| {
+            let message = format!("invalid {}", fault.0);
+            Error::new(vec![Problem::without_location(
+                ErrorKind::Definition,
+                message,
+            )])
+        })
     }
+}
 
-    pub(crate) fn from_message(message: pb::Definition) -> Result<Self, Error> {
-        let pb::Definition {
-            def,
-            mut metadata,
-            source,
-        } = message;
-        let pb::Source {
-            mut locations,
-            infos,
-        } = source.unwrap_or_default();
-        let infos = infos
-            .into_iter()
-            .map(SourceInfo::from_message)
-            .collect::<Result<Vec<_>, _>>()?;
+/// What is wrong, beginning with what it is wrong with.
+struct Fault(Cow<'static, str>);
 
+impl From<Malformed> for Fault {
+    fn from(malformed: Malformed) -> Self {
+        Self(format!("definition: {malformed}").into())
+    }
+}
+
+impl Fault {
+    fn new(message: String) -> Self {
+        Self(message.into())
+    }
+}
+
+fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
+    if depth > DEEPEST {
+        return Err(message.malformed(Reason::Depth).into());
+    }
+    let parts = Parts::of(message)?;
+    let infos = parts.infos.iter().map(|info| source::info(*info, depth));
+    let infos: Vec<SourceInfo> = infos.collect::<Result<_, _>>()?;
+    let ops = Ops::of(&parts.ops)?;
+    let head = ops.check_inputs()?;
+    let metadata = ops.entries(&parts.metadata)?;
+    let locations = ops.entries(&parts.locations)?;
+
+    // Entries say where everything about an op is, so that each op is made at once and in its place.
+    let mut whole = Vec::with_capacity(ops.digests.len());
+    for (position, digest) in ops.digests.iter().enumerate() {
+        let metadata = match &metadata[position] {
+            Some(message) => metadata::read(*message)?,
+            None => OpMetadata::default(),
+        };
+        let locations = match &locations[position] {
+            Some(message) => check_locations(source::locations(*message)?, *digest, infos.len())?,
+            None => Vec::new(),
+        };
+        whole.push(DefinitionOp::from(OpData {
+            digest: *digest,
+            bytes: ops.bytes(position),
+            metadata,
+            locations,
+        }));
+    }
+    Ok(Definition {
+        ops: Arc::new(whole),
+        infos: Arc::new(infos),
+        head,
+    })
+}
+
+/// The fields of a definition.
+#[derive(Default)]
+struct Parts<'b> {
+    ops: Vec<Part<'b>>,
+    metadata: Vec<Part<'b>>,
+    locations: Vec<Part<'b>>,
+    infos: Vec<Part<'b>>,
+}
+
+impl<'b> Parts<'b> {
+    fn of(message: Part<'b>) -> Result<Self, Malformed> {
+        let mut parts = Self::default();
+        let mut fields = message.fields();
+        while let Some((number, value)) = fields.next()? {
+            match number {
+                1 => parts.ops.push(value.part(number, message)?),
+                2 => parts.metadata.push(value.part(number, message)?),
+                3 => {
+                    let source = value.part(number, message)?;
+                    let mut fields = source.fields();
+                    while let Some((number, value)) = fields.next()? {
+                        match number {
+                            1 => parts.locations.push(value.part(number, source)?),
+                            2 => parts.infos.push(value.part(number, source)?),
+                            _ => {}
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// The ops of a definition, each once.
+struct Ops {
+    digests: Vec<OpDigest>,
+    /// Where the bytes of each op end in the buffer; they begin where those before it end.
+    ends: Vec<usize>,
+    buffer: Bytes,
+    positions: Positions,
+}
+
+impl Ops {
+    fn of(parts: &[Part<'_>]) -> Result<Self, Fault> {
+        let Some((last, body)) = parts.split_last() else {
+            return Ok(Self {
+                digests: Vec::new(),
+                ends: Vec::new(),
+                buffer: Bytes::new(),
+                positions: Positions::with_capacity(0),
+            });
+        };
+        if u32::try_from(parts.len()).is_err() {
+            let count = parts.len();
+            let message = format!("definition: it has {count} ops, more than 32 bits can count");
+            return Err(Fault::new(message));
+        }
+        let mut buffer = Vec::with_capacity(parts.iter().map(|part| part.bytes.len()).sum());
+        let mut digests = Vec::with_capacity(parts.len());
+        let mut ends = Vec::with_capacity(parts.len());
+        let mut positions = Positions::with_capacity(parts.len());
         // An op that is there twice is one op. The last one is not part of the graph, wherever else it is.
-        let last = def.last().map(|bytes| OpDigest::of(bytes));
-        let count = def.len();
-        let mut known = BTreeSet::new();
-        let mut ops = Vec::with_capacity(def.len());
-        let mut messages = Vec::with_capacity(def.len());
-        for (position, bytes) in def.into_iter().enumerate() {
-            let digest = OpDigest::of(&bytes);
-            let is_last = position + 1 == count;
-            if !is_last && (Some(digest) == last || !known.insert(digest)) {
+        let last_digest = OpDigest::of(last.bytes);
+        for part in body {
+            let digest = OpDigest::of(part.bytes);
+            let position = u32::try_from(digests.len()).expect("there are fewer ops than parts");
+            if digest == last_digest
+                || !positions.insert(position, digest, |position: usize| digests[position])
+            {
                 continue;
             }
-            let message = pb::Op::decode(bytes.clone())
-                .map_err(|error| fault(format!("invalid op {digest}: {error}")))?;
-            messages.push(message);
-            let text = digest.to_string();
-            let places = locations.remove(&text).unwrap_or_default().locations;
-            ops.push(DefinitionOp::from(OpData {
-                digest,
-                bytes,
-                metadata: metadata
-                    .remove(&text)
-                    .map(OpMetadata::from_message)
-                    .unwrap_or_default(),
-                locations: places
-                    .into_iter()
-                    .map(|place| read_location(place, digest, infos.len()))
-                    .collect::<Result<_, _>>()?,
-            }));
+            check_op(digest, part.bytes)?;
+            buffer.extend_from_slice(part.bytes);
+            digests.push(digest);
+            ends.push(buffer.len());
         }
-
-        for (op, message) in ops.iter().zip(&messages) {
-            let reader = op.digest();
-            for input in &message.inputs {
-                let is_known =
-                    OpDigest::parse(&input.digest).is_some_and(|digest| known.contains(&digest));
-                if !is_known {
-                    let read = &input.digest;
-                    return Err(fault(format!(
-                        "invalid definition: op {reader} reads {read:?}, which is not in it"
-                    )));
-                }
-                if u32::try_from(input.index).is_err() {
-                    let index = input.index;
-                    return Err(fault(format!(
-                        "invalid definition: op {reader} reads output {index}, which no op has"
-                    )));
-                }
-            }
-        }
-        let head = match messages.last() {
-            None => None,
-            Some(pb::Op {
-                inputs, op: None, ..
-            }) if inputs.len() == 1 => head_of(&inputs[0]),
-            Some(_) => {
-                let message = "invalid definition: its last op must have one input and nothing else, to name the result";
-                return Err(fault(message));
-            }
-        };
-        if let Some(digest) = metadata.keys().chain(locations.keys()).next() {
-            return Err(fault(format!(
-                "invalid definition: it describes op {digest:?}, which is not in it"
-            )));
-        }
+        check_op(last_digest, last.bytes)?;
+        buffer.extend_from_slice(last.bytes);
+        digests.push(last_digest);
+        ends.push(buffer.len());
         Ok(Self {
-            ops: Arc::new(ops),
-            infos: Arc::new(infos),
-            head,
+            digests,
+            ends,
+            buffer: buffer.into(),
+            positions,
         })
+    }
+
+    fn range(&self, position: usize) -> std::ops::Range<usize> {
+        let start = position
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before]);
+        start..self.ends[position]
+    }
+
+    /// The bytes of an op, as a part of the buffer.
+    fn bytes(&self, position: usize) -> Bytes {
+        self.buffer.slice(self.range(position))
+    }
+
+    fn has(&self, digest: OpDigest) -> bool {
+        let digest_at = |position: usize| self.digests[position];
+        self.positions.find(digest, digest_at).is_some()
+    }
+
+    /// Whether all that ops read is there; gives what the last op reads, which is the result.
+    fn check_inputs(&self) -> Result<Option<(OpDigest, u32)>, Fault> {
+        let Some(last) = self.digests.len().checked_sub(1) else {
+            return Ok(None);
+        };
+        let (mut count, mut head) = (0, None);
+        for (position, reader) in self.digests.iter().enumerate() {
+            for input in inputs(&self.buffer[self.range(position)]) {
+                let digest = OpDigest::parse(input.digest).filter(|digest| self.has(*digest));
+                let Some(digest) = digest else {
+                    let message = format!(
+                        "definition: op {reader} reads {:?}, which is not in it",
+                        input.digest
+                    );
+                    return Err(Fault::new(message));
+                };
+                let Ok(index) = u32::try_from(input.index) else {
+                    let index = input.index;
+                    let message =
+                        format!("definition: op {reader} reads output {index}, which no op has");
+                    return Err(Fault::new(message));
+                };
+                if position == last {
+                    count += 1;
+                    head = Some((digest, index));
+                }
+            }
+        }
+        if count != 1 || is_op(&self.buffer[self.range(last)]) {
+            let message =
+                "definition: its last op must have one input and nothing else, to name the result";
+            return Err(Fault(message.into()));
+        }
+        Ok(head)
+    }
+
+    /// The values of a map by digest, each at the position of its op. Of equal keys the last one counts.
+    fn entries<'b>(&self, entries: &[Part<'b>]) -> Result<Vec<Option<Part<'b>>>, Fault> {
+        let mut values = vec![None; self.digests.len()];
+        let last = self.digests.last();
+        for entry in entries {
+            let (mut key, mut message) = ("", Part::default());
+            let mut fields = entry.fields();
+            while let Some((number, value)) = fields.next()? {
+                match number {
+                    1 => key = value.text(number, *entry)?,
+                    2 => message = value.part(number, *entry)?,
+                    _ => {}
+                }
+            }
+            let position = OpDigest::parse(key).and_then(|digest| {
+                if Some(&digest) == last {
+                    return Some(self.digests.len() - 1);
+                }
+                let digest_at = |position: usize| self.digests[position];
+                self.positions.find(digest, digest_at)
+            });
+            let Some(position) = position else {
+                let message = format!("definition: it describes op {key:?}, which is not in it");
+                return Err(Fault::new(message));
+            };
+            values[position] = Some(message);
+        }
+        Ok(values)
     }
 }
 
-fn head_of(input: &pb::Input) -> Option<(OpDigest, u32)> {
-    Some((
-        OpDigest::parse(&input.digest)?,
-        u32::try_from(input.index).unwrap_or_default(),
-    ))
+fn check_op(digest: OpDigest, bytes: &[u8]) -> Result<(), Fault> {
+    schema::check_op(Part::whole(bytes))
+        .map_err(|malformed| Fault::new(format!("op {digest}: {malformed}")))
 }
 
-fn fault(message: impl Into<String>) -> Error {
-    Error::new(vec![Problem::without_location(
-        ErrorKind::Definition,
-        message,
-    )])
+/// What an op reads, as it is written there.
+pub(crate) struct WireInput<'b> {
+    pub(crate) digest: &'b str,
+    pub(crate) index: i64,
 }
 
-fn read_location(
-    place: pb::Location,
+/// The inputs of an op of a definition.
+pub(crate) fn inputs(op: &[u8]) -> impl Iterator<Item = WireInput<'_>> {
+    let mut fields = Part::whole(op).fields();
+    std::iter::from_fn(move || {
+        // Whatever is in a definition has been looked through.
+        while let Ok(Some((number, value))) = fields.next() {
+            if number == 1 {
+                let message = value.part(number, Part::default()).ok()?;
+                let mut input = WireInput {
+                    digest: "",
+                    index: 0,
+                };
+                let mut fields = message.fields();
+                while let Ok(Some((number, value))) = fields.next() {
+                    match number {
+                        1 => input.digest = value.text(number, message).ok()?,
+                        2 => input.index = value.integer(number, message).ok()?.cast_signed(),
+                        _ => {}
+                    }
+                }
+                return Some(input);
+            }
+        }
+        None
+    })
+}
+
+/// Whether an op of a definition does something, and not only names a result.
+fn is_op(op: &[u8]) -> bool {
+    let mut fields = Part::whole(op).fields();
+    while let Ok(Some((number, _))) = fields.next() {
+        if (2..=8).contains(&number) {
+            return true;
+        }
+    }
+    false
+}
+
+fn check_locations(
+    locations: Vec<(i32, Vec<Range>)>,
     digest: OpDigest,
     infos: usize,
-) -> Result<(u32, Vec<Range>), Error> {
-    let position = |position: pb::Position| Position {
-        line: position.line,
-        character: position.character,
-    };
-    match u32::try_from(place.source_index) {
-        Ok(info) if (info as usize) < infos => {
-            let ranges = place.ranges.into_iter();
-            Ok((
-                info,
-                ranges
-                    .map(|range| Range {
-                        start: range.start.map(position),
-                        end: range.end.map(position),
-                    })
-                    .collect(),
-            ))
+) -> Result<Vec<(u32, Vec<Range>)>, Fault> {
+    let locations = locations.into_iter().map(|(info, ranges)| {
+        let known = u32::try_from(info).ok();
+        match known.filter(|known| (*known as usize) < infos) {
+            Some(known) => Ok((known, ranges)),
+            None => Err(Fault::new(format!(
+                "definition: op {digest} comes from source file {info}, but there are {infos}"
+            ))),
         }
-        _ => Err(fault(format!(
-            "invalid definition: op {digest} comes from source file {}, but there are {infos}",
-            place.source_index
-        ))),
-    }
+    });
+    locations.collect()
 }
 
-impl SourceInfo {
-    fn from_message(message: pb::SourceInfo) -> Result<Self, Error> {
-        Ok(Self {
-            filename: message.filename,
-            language: message.language,
-            data: message.data.into(),
-            definition: message
-                .definition
-                .map(Definition::from_message)
-                .transpose()?
-                .map(Box::new),
-        })
+/// The value of each lower-case hexadecimal digit, and 255 for what is none.
+const DIGITS: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
     }
-}
-
-impl OpMetadata {
-    fn from_message(message: pb::OpMetadata) -> Self {
-        let mut metadata = Self {
-            ignore_cache: message.ignore_cache,
-            description: message.description,
-            export_cache: message.export_cache.map(|export| export.value),
-            progress_group: message.progress_group.map(|group| ProgressGroup {
-                id: group.id,
-                name: group.name,
-                weak: group.weak,
-            }),
-            linux_resources: message.linux_resources.map(|resources| LinuxResources {
-                memory: resources.memory,
-                memory_swap: resources.memory_swap,
-                cpu_shares: resources.cpu_shares.cast_signed(),
-                cpu_period: resources.cpu_period.cast_signed(),
-                cpu_quota: resources.cpu_quota,
-                cpuset_cpus: resources.cpuset_cpus,
-                cpuset_mems: resources.cpuset_mems,
-            }),
-            ..Self::default()
-        };
-        for (name, needed) in message.caps {
-            match Capability::from_name(&name) {
-                Some(capability) if needed => metadata.caps.insert(capability),
-                _ => _ = metadata.other_caps.insert(name, needed),
-            }
-        }
-        metadata
-    }
-}
+    values
+};
 
 impl OpDigest {
     /// Reads `sha256:` and 64 lower-case hexadecimal digits.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix("sha256:")?.as_bytes();
-        let value = |digit: u8| match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
-        };
         let mut hash = [0; 32];
         if digits.len() != 2 * hash.len() {
             return None;
         }
+        let mut seen = 0;
         for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = value(pair[0])? << 4 | value(pair[1])?;
+            let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+            seen |= high | low;
+            *byte = high << 4 | low & 15;
+        }
+        if seen > 15 {
+            return None;
         }
         Some(Self(hash))
     }
@@ -238,8 +380,11 @@ impl OpDigest {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
     use crate::prelude::*;
+    use crate::proto::pb;
 
     fn message() -> pb::Definition {
         let definition = image("alpine")
@@ -250,7 +395,9 @@ mod tests {
     }
 
     fn error(message: pb::Definition) -> String {
-        Definition::from_message(message).unwrap_err().to_string()
+        Definition::from_bytes(&message.encode_to_vec())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -274,7 +421,7 @@ mod tests {
             metadata.caps.insert("a.new.one".to_owned(), true);
             metadata.caps.insert("mergeop".to_owned(), false);
         }
-        let read = Definition::from_message(message.clone()).unwrap();
+        let read = Definition::from_bytes(&message.encode_to_vec()).unwrap();
         assert_eq!(pb::Definition::decode(&*read.to_bytes()).unwrap(), message);
     }
 
@@ -338,8 +485,8 @@ mod tests {
         twice.def.insert(1, twice.def[0].clone());
         twice.def.insert(1, last);
         let (once, twice) = (
-            Definition::from_message(once),
-            Definition::from_message(twice),
+            Definition::from_bytes(&once.encode_to_vec()),
+            Definition::from_bytes(&twice.encode_to_vec()),
         );
         assert_eq!(once.unwrap(), twice.unwrap());
     }

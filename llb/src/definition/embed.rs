@@ -92,6 +92,11 @@ impl<'d> Embedding<'d> {
     fn embed(mut self, head: OpDigest) -> Option<Vertex> {
         let mut stack = vec![head];
         while let Some(&digest) = stack.last() {
+            // Several ops may have waited for it.
+            if self.vertices.contains_key(&digest) {
+                stack.pop();
+                continue;
+            }
             let op = &self.definition.ops[*self.positions.get(&digest)?];
             let message = pb::Op::decode(op.bytes()).ok()?;
             let inputs: Vec<(OpDigest, u32)> = message
@@ -147,6 +152,7 @@ impl<'d> Embedding<'d> {
                 ..Options::default()
             }),
             location: self.location,
+            frame: None,
             problems: Vec::new(),
             cache: VertexCache::default(),
         }))
@@ -166,6 +172,17 @@ fn read_platform(platform: pb::Platform) -> Platform {
 #[cfg(test)]
 mod tests {
     use crate::prelude::*;
+
+    #[test]
+    fn an_op_that_several_read_becomes_one_vertex() {
+        let file = crate::SourceMap::new("Dockerfile", "", "FROM alpine");
+        let base = Image::new("alpine").location(file.location([])).state();
+        let both = merge([&base, &base.run(sh("true"))]);
+        let options = MarshalOptions::linux_amd64();
+        let definition = both.marshal(&options).unwrap();
+        let again = definition.state().marshal(&options).unwrap();
+        assert_eq!(again.to_bytes(), definition.to_bytes());
+    }
 
     #[test]
     fn deep_definitions_need_no_stack() {

@@ -128,6 +128,7 @@ impl<'a> OpWriter<'a> {
             self.own
                 .local_unique_id
                 .as_deref()
+                .filter(|id| !id.is_empty())
                 .unwrap_or_else(|| self.options.unique_id())
         });
         self.writer.message(3, |writer| {

@@ -2,19 +2,23 @@
 
 use std::cell::OnceCell;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::panic::Location;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::encode::{EncodedInput, encode, encode_final};
 use super::options::MarshalData;
 use super::vertex_cache::Remembered;
 use super::{Definition, DefinitionOp, MarshalOptions, OpData, OpDigest, SourceInfo};
 use crate::error::{Error, Problem};
-use crate::graph::{Output, Vertex};
+use crate::graph::{Output, Vertex, VertexData};
 use crate::metadata::OpMetadata;
 use crate::op::Op;
-use crate::sourcemap::{Position, Range, SourceLocation, SourceMap};
+use crate::sourcemap::{
+    CallerLocations, Frame, Position, Range, SourceLocation, SourceMap, is_same_line, public_name,
+};
 use crate::value::{Capability, CapabilitySet};
 use crate::wire::Writer;
 
@@ -51,6 +55,8 @@ struct Marshaller<'a> {
     writer: Writer,
     inputs: Vec<EncodedInput>,
     maps: Vec<SourceMap>,
+    /// Files of the program, by the names that the compiler knows.
+    program_files: Vec<(&'static str, u32)>,
     infos: Vec<SourceInfo>,
     problems: Vec<Problem>,
 }
@@ -92,6 +98,7 @@ impl<'a> Marshaller<'a> {
             writer: Writer::default(),
             inputs: Vec::new(),
             maps: Vec::new(),
+            program_files: Vec::new(),
             infos: Vec::new(),
             problems: Vec::new(),
         }
@@ -264,17 +271,48 @@ impl<'a> Marshaller<'a> {
             let info = self.info_of(location);
             self.add_location(position, info, location.ranges.clone());
         }
-        if self.data().caller_locations {
-            let place = |place: u32| i32::try_from(place).unwrap_or(i32::MAX);
-            let (line, character) = (
-                place(data.location.line()),
-                place(data.location.column() - 1),
-            );
-            let range = Range::from(Position { line, character });
-            let location = SourceMap::new(data.location.file(), "rust", "").location([range]);
-            let info = self.info_of(&location);
-            self.add_location(position, info, location.ranges);
+        if self.data().caller_locations != CallerLocations::Off {
+            self.locate_in_program(data, position);
         }
+    }
+
+    /// Notes the lines of the program that made the op: of the layers it is made in, outermost first, and its own.
+    fn locate_in_program(&mut self, data: &VertexData, position: u32) {
+        let frames = data.frame.as_deref().map(Frame::stack).unwrap_or_default();
+        let mut lines: SmallVec<[&'static Location<'static>; 4]> = SmallVec::new();
+        for location in frames
+            .iter()
+            .rev()
+            .map(|frame| frame.location)
+            .chain([data.location])
+        {
+            match lines.last_mut() {
+                Some(outer) if is_same_line(outer, location) => *outer = location,
+                _ => lines.push(location),
+            }
+        }
+        let place = |place: u32| i32::try_from(place).unwrap_or(i32::MAX);
+        for location in lines {
+            let start = Position {
+                line: place(location.line()),
+                character: place(location.column() - 1),
+            };
+            let info = self.program_file(location.file());
+            // BuildKit's own tools take it for granted that a range has an end.
+            self.add_location(position, info, vec![Range::from(start..start)]);
+        }
+    }
+
+    fn program_file(&mut self, name: &'static str) -> u32 {
+        let known = self.program_files.iter().find(|(known, _)| *known == name);
+        if let Some((_, info)) = known {
+            return *info;
+        }
+        let text = self.data().caller_locations.text(name);
+        let map = SourceMap::new(public_name(name), "rust", text);
+        let info = self.info_of(&map.location([]));
+        self.program_files.push((name, info));
+        info
     }
 
     fn add_location(&mut self, position: u32, info: u32, ranges: Vec<Range>) {

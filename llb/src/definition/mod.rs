@@ -5,6 +5,7 @@ mod embed;
 mod encode;
 mod marshal;
 mod options;
+mod positions;
 mod vertex_cache;
 
 use std::collections::BTreeMap;
@@ -20,8 +21,10 @@ use crate::sourcemap::Range;
 use crate::value::CapabilitySet;
 use crate::wire::Writer;
 
+pub(crate) use decode::inputs;
 pub(crate) use marshal::marshal;
 pub(crate) use options::MarshalData;
+pub(crate) use positions::Positions;
 pub(crate) use vertex_cache::VertexCache;
 
 /// The sha256 digest of an op's bytes: its name in a definition.

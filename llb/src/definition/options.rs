@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::constraints::{Constrain, Constraints};
+use crate::sourcemap::CallerLocations;
 use crate::value::{CapabilitySet, Platform};
 
 /// The platform a graph is marshalled for, and constraints that apply to every op.
@@ -28,7 +29,7 @@ pub(crate) struct MarshalData {
     pub(crate) platform: Platform,
     pub(crate) constraints: Constraints,
     pub(crate) caps: Option<CapabilitySet>,
-    pub(crate) caller_locations: bool,
+    pub(crate) caller_locations: CallerLocations,
 }
 
 impl MarshalOptions {
@@ -39,7 +40,7 @@ impl MarshalOptions {
                 platform,
                 constraints: Constraints::default(),
                 caps: None,
-                caller_locations: false,
+                caller_locations: CallerLocations::Off,
             }),
         }
     }
@@ -64,21 +65,22 @@ impl MarshalOptions {
         self
     }
 
-    /// Adds to every op the line of the program that made it, as a source location.
+    /// What the definition tells of the lines of the program that made its ops; nothing by default.
     ///
-    /// BuildKit sends it back when the op fails. Digests do not change; the text of the program is not included.
+    /// BuildKit sends the lines back when the op fails. Digests do not change.
     ///
     /// ```
+    /// use llb::CallerLocations;
     /// use llb::prelude::*;
     ///
-    /// let state = image("alpine");
-    /// let definition = state.marshal(&MarshalOptions::linux_amd64().caller_locations())?;
+    /// let options = MarshalOptions::linux_amd64().caller_locations(CallerLocations::Positions);
+    /// let definition = image("alpine").marshal(&options)?;
     /// assert!(definition.source_infos()[0].filename().ends_with(".rs"));
     /// # Ok::<(), llb::Error>(())
     /// ```
     #[must_use = "this returns the changed options"]
-    pub fn caller_locations(mut self) -> Self {
-        self.data_mut().caller_locations = true;
+    pub fn caller_locations(mut self, locations: CallerLocations) -> Self {
+        self.data_mut().caller_locations = locations;
         self
     }
 

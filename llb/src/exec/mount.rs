@@ -243,6 +243,14 @@ impl Secret {
         self
     }
 
+    /// Takes the environment variable back. A file that [`as_env`](Self::as_env) replaced does not return: the daemon
+    /// then asks the client for the secret, and the command does not see it.
+    #[must_use = "this returns the changed secret"]
+    pub fn without_env(mut self) -> Self {
+        self.env = None;
+        self
+    }
+
     /// The exec runs without the secret if the client does not offer it; otherwise that is a failure.
     #[must_use = "this returns the changed secret"]
     pub fn optional(mut self) -> Self {

@@ -9,6 +9,7 @@ use crate::constraints::Constraints;
 use crate::definition::VertexCache;
 use crate::error::Problem;
 use crate::op::Op;
+use crate::sourcemap::Frame;
 use crate::value::platform::Platform;
 
 /// Most ops have few inputs.
@@ -33,6 +34,8 @@ pub(crate) struct VertexData {
     pub(crate) constraints: Constraints,
     /// The line of the program that made the op.
     pub(crate) location: &'static Location<'static>,
+    /// The layers that the op was made in.
+    pub(crate) frame: Option<Arc<Frame>>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) cache: VertexCache,
 }

@@ -40,13 +40,14 @@ impl Definition {
             writeln!(dot, "  {line}").expect("writing to a string does not fail");
         };
         for (number, op) in graph.ops.iter().enumerate() {
-            let is_source = matches!(op.message.op, Some(pb::op::Op::Source(_)));
+            let message = op.message();
+            let is_source = matches!(message.op, Some(pb::op::Op::Source(_)));
             let style = if is_source { ", style=rounded" } else { "" };
-            let (name, label) = (&op.name, escaped(&label(op)));
+            let (name, label) = (&op.name, escaped(&label(&message)));
             write(format_args!(
                 "op{number} [label=\"%{name}\\l{label}\\l\"{style}];"
             ));
-            for (input, role) in op.message.inputs.iter().zip(roles(op)) {
+            for (input, role) in message.inputs.iter().zip(roles(&message)) {
                 let Some(read) = graph.position_of(input) else {
                     continue;
                 };

@@ -1,10 +1,16 @@
-//! A definition decoded for reading: its ops with their names, found by digest.
+//! A definition for reading: its ops with their names, found by digest.
+//!
+//! Ops are decoded when they are looked at, one after the other: all of them at once would take many times the room of
+//! the definition.
 
 use prost::Message as _;
 
 use super::name::Names;
-use crate::definition::{Definition, DefinitionOp, OpDigest};
+use crate::definition::{Definition, DefinitionOp, OpDigest, Positions, inputs};
 use crate::proto::pb;
+
+/// So many platforms are counted.
+const MOST_PLATFORMS: usize = 16;
 
 /// The ops of a definition but the last, which only names the result.
 pub(crate) struct Graph<'d> {
@@ -13,14 +19,15 @@ pub(crate) struct Graph<'d> {
     pub(crate) last: Option<&'d DefinitionOp>,
     /// The result: a position in `ops` and an output of it.
     pub(crate) head: Option<(usize, u32)>,
-    /// Digests with the position of their op, sorted.
-    positions: Vec<(OpDigest, usize)>,
+    /// The platforms that ops have, in the order in which they come up, and how many ops have each. A graph has few
+    /// platforms; one with many is better read than counted.
+    pub(crate) platforms: Vec<(pb::Platform, usize)>,
+    positions: Positions,
 }
 
 /// One op.
 pub(crate) struct GraphOp<'d> {
     pub(crate) definition_op: &'d DefinitionOp,
-    pub(crate) message: pb::Op,
     /// Unique in the graph.
     pub(crate) name: String,
 }
@@ -31,47 +38,62 @@ impl<'d> Graph<'d> {
             Some((last, body)) => (Some(last), body),
             None => (None, &[][..]),
         };
-        let mut positions: Vec<_> = (0..)
-            .zip(body)
-            .map(|(position, op)| (op.digest(), position))
-            .collect();
-        positions.sort_unstable();
+        let mut graph = Self {
+            ops: Vec::with_capacity(body.len()),
+            last,
+            head: None,
+            platforms: Vec::new(),
+            positions: Positions::new(body.iter().map(DefinitionOp::digest)),
+        };
+        let digest_at = |position: usize| body[position].digest();
         let mut names = Names::default();
-        let mut ops: Vec<GraphOp<'d>> = Vec::with_capacity(body.len());
         for definition_op in body {
-            // A definition holds no bytes that are no op: reading one refuses them.
-            let message = pb::Op::decode(definition_op.bytes()).unwrap_or_default();
+            let message = decode(definition_op);
             let name = names.name(definition_op, &message, |input| {
                 let input = message.inputs.get(usize::try_from(input).ok()?)?;
-                let position = find(&positions, OpDigest::parse(&input.digest)?)?;
-                ops.get(position).map(|op| &*op.name)
+                let digest = OpDigest::parse(&input.digest)?;
+                let position = graph.positions.find(digest, digest_at)?;
+                graph.ops.get(position).map(|op| &*op.name)
             });
-            ops.push(GraphOp {
+            graph.count(message.platform);
+            graph.ops.push(GraphOp {
                 definition_op,
-                message,
                 name,
             });
         }
-        let mut graph = Self {
-            ops,
-            last,
-            head: None,
-            positions,
-        };
         graph.head = definition
             .head()
             .and_then(|head| Some((graph.position(head)?, definition.head_index())));
         graph
     }
 
+    fn count(&mut self, platform: Option<pb::Platform>) {
+        let Some(platform) = platform else { return };
+        let mut known = self.platforms.iter_mut();
+        if let Some((_, count)) = known.find(|(known, _)| *known == platform) {
+            *count += 1;
+        } else if self.platforms.len() < MOST_PLATFORMS {
+            self.platforms.push((platform, 1));
+        }
+    }
+
     /// Where the op of that digest stands.
     pub(crate) fn position(&self, digest: OpDigest) -> Option<usize> {
-        find(&self.positions, digest)
+        let digest_at = |position: usize| self.ops[position].definition_op.digest();
+        self.positions.find(digest, digest_at)
     }
 
     /// Where the op that an input reads stands.
     pub(crate) fn position_of(&self, input: &pb::Input) -> Option<usize> {
         self.position(OpDigest::parse(&input.digest)?)
+    }
+
+    /// What an op reads: positions of other ops and outputs of them.
+    pub(crate) fn reads(&self, op: usize) -> impl Iterator<Item = (usize, i64)> {
+        inputs(self.ops[op].definition_op.bytes()).filter_map(|input| {
+            let digest = OpDigest::parse(input.digest)?;
+            Some((self.position(digest)?, input.index))
+        })
     }
 
     /// An output of an op by name: `%name`, or `%name.out1` for another output than the first.
@@ -85,7 +107,14 @@ impl<'d> Graph<'d> {
     }
 }
 
-fn find(positions: &[(OpDigest, usize)], digest: OpDigest) -> Option<usize> {
-    let found = positions.binary_search_by_key(&digest, |(digest, _)| *digest);
-    found.ok().map(|found| positions[found].1)
+impl GraphOp<'_> {
+    /// What the op says.
+    pub(crate) fn message(&self) -> pb::Op {
+        decode(self.definition_op)
+    }
+}
+
+fn decode(op: &DefinitionOp) -> pb::Op {
+    // A definition holds no bytes that are no op: reading one refuses them.
+    pb::Op::decode(op.bytes()).unwrap_or_default()
 }

@@ -76,17 +76,18 @@ fn without_ops(definition: &Definition, graph: &Graph<'_>) -> Value {
 }
 
 fn op_value(graph: &Graph<'_>, op: &GraphOp<'_>) -> Value {
-    let inputs = op.message.inputs.iter().map(|input| {
+    let message = op.message();
+    let inputs = message.inputs.iter().map(|input| {
         let read = graph.position_of(input).map(|read| &graph.ops[read].name);
         json!({"op": read, "digest": input.digest, "output": input.index})
     });
     let mut object = Object::default();
     object.set("name", op.name.as_str());
     object.set("digest", op.definition_op.digest().to_string());
-    let (kind, content) = content(&op.message);
+    let (kind, content) = content(&message);
     object.set("kind", kind);
     object.set("inputs", inputs.collect::<Vec<_>>());
-    if let Some(platform) = &op.message.platform {
+    if let Some(platform) = &message.platform {
         let mut value = Object::default();
         value.set("os", &*platform.os);
         value.set("architecture", &*platform.architecture);
@@ -95,7 +96,7 @@ fn op_value(graph: &Graph<'_>, op: &GraphOp<'_>) -> Value {
         value.set("os_features", platform.os_features.clone());
         object.0.insert("platform".to_owned(), value.0.into());
     }
-    if let Some(constraints) = &op.message.constraints {
+    if let Some(constraints) = &message.constraints {
         object.set("constraints", constraints.filter.clone());
     }
     object.0.insert("content".to_owned(), content);

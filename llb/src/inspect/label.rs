@@ -1,16 +1,15 @@
 //! What an op is, in a line without line breaks.
 
-use super::graph::GraphOp;
 use crate::proto::pb;
 
 /// Labels are cut after so many characters.
 const LONGEST: usize = 80;
 
 /// The kind of an op and the gist of what it does.
-pub(super) fn label(op: &GraphOp<'_>) -> String {
+pub(super) fn label(op: &pb::Op) -> String {
     use pb::file_action::Action;
 
-    let label = match &op.message.op {
+    let label = match &op.op {
         None => "unknown".to_owned(),
         Some(pb::op::Op::Source(source)) => format!("source {}", source.identifier),
         Some(pb::op::Op::Exec(exec)) => {
@@ -59,8 +58,8 @@ fn shorten(text: &str) -> String {
 
 /// What each input of an op is to it: the target of a mount, a side of a diff. As many as there are inputs; the first
 /// of several uses.
-pub(super) fn roles(op: &GraphOp<'_>) -> Vec<String> {
-    let mut roles = vec![String::new(); op.message.inputs.len()];
+pub(super) fn roles(op: &pb::Op) -> Vec<String> {
+    let mut roles = vec![String::new(); op.inputs.len()];
     let mut give = |input: i64, role: &str| {
         let role_of_input = usize::try_from(input)
             .ok()
@@ -71,7 +70,7 @@ pub(super) fn roles(op: &GraphOp<'_>) -> Vec<String> {
             *known = shorten(role);
         }
     };
-    match &op.message.op {
+    match &op.op {
         Some(pb::op::Op::Exec(exec)) => {
             for mount in &exec.mounts {
                 give(mount.input, &mount.dest);
@@ -99,15 +98,15 @@ pub(super) fn roles(op: &GraphOp<'_>) -> Vec<String> {
 
 /// The input that an op goes on with, rather than read beside it: the root of an exec, the base of file actions, the
 /// bottom of a merge, the upper of a diff.
-pub(crate) fn main_input(op: &GraphOp<'_>) -> Option<usize> {
-    let input = match &op.message.op {
+pub(crate) fn main_input(op: &pb::Op) -> Option<usize> {
+    let input = match &op.op {
         Some(pb::op::Op::Exec(exec)) => exec
             .mounts
             .iter()
             .find(|mount| mount.dest == "/")
             .map(|mount| mount.input),
         Some(pb::op::Op::File(file)) => file.actions.last().and_then(|_| {
-            let count = i64::try_from(op.message.inputs.len()).unwrap_or(i64::MAX);
+            let count = i64::try_from(op.inputs.len()).unwrap_or(i64::MAX);
             let bases = file.actions.iter().map(|action| action.input);
             bases.filter(|input| (0..count).contains(input)).last()
         }),
@@ -116,7 +115,7 @@ pub(crate) fn main_input(op: &GraphOp<'_>) -> Option<usize> {
         _ => Some(0),
     };
     let input = input.and_then(|input| usize::try_from(input).ok());
-    input.filter(|input| *input < op.message.inputs.len())
+    input.filter(|input| *input < op.inputs.len())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::graph::Graph;
 use super::label::{label, main_input, roles};
 use crate::definition::Definition;
+use crate::proto::pb;
 
 /// Branches in branches are drawn to this depth; those below it get a tree of their own.
 const DEEPEST: usize = 12;
@@ -81,9 +82,9 @@ impl Tree<'_> {
         }];
         while let Some(line) = waiting.pop() {
             if line.is_placed {
-                let op = &self.graph.ops[line.op];
-                self.line(&line, Some(&label(op)));
-                waiting.extend(self.branches(&line));
+                let op = self.graph.ops[line.op].message();
+                self.line(&line, Some(&label(&op)));
+                waiting.extend(self.branches(&line, &op));
             } else if self.is_drawn[line.op] {
                 self.line(&line, None);
             } else if line.depth > DEEPEST {
@@ -104,8 +105,8 @@ impl Tree<'_> {
             let op = line.op;
             line.is_placed = !std::mem::replace(&mut self.is_drawn[op], true);
             if line.is_placed {
-                let op = &self.graph.ops[op];
-                let read = main_input(op).map(|input| &op.message.inputs[input]);
+                let op = self.graph.ops[op].message();
+                let read = main_input(&op).map(|input| &op.inputs[input]);
                 next = read
                     .and_then(|input| self.graph.position_of(input))
                     .map(|op| Line {
@@ -121,10 +122,9 @@ impl Tree<'_> {
     }
 
     /// What an op reads beside its main input, the first of it last.
-    fn branches(&self, line: &Line) -> Vec<Line> {
-        let op = &self.graph.ops[line.op];
+    fn branches(&self, line: &Line, op: &pb::Op) -> Vec<Line> {
         let main = main_input(op);
-        let inputs = op.message.inputs.iter().zip(roles(op)).enumerate();
+        let inputs = op.inputs.iter().zip(roles(op)).enumerate();
         let beside = inputs.filter(|(position, _)| Some(*position) != main);
         let branches = beside.filter_map(|(_, (input, role))| {
             Some(Line {

@@ -163,6 +163,11 @@ pub(crate) fn events(message: wire::StatusResponse) -> impl Iterator<Item = Even
     vertices.chain(transfers).chain(logs).chain(warnings)
 }
 
+/// Whether an error only says that the build was ended for another reason.
+pub(crate) fn is_cancellation(error: &str) -> bool {
+    error.ends_with("context canceled")
+}
+
 fn time(timestamp: Option<Timestamp>) -> Option<SystemTime> {
     let timestamp = timestamp?;
     let nanoseconds = u32::try_from(timestamp.nanos).unwrap_or(0);

@@ -3,7 +3,9 @@
 //! A daemon reports vertices (the ops of the graph and its own work around them), transfers inside
 //! them, their output and warnings. [`Event`] is one such report, [`Progress`] anything that takes
 //! them: [`Plain`] prints lines for people, [`Recorder`] counts and remembers for programs and
-//! tests, `()` ignores, and a pair of two gives each event to both.
+//! tests, `()` ignores, and a pair of two gives each event to both. With feature `progress`,
+//! `Display` shows it on standard error as its user wants, in rows that are drawn again on a
+//! terminal, and never makes a build wait; `RawJson` is for other programs.
 //!
 //! ```
 //! use llb::progress::{Plain, Progress, Recorder};
@@ -14,16 +16,39 @@
 //! assert_eq!(recorder.summary().executed(), 0);
 //! ```
 
+#[cfg(feature = "progress")]
+mod board;
+#[cfg(feature = "progress")]
+mod display;
 mod event;
+mod format;
 mod lines;
+#[cfg(feature = "progress")]
+mod mode;
 mod plain;
+#[cfg(feature = "progress")]
+mod queue;
+#[cfg(feature = "progress")]
+mod raw_json;
 mod recorder;
+#[cfg(feature = "progress")]
+mod screen;
+#[cfg(feature = "progress")]
+mod text;
+#[cfg(feature = "progress")]
+mod tty;
 
+#[cfg(feature = "progress")]
+pub use display::Display;
 pub use event::{Event, Group, Log, LogStream, Transfer, Vertex, Warning};
+#[cfg(feature = "progress")]
+pub use mode::{DisplayMode, UnknownDisplayMode};
 pub use plain::Plain;
+#[cfg(feature = "progress")]
+pub use raw_json::RawJson;
 pub use recorder::{Recorder, Step, StepState, Summary};
 
-pub(crate) use event::events;
+pub(crate) use event::{events, is_cancellation};
 
 /// Takes the events of a build.
 pub trait Progress: Send {

@@ -5,18 +5,18 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use super::Progress;
-use super::event::{Event, Log, Transfer, Vertex, Warning};
-use super::lines::{LastLines, LineBuffer};
+use super::event::{Event, Log, Transfer, Vertex, Warning, is_cancellation};
+use super::format::{seconds, size};
+use super::lines::LineBuffer;
 
-/// Lines of output shown again below an error.
-const ERROR_LINES: usize = 20;
 /// How far a transfer goes between two lines: in time, or as a part of the whole.
 const TRANSFER_PAUSE: Duration = Duration::from_secs(5);
 
 /// Prints progress as numbered steps, as `docker build --progress=plain` does.
 ///
 /// Steps that run at the same time take turns: a line of another step is preceded by that step's
-/// title. When the build is over, the last output of failed steps is printed again.
+/// title. What a failed step printed last is for the [error](crate::client::Error) of the build to
+/// say, once.
 ///
 /// ```text
 /// #1 local://context
@@ -37,7 +37,6 @@ pub struct Plain<W> {
     shown_as: BTreeMap<String, String>,
     current: Option<String>,
     next: usize,
-    failed: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -51,7 +50,6 @@ struct Step {
     ended: Option<String>,
     running: bool,
     lines: LineBuffer,
-    last: LastLines,
     transfers: BTreeMap<String, Shown>,
 }
 
@@ -72,7 +70,6 @@ impl<W: Write + Send> Plain<W> {
             shown_as: BTreeMap::new(),
             current: None,
             next: 1,
-            failed: Vec::new(),
         }
     }
 
@@ -149,9 +146,6 @@ impl<W: Write + Send> Plain<W> {
             writeln!(self.writer, "#{} {line}", step.number)?;
         }
         writeln!(self.writer, "#{} {ending}", step.number)?;
-        if ending.starts_with("ERROR") && !self.failed.iter().any(|failed| failed == id) {
-            self.failed.push(id.to_owned());
-        }
         step.ended = Some(ending);
         self.writer.flush()
     }
@@ -163,7 +157,6 @@ impl<W: Write + Send> Plain<W> {
         let Some(step) = self.steps.get_mut(&id) else {
             return Ok(());
         };
-        step.last.push(&log.data);
         let lines = step.lines.push(&log.data);
         let since = log
             .time
@@ -232,20 +225,6 @@ impl<W: Write + Send> Plain<W> {
         }
         Ok(())
     }
-
-    fn errors(&mut self) -> io::Result<()> {
-        for id in std::mem::take(&mut self.failed) {
-            let Some(step) = self.steps.get(&id) else {
-                continue;
-            };
-            writeln!(self.writer, "------\n > {}:", step.name)?;
-            for line in step.last.lines() {
-                writeln!(self.writer, "{line}")?;
-            }
-            writeln!(self.writer, "------")?;
-        }
-        self.writer.flush()
-    }
 }
 
 impl<W: Write + Send> Progress for Plain<W> {
@@ -260,7 +239,7 @@ impl<W: Write + Send> Progress for Plain<W> {
     }
 
     fn finish(&mut self) {
-        drop(self.errors());
+        drop(self.writer.flush());
     }
 }
 
@@ -275,7 +254,6 @@ impl Step {
             ended: None,
             running: true,
             lines: LineBuffer::default(),
-            last: LastLines::new(ERROR_LINES),
             transfers: BTreeMap::new(),
         }
     }
@@ -294,7 +272,7 @@ impl Step {
             .values()
             .find_map(|vertex| vertex.error.as_deref());
         Some(match error {
-            Some(error) if error.ends_with("context canceled") => "CANCELED".to_owned(),
+            Some(error) if is_cancellation(error) => "CANCELED".to_owned(),
             Some(error) => format!("ERROR: {error}"),
             None if self.members.values().all(|vertex| vertex.cached) => "CACHED".to_owned(),
             None => {
@@ -323,26 +301,6 @@ impl Shown {
         let step = transfer.total / 20;
         paused || step > 0 && transfer.current.saturating_sub(self.current) >= step.max(1)
     }
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{:.1}s", duration.as_secs_f64())
-}
-
-/// A number of bytes in decimal units.
-fn size(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
-    let mut value = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if value < 1000.0 {
-            return match unit {
-                "B" => format!("{bytes} B"),
-                _ => format!("{value:.2} {unit}"),
-            };
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.2} TB")
 }
 
 #[cfg(test)]
@@ -435,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_shown_again_with_their_last_output() {
+    fn errors_come_after_the_last_output() {
         let text = print(&[
             Event::Vertex(vertex("a", 0, None)),
             log("a", 10, "no such file"),
@@ -444,11 +402,7 @@ mod tests {
                 ..vertex("a", 0, Some(20))
             }),
         ]);
-        assert_eq!(
-            text,
-            "#1 step a\n#1 no such file\n#1 ERROR: exit code: 3\n\
-             ------\n > step a:\nno such file\n------\n"
-        );
+        assert_eq!(text, "#1 step a\n#1 no such file\n#1 ERROR: exit code: 3\n");
     }
 
     #[test]

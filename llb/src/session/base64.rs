@@ -1,8 +1,8 @@
 //! Base64 as logins, descriptors and error details have it.
 
-/// Encodes as URL-safe base64 with padding.
-pub(crate) fn encode_url(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Encodes as standard base64 with padding.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let mut bits = 0_u32;
@@ -19,6 +19,11 @@ pub(crate) fn encode_url(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// Encodes as URL-safe base64 with padding.
+pub(crate) fn encode_url(bytes: &[u8]) -> String {
+    encode(bytes).replace('+', "-").replace('/', "_")
 }
 
 /// Decodes standard base64, padded or not; `None` if it is something else.

@@ -60,6 +60,7 @@ pub(crate) fn diff_copy(
                 target.map_or(Ok(()), |target| match target.kind {
                     TargetKind::File => receive_file(target, queue),
                     TargetKind::Directory => receive_tree(target, queue, &answers),
+                    TargetKind::Stream => receive_stream(target, queue),
                 })
             })
         };
@@ -117,6 +118,24 @@ fn receive_file(target: &Target, mut queue: mpsc::Receiver<Option<Bytes>>) -> Re
         };
         let message = BytesMessage::decode(message).map_err(|error| problem(error.into()))?;
         file.write_all(&message.data).map_err(problem)?;
+    }
+    Ok(())
+}
+
+/// Hands byte messages on as they come; the empty one at the end says that they are all.
+fn receive_stream(
+    target: &Target,
+    mut queue: mpsc::Receiver<Option<Bytes>>,
+) -> Result<(), Problem> {
+    let problem = |error: io::Error| target.problem(&error);
+    while let Some(message) = queue.blocking_recv() {
+        let Some(message) = message else {
+            return target.write(&[]).map_err(problem);
+        };
+        let message = BytesMessage::decode(message).map_err(|error| problem(error.into()))?;
+        if !message.data.is_empty() {
+            target.write(&message.data).map_err(problem)?;
+        }
     }
     Ok(())
 }

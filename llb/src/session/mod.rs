@@ -45,10 +45,12 @@ pub use ssh::SshAgent;
 
 pub(crate) use base::Session;
 pub(crate) use base64::decode as base64_decode;
+#[cfg(feature = "progress")]
+pub(crate) use base64::encode as base64_encode;
 pub(crate) use credential::{HUB_HOST, Logins, docker_config_directory};
 pub(crate) use local::OpenDirectory;
 pub(crate) use secret::SecretValue;
-pub(crate) use target::{Target, TargetKind, Targets};
+pub(crate) use target::{Sink, Target, TargetKind, Targets};
 
 /// What a session serves.
 #[derive(Debug, Default)]

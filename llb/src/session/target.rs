@@ -5,10 +5,12 @@
 //! removed when it is dropped.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -37,6 +39,9 @@ pub(crate) struct Target {
     pub(crate) kind: TargetKind,
     destination: PathBuf,
     received: Mutex<Vec<Received>>,
+    sink: Option<Sink>,
+    /// Whether the whole stream has come.
+    streamed: AtomicBool,
 }
 
 /// What an exporter sends.
@@ -46,7 +51,13 @@ pub(crate) enum TargetKind {
     File,
     /// A file tree, into a directory. Daemons send one for each platform.
     Directory,
+    /// A byte stream, to whoever takes it.
+    Stream,
 }
+
+/// Takes the bytes of an export as they come.
+#[derive(Clone)]
+pub(crate) struct Sink(Arc<Mutex<Box<dyn io::Write + Send>>>);
 
 /// A whole export that waits for the build to succeed.
 #[derive(Debug)]
@@ -126,7 +137,34 @@ impl Target {
             kind,
             destination: destination.to_owned(),
             received: Mutex::default(),
+            sink: None,
+            streamed: AtomicBool::new(false),
         })
+    }
+
+    /// A target that keeps nothing and shows everything at once.
+    pub(crate) fn stream(sink: Sink) -> Self {
+        Self {
+            kind: TargetKind::Stream,
+            destination: "a stream".into(),
+            received: Mutex::default(),
+            sink: Some(sink),
+            streamed: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes to the stream.
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<()> {
+        let Some(sink) = &self.sink else {
+            return Err(io::Error::other("there is no stream"));
+        };
+        let mut writer = sink.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write_all(data)?;
+        if data.is_empty() {
+            writer.flush()?;
+            self.streamed.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// A new temporary path on the file system of the destination. Nothing is there yet.
@@ -167,6 +205,9 @@ impl Target {
     }
 
     fn commit(&self) -> Result<(), Problem> {
+        if self.streamed.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let received = {
             let mut all = self.received.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *all)
@@ -181,10 +222,23 @@ impl Target {
             let result = match self.kind {
                 TargetKind::File => fs::rename(&one.staging.path, &self.destination),
                 TargetKind::Directory => one.merge_into(&self.destination),
+                TargetKind::Stream => Ok(()),
             };
             result.map_err(|error| self.problem(&error))?;
         }
         Ok(())
+    }
+}
+
+impl Sink {
+    pub(crate) fn new(writer: impl io::Write + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Box::new(writer))))
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Sink(..)")
     }
 }
 

@@ -216,10 +216,8 @@ impl Git {
                 op.attr("git.knownsshhosts", &self.known_ssh_hosts);
             }
             op.cap(Capability::SourceGitKnownSshHosts);
-            op.attr(
-                "git.mountsshsock",
-                self.mount_ssh_sock.as_deref().unwrap_or("default"),
-            );
+            let agent = self.mount_ssh_sock.filter(|agent| !agent.is_empty());
+            op.attr("git.mountsshsock", agent.as_deref().unwrap_or("default"));
             op.cap(Capability::SourceGitMountSshSock);
         }
         for (name, capability, value) in [

@@ -129,7 +129,7 @@ impl Http {
         }
         let mut op = SourceOp::new(self.url);
         op.cap(Capability::SourceHttp);
-        if let Some(digest) = self.checksum {
+        if let Some(digest) = self.checksum.filter(|digest| !digest.is_empty()) {
             op.attr("http.checksum", digest);
             op.cap(Capability::SourceHttpChecksum);
         }
@@ -146,7 +146,7 @@ impl Http {
             op.cap(Capability::SourceHttpUidGid);
         }
         file.set_attrs(&mut op);
-        if let Some(secret) = self.auth_header_secret {
+        if let Some(secret) = self.auth_header_secret.filter(|secret| !secret.is_empty()) {
             op.attr("http.authheadersecret", secret);
             op.cap(Capability::SourceHttpAuth);
         }
@@ -162,8 +162,14 @@ impl Http {
             }
         }
         if let Some(signature) = self.signature {
-            op.attr("http.sig.pubkey", signature.public_key);
-            op.attr("http.sig.signature", signature.signature);
+            for (name, value) in [
+                ("http.sig.pubkey", signature.public_key),
+                ("http.sig.signature", signature.signature),
+            ] {
+                if !value.is_empty() {
+                    op.attr(name, value);
+                }
+            }
             op.cap(Capability::SourceHttpSignatureVerify);
         }
         source_state(op, self.constraints, problems, self.location)

@@ -1,7 +1,9 @@
 //! Images from a registry or from the daemon's own store.
 
+use std::fmt;
 use std::panic::Location;
 
+use super::resolver::{ImageRequest, ResolvedImage, Resolver};
 use super::{source_builder, source_state};
 use crate::constraints::Constraints;
 use crate::error::{ErrorKind, Problem};
@@ -39,12 +41,14 @@ pub fn image(reference: impl AsRef<str>) -> State {
 #[derive(Clone, Debug)]
 pub struct Image {
     reference: String,
-    resolve_mode: ResolveMode,
+    pub(super) resolve_mode: ResolveMode,
     layer_limit: Option<u32>,
     checksum: Option<String>,
     internal: bool,
+    resolver: Option<Resolver>,
+    pub(super) pins_digest: bool,
     pub(super) constraints: Constraints,
-    location: &'static Location<'static>,
+    pub(super) location: &'static Location<'static>,
 }
 
 /// How the daemon finds an image.
@@ -69,6 +73,8 @@ impl Image {
             layer_limit: None,
             checksum: None,
             internal: false,
+            resolver: None,
+            pins_digest: false,
             constraints: Constraints::default(),
             location: Location::caller(),
         }
@@ -102,20 +108,80 @@ impl Image {
         self
     }
 
+    /// Looks the image up when the graph is marshalled, and takes over its config as
+    /// [`State::with_image_config`] does: `WithMetaResolver` of `client/llb`.
+    ///
+    /// The function should answer the same question in the same way; nothing else of it enters the graph. Its error is
+    /// reported by [`State::marshal`], with the line that named the image. What a daemon or a registry says has to be
+    /// fetched before, for example with `Client::resolve_image`.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    /// use llb::{ImageRequest, ResolvedImage};
+    ///
+    /// fn lock_file(request: &ImageRequest<'_>) -> Result<ResolvedImage, String> {
+    ///     match request.reference {
+    ///         "docker.io/library/debian:12" => Ok(ResolvedImage {
+    ///             digest: format!("sha256:{}", "3".repeat(64)),
+    ///             config: br#"{"config":{"Env":["LANG=C.UTF-8"]}}"#.to_vec(),
+    ///             ..ResolvedImage::default()
+    ///         }),
+    ///         other => Err(format!("{other} is not in the lock file")),
+    ///     }
+    /// }
+    /// let options = MarshalOptions::linux_amd64();
+    /// let base = Image::new("debian:12").resolver(lock_file).state().resolve(&options);
+    /// assert_eq!(base.environment().get("LANG"), Some("C.UTF-8"));
+    ///
+    /// let error = Image::new("ubuntu").resolver(lock_file).state().marshal(&options).unwrap_err();
+    /// assert!(error.to_string().contains("docker.io/library/ubuntu:latest is not in the lock file"));
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    #[must_use = "this returns the changed source"]
+    pub fn resolver<E: fmt::Display>(
+        mut self,
+        resolve: impl Fn(&ImageRequest<'_>) -> Result<ResolvedImage, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.resolver = Some(Resolver::new(resolve));
+        self
+    }
+
+    /// Puts the digest that the [`resolver`](Self::resolver) finds into the reference, unless it has one: `ResolveDigest`
+    /// of `client/llb`. Without a resolver nothing happens.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    /// use llb::ResolvedImage;
+    ///
+    /// let digest = format!("sha256:{}", "3".repeat(64));
+    /// let found = ResolvedImage { digest: digest.clone(), config: b"{}".to_vec(), ..ResolvedImage::default() };
+    /// let base = Image::new("debian:12").resolver(move |_| Ok::<_, String>(found.clone())).pin_digest().state();
+    /// assert!(base.to_text().contains(&format!("docker-image://docker.io/library/debian:12@{digest}")));
+    /// ```
+    #[must_use = "this returns the changed source"]
+    pub fn pin_digest(mut self) -> Self {
+        self.pins_digest = true;
+        self
+    }
+
     /// The image's file system.
-    pub fn state(self) -> State {
-        let mut problems = Vec::new();
-        let reference = match ImageRef::parse(&self.reference) {
-            Ok(reference) => reference.as_str().to_owned(),
+    pub fn state(mut self) -> State {
+        match ImageRef::parse(&self.reference) {
+            Ok(reference) => match self.resolver.take() {
+                Some(resolver) => resolver.state(reference, self),
+                None => self.source(reference.as_str(), Vec::new()),
+            },
             Err(error) => {
-                problems.push(Problem::at(
-                    ErrorKind::Source,
-                    format!("image {:?}: {error}", self.reference),
-                    self.location,
-                ));
-                self.reference
+                let message = format!("image {:?}: {error}", self.reference);
+                let problem = Problem::at(ErrorKind::Source, message, self.location);
+                let reference = std::mem::take(&mut self.reference);
+                self.source(&reference, vec![problem])
             }
-        };
+        }
+    }
+
+    /// The image of exactly this reference.
+    pub(super) fn source(self, reference: &str, problems: Vec<Problem>) -> State {
         let mut op = SourceOp::new(format!("docker-image://{reference}"));
         op.cap(Capability::SourceImage);
         match self.resolve_mode {
@@ -133,7 +199,7 @@ impl Image {
             op.attr("image.layerlimit", layers.to_string());
             op.cap(Capability::SourceImageLayerLimit);
         }
-        if let Some(digest) = self.checksum {
+        if let Some(digest) = self.checksum.filter(|digest| !digest.is_empty()) {
             op.attr("image.checksum", digest);
             op.cap(Capability::SourceImageChecksum);
         }

@@ -110,12 +110,9 @@ impl Local {
     pub fn state(self) -> State {
         let mut op = SourceOp::new(format!("local://{}", self.name));
         op.cap(Capability::SourceLocal);
-        if let Some(session) = self.session {
+        if let Some(session) = self.session.filter(|session| !session.is_empty()) {
             op.attr("local.session", session);
             op.cap(Capability::SourceLocalSessionId);
-        } else {
-            op.takes_unique_id = true;
-            op.cap(Capability::SourceLocalUnique);
         }
         for (name, capability, patterns) in [
             (
@@ -139,7 +136,7 @@ impl Local {
                 op.cap(capability);
             }
         }
-        if let Some(hint) = self.shared_key_hint {
+        if let Some(hint) = self.shared_key_hint.filter(|hint| !hint.is_empty()) {
             op.attr("local.sharedkeyhint", hint);
             op.cap(Capability::SourceLocalSharedKeyHint);
         }

@@ -10,6 +10,7 @@ mod image;
 mod local;
 mod oci_layout;
 mod raw;
+mod resolver;
 
 use std::panic::Location;
 
@@ -20,6 +21,7 @@ pub use image::{Image, ResolveMode, image};
 pub use local::{Differ, Local, local};
 pub use oci_layout::{OciLayout, oci_layout};
 pub use raw::Source;
+pub use resolver::{ImageRequest, ResolvedImage};
 
 use crate::constraints::Constraints;
 use crate::definition::VertexCache;
@@ -27,19 +29,27 @@ use crate::error::Problem;
 use crate::graph::{Inputs, Vertex, VertexData};
 use crate::op::{Op, SourceOp};
 use crate::state::State;
+use crate::value::Capability;
 
 /// What every source builder ends in.
 fn source_state(
-    op: SourceOp,
+    mut op: SourceOp,
     constraints: Constraints,
     problems: Vec<Problem>,
     location: &'static Location<'static>,
 ) -> State {
+    // Whoever made it: what tells equally named folders apart is the session, or the unique id of the marshal.
+    if op.identifier.starts_with("local://") && !op.attrs.contains_key("local.session") {
+        op.attrs.remove("local.unique");
+        op.takes_unique_id = true;
+        op.cap(Capability::SourceLocalUnique);
+    }
     let vertex = Vertex::new(VertexData {
         op: Op::Source(op),
         inputs: Inputs::new(),
         constraints,
         location,
+        frame: None,
         problems,
         cache: VertexCache::default(),
     });

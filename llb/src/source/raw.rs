@@ -8,7 +8,6 @@ use crate::constraints::Constraints;
 use crate::error::{ErrorKind, Problem};
 use crate::op::SourceOp;
 use crate::state::State;
-use crate::value::Capability;
 
 /// Any source, by its identifier and attributes as the wire has them.
 ///
@@ -57,10 +56,6 @@ impl Source {
             .into_iter()
             .map(|(name, value)| (Cow::Owned(name), value))
             .collect();
-        if op.identifier.starts_with("local://") && !op.attrs.contains_key("local.session") {
-            op.takes_unique_id = !op.attrs.contains_key("local.unique");
-            op.cap(Capability::SourceLocalUnique);
-        }
         source_state(op, self.constraints, problems, self.location)
     }
 }

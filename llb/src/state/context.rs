@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::metadata::ProgressGroup;
+use crate::sourcemap::Frame;
 use crate::value::path;
 use crate::value::platform::Platform;
 
@@ -70,8 +70,8 @@ pub(crate) struct Context {
     pub(crate) network: Option<Network>,
     pub(crate) security: Option<Security>,
     pub(crate) platform: Option<Arc<Platform>>,
-    /// The progress group of ops made on the state; it enters no op.
-    pub(crate) group: Option<Arc<ProgressGroup>>,
+    /// The layers that are being put on the state; it enters no op.
+    pub(crate) frame: Option<Arc<Frame>>,
 }
 
 impl Environment {

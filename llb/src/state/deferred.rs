@@ -48,9 +48,19 @@ impl State {
         &self,
         make: impl Fn(Self, &MarshalOptions) -> R + Send + Sync + 'static,
     ) -> Self {
-        let make = move |base: Self, options: &MarshalOptions| make(base, options).into_result();
+        self.deferred_at(Location::caller(), move |base, options| {
+            make(base, options).into_result()
+        })
+    }
+
+    /// The same, blamed on another line.
+    pub(crate) fn deferred_at(
+        &self,
+        location: &'static Location<'static>,
+        make: impl Fn(Self, &MarshalOptions) -> Result<Self, String> + Send + Sync + 'static,
+    ) -> Self {
         let step = Step::new(vec![self.clone()], Make::Call(Box::new(make)));
-        self.with_step(step, Location::caller())
+        self.with_step(step, location)
     }
 
     /// This state with the results of [deferred](Self::deferred) functions in their places; any other state as it is.
@@ -168,6 +178,7 @@ impl Step {
             inputs: Inputs::new(),
             constraints: Constraints::default(),
             location,
+            frame: None,
             problems: Vec::new(),
             cache: VertexCache::default(),
         })

@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, Problem};
 use crate::exec::{Change, Exec, Mount};
 use crate::graph::{Inputs, Output, Vertex};
 use crate::op::exec::{MountKind, MountOp};
-use crate::op::{Op, PassthroughOp};
+use crate::op::Op;
 
 /// # Running commands
 impl State {
@@ -113,10 +113,10 @@ impl State {
                 position_of_last(&inputs)
             });
             let result = match kind {
+                _ if mount.readonly => MountResult::Source,
                 MountKind::Tmpfs { .. } => MountResult::Tmpfs,
+                _ if mount.no_output => MountResult::NoOutput,
                 MountKind::Cache { .. } => MountResult::Cache,
-                MountKind::Bind if mount.readonly => MountResult::Source,
-                MountKind::Bind if mount.no_output => MountResult::NoOutput,
                 MountKind::Bind => {
                     outputs += 1;
                     MountResult::Output(outputs - 1)
@@ -161,7 +161,6 @@ impl State {
             vertex,
             receiver,
             mounts,
-            location,
         }
     }
 
@@ -169,7 +168,6 @@ impl State {
     fn exec_deferred(&self, running: Self, mut exec: Exec) -> ExecState {
         // They are in the state that it runs on.
         exec.changes.clear();
-        let location = exec.location;
         let missing = |mount: &Mount| {
             (
                 mount.target.clone(),
@@ -200,7 +198,6 @@ impl State {
             vertex,
             receiver: self.clone(),
             mounts,
-            location,
         }
     }
 }
@@ -212,7 +209,6 @@ pub struct ExecState {
     vertex: Vertex,
     receiver: State,
     mounts: SmallVec<[(SmolStr, State, MountResult); 2]>,
-    location: &'static Location<'static>,
 }
 
 /// What can be taken from a mount.
@@ -235,10 +231,8 @@ impl ExecState {
         if self.vertex.is_deferred() {
             return self.once_run(&self.receiver, Self::root);
         }
-        match self.take(0) {
-            Some(output) => self.receiver.with_output(output),
-            None => self.receiver.clone(),
-        }
+        self.taken(0, &self.receiver)
+            .unwrap_or_else(|| self.receiver.clone())
     }
 
     /// What the exec leaves behind in a mount, with the run context and image config of the state mounted there.
@@ -319,11 +313,8 @@ impl ExecState {
 
     fn result(&self, position: usize, values: &State, caller: &'static Location<'static>) -> State {
         let (target, _, result) = &self.mounts[position];
-        if let Some(output) = self.take(position) {
-            return State {
-                problems: None,
-                ..values.with_output(output)
-            };
+        if let Some(state) = self.taken(position, values) {
+            return state;
         }
         let message = match result {
             MountResult::Tmpfs => format!("tmpfs mount for {target} can't be used as a parent"),
@@ -333,29 +324,24 @@ impl ExecState {
             _ => format!("invalid mount: {target} is a cache, which can't be used as a parent"),
         };
         let problem = Problem::at(ErrorKind::Exec, message, caller);
-        // The vertex keeps the mistake in every graph built on it.
-        let op = Op::Passthrough(PassthroughOp {
-            id: String::new(),
-            outputs: vec![0],
-        });
-        let inputs = smallvec![self.vertex.output(0)];
-        let constraints = crate::constraints::Constraints::default();
-        let vertex = State::vertex(op, inputs, constraints, self.location, vec![problem], []);
-        values.with_output(Some(vertex.output(0)))
+        let exec = values.with_output(Some(self.vertex.output(0)));
+        exec.without_use(problem)
     }
 
-    /// The output at a mount, if it can be taken; `None` inside is scratch.
-    #[expect(
-        clippy::option_option,
-        reason = "an output that cannot be taken is not the same as scratch"
-    )]
-    fn take(&self, position: usize) -> Option<Option<Output>> {
+    /// These values with what is at a mount, if it can be taken.
+    ///
+    /// The vertex has the mistakes of all states that it was made of; a read-only mount leaves the vertex out.
+    fn taken(&self, position: usize, values: &State) -> Option<State> {
         let (_, source, result) = &self.mounts[position];
-        match result {
-            MountResult::Output(index) => Some(Some(self.vertex.output(*index))),
-            MountResult::Source => Some(source.output.clone()),
-            _ => None,
-        }
+        let (output, problems) = match result {
+            MountResult::Output(index) => (Some(self.vertex.output(*index)), None),
+            MountResult::Source => (source.output.clone(), source.problems.clone()),
+            _ => return None,
+        };
+        Some(State {
+            problems,
+            ..values.with_output(output)
+        })
     }
 }
 

@@ -70,7 +70,7 @@ impl State {
             self.in_group(constraints),
             location,
             Vec::new(),
-            &walk.parents,
+            std::iter::once(self).chain(&walk.parents),
         );
         let mut state = self.with_output(Some(vertex.output(0)));
         state.problems = None;

@@ -18,7 +18,7 @@ pub use join::{Join, MergePolicy};
 use super::State;
 use crate::constraints::{Constrain as _, Constraints};
 use crate::error::{ErrorKind, Problem};
-use crate::layer::Layer;
+use crate::layer::{self, Layer};
 use crate::state::Merge;
 use crate::value::path;
 use writes::Declared;
@@ -220,7 +220,7 @@ impl State {
     pub fn fork(&self, branch: impl Layer) -> Fork {
         Fork {
             base: self.clone(),
-            state: branch(self.clone()),
+            state: layer::put(branch, self, Location::caller()),
             name: None,
             declared: Vec::new(),
             reads: Vec::new(),
@@ -298,8 +298,9 @@ impl State {
     /// }
     /// let state = image("debian").layer(apt(&["git"])).layer(|state| state.dir("/src"));
     /// ```
+    #[track_caller]
     pub fn layer(&self, layer: impl Layer) -> Self {
-        layer(self.clone())
+        layer::put(layer, self, Location::caller())
     }
 
     /// Puts a layer on this state so that it becomes exactly one layer of the image, however many ops it is made of.
@@ -337,7 +338,7 @@ impl State {
     #[track_caller]
     pub fn squash(&self, layer: impl Layer) -> Self {
         let location = Location::caller();
-        let layered = layer(self.clone());
+        let layered = layer::put(layer, self, location);
         if !self.is_deferred() && !layered.is_deferred() {
             return self.squash_at(layered, location);
         }

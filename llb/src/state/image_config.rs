@@ -1,12 +1,13 @@
 //! The config of an image: what a container started from it takes over.
 
 use std::collections::BTreeSet;
+use std::panic::Location;
 use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Problem};
+use crate::error::{Error, ErrorKind, Problem};
 use crate::value::Platform;
 
 /// An OCI image config, without the parts that the exporter fills in.
@@ -80,19 +81,48 @@ impl ImageConfig {
         Arc::clone(&EMPTY)
     }
 
+    const TOP_FIELDS: &'static [&'static str] = &[
+        "architecture",
+        "os",
+        "variant",
+        "os.version",
+        "os.features",
+        "config",
+        "rootfs",
+    ];
+
+    const CONFIG_FIELDS: &'static [&'static str] = &[
+        "Env",
+        "Labels",
+        "ExposedPorts",
+        "Volumes",
+        "Entrypoint",
+        "Cmd",
+        "WorkingDir",
+        "User",
+        "StopSignal",
+        "Healthcheck",
+        "Shell",
+    ];
+
     /// Reads OCI image config JSON.
+    ///
+    /// Names of fields count in any case, as Go reads them. A variable that is set twice has its later value and place.
     ///
     /// # Errors
     ///
     /// The text is no JSON, or a field has another type than the OCI image specification gives it.
     #[track_caller]
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let fail = |message: String| Error::new(vec![Problem::image_config(message)]);
+        let location = Location::caller();
+        let problem = |message: String| Problem::at(ErrorKind::ImageConfig, message, location);
+        let fail = |message: String| Error::new(vec![problem(message)]);
         let Value::Object(mut other) = serde_json::from_slice(json)
             .map_err(|error| fail(format!("image config is not JSON: {error}")))?
         else {
             return Err(fail("image config is not a JSON object".into()));
         };
+        spell(&mut other, Self::TOP_FIELDS);
         let mut fields = match other.shift_remove("config") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(fields)) => fields,
@@ -105,17 +135,13 @@ impl ImageConfig {
         };
         // The exporter knows the layers; those of the base would be wrong.
         other.shift_remove("rootfs");
+        spell(&mut fields, Self::CONFIG_FIELDS);
         let mut reader = Reader {
             fields: &mut fields,
-            wrong: Vec::new(),
+            wrong: wrong_platform_fields(&other),
         };
         let config = Self {
-            env: reader
-                .list("Env")
-                .unwrap_or_default()
-                .into_iter()
-                .map(split_assignment)
-                .collect(),
+            env: reader.env(),
             labels: reader.texts("Labels"),
             exposed_ports: reader.keys("ExposedPorts"),
             volumes: reader.keys("Volumes"),
@@ -134,9 +160,7 @@ impl ImageConfig {
                 other_config: fields,
                 ..config
             }),
-            wrong => Err(Error::new(
-                wrong.into_iter().map(Problem::image_config).collect(),
-            )),
+            wrong => Err(Error::new(wrong.into_iter().map(problem).collect())),
         }
     }
 
@@ -323,10 +347,19 @@ impl Reader<'_> {
         self.take(name, "a list of texts", text_list)
     }
 
+    fn env(&mut self) -> IndexMap<String, String> {
+        let mut env = IndexMap::new();
+        for text in self.list("Env").unwrap_or_default() {
+            let (name, value) = split_assignment(text);
+            env.shift_remove(&name);
+            env.insert(name, value);
+        }
+        env
+    }
+
     fn texts(&mut self, name: &str) -> IndexMap<String, String> {
         let read = |value: &Value| {
-            let text =
-                |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+            let text = |(name, value): (&String, &Value)| Some((name.clone(), text(value)?));
             value.as_object()?.iter().map(text).collect()
         };
         self.take(name, "an object of texts", read)
@@ -334,8 +367,16 @@ impl Reader<'_> {
     }
 
     fn keys(&mut self, name: &str) -> BTreeSet<String> {
-        let read = |value: &Value| Some(value.as_object()?.keys().cloned().collect());
-        self.take(name, "an object", read).unwrap_or_default()
+        let read = |value: &Value| {
+            let is_empty = |value: &Value| value.is_null() || value.is_object();
+            let fields = value.as_object()?;
+            fields
+                .values()
+                .all(is_empty)
+                .then(|| fields.keys().cloned().collect())
+        };
+        self.take(name, "an object of empty objects", read)
+            .unwrap_or_default()
     }
 
     fn healthcheck(&mut self) -> Option<Healthcheck> {
@@ -359,12 +400,50 @@ impl Reader<'_> {
     }
 }
 
+/// Gives fields that are written in another case the name that they are known by.
+fn spell(fields: &mut Map<String, Value>, names: &[&str]) {
+    for &name in names {
+        if fields.contains_key(name) {
+            continue;
+        }
+        let found = fields.keys().find(|key| key.eq_ignore_ascii_case(name));
+        if let Some(value) = found.cloned().and_then(|key| fields.shift_remove(&key)) {
+            fields.insert(name.into(), value);
+        }
+    }
+}
+
+fn wrong_platform_fields(fields: &Map<String, Value>) -> Vec<String> {
+    let text = |value: &Value| value.is_null() || value.is_string();
+    let texts = |value: &Value| value.is_null() || text_list(value).is_some();
+    let wrong = |name: &str, expected: &str, is_right: &dyn Fn(&Value) -> bool| {
+        let value = fields.get(name).filter(|value| !is_right(value))?;
+        Some(format!(
+            "image config: `{name}` is {}, expected {expected}",
+            kind(value)
+        ))
+    };
+    ["architecture", "os", "variant", "os.version"]
+        .into_iter()
+        .filter_map(|name| wrong(name, "a text", &text))
+        .chain(wrong("os.features", "a list of texts", &texts))
+        .collect()
+}
+
+/// A list of texts; a `null` in it is an empty one, as in Go.
 fn text_list(value: &Value) -> Option<Vec<String>> {
     value
         .as_array()?
         .iter()
-        .map(|item| item.as_str().map(str::to_owned))
+        .map(text)
         .collect()
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        value => value.as_str().map(str::to_owned),
+    }
 }
 
 /// Splits `NAME=value` at the first `=`; a text without one is a name with an empty value.
@@ -377,6 +456,9 @@ fn split_assignment(text: String) -> (String, String) {
 
 fn kind(value: &Value) -> &'static str {
     match value {
+        Value::Array(items) if !items.iter().all(Value::is_string) => {
+            "a list with other things than texts"
+        }
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
@@ -404,16 +486,29 @@ mod tests {
     }
 
     #[test]
+    fn fields_count_in_any_case_and_variables_by_their_last_place() {
+        let json = br#"{"OS":"linux","Architecture":"arm64","Config":{"env":["A=1","B=2","A=3"],"workingdir":"/w"}}"#;
+        let config = ImageConfig::from_json(json).unwrap();
+        assert_eq!(config.platform(), Some(Platform::LINUX_ARM64));
+        let env: Vec<(&str, &str)> = config.env.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(env, [("B", "2"), ("A", "3")]);
+        assert_eq!(config.workdir.as_deref(), Some("/w"));
+    }
+
+    #[test]
     fn all_fields_of_a_wrong_type_are_named() {
         let error =
-            ImageConfig::from_json(br#"{"config":{"Env":"A=1","Cmd":[1],"WorkingDir":{}}}"#)
+            ImageConfig::from_json(br#"{"os":1,"config":{"Env":"A=1","Cmd":[1],"WorkingDir":{}}}"#)
                 .unwrap_err();
+        let places = error.problems().iter().filter_map(Problem::location);
+        assert!(places.into_iter().all(|place| place.file() == file!()), "{error}");
         let messages: Vec<&str> = error.problems().iter().map(Problem::message).collect();
         assert_eq!(
             messages,
             [
+                "image config: `os` is a number, expected a text",
                 "image config: `config.Env` is a text, expected a list of texts",
-                "image config: `config.Cmd` is a list, expected a list of texts",
+                "image config: `config.Cmd` is a list with other things than texts, expected a list of texts",
                 "image config: `config.WorkingDir` is an object, expected a text",
             ]
         );

@@ -236,7 +236,11 @@ impl Diff {
             &self.lower
         };
         if self.lower.is_scratch() && !self.is_exact {
-            return self.upper.with_problems_of([&self.lower]);
+            let upper = match &self.upper.output {
+                Some(_) => self.upper,
+                None => State::scratch().with_problems_of([&self.upper]),
+            };
+            return upper.with_problems_of([&self.lower]);
         }
         let mut inputs = Inputs::new();
         let mut position = 0..;

@@ -8,6 +8,7 @@ mod fork;
 mod image_config;
 mod merge;
 mod passthrough;
+mod platforms;
 mod value;
 
 use std::panic::Location;
@@ -19,12 +20,14 @@ pub use fork::{Fork, Join, MergePolicy};
 pub use image_config::{Healthcheck, ImageConfig};
 pub use merge::{Diff, Merge, diff, merge};
 pub use passthrough::{Build, Passthrough};
+pub use platforms::Platforms;
 
 use crate::constraints::Constraints;
 use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
-use crate::op::Op;
+use crate::op::{Op, PassthroughOp};
+use crate::sourcemap::Frame;
 use context::Context;
 
 /// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
@@ -104,6 +107,7 @@ impl State {
             });
         }
         self.with_output(other.output.clone())
+            .with_problems_of([other])
     }
 
     /// This file system with the run context of another state.
@@ -127,7 +131,7 @@ impl State {
         }
         Self {
             context: Arc::new(context),
-            ..self.clone()
+            ..self.with_problems_of([other])
         }
     }
 
@@ -178,12 +182,25 @@ impl State {
         state
     }
 
+    /// A state that has what this one has, but that cannot be marshalled: the mistake goes wherever its output goes.
+    fn without_use(&self, problem: Problem) -> Self {
+        let op = Op::Passthrough(PassthroughOp {
+            id: String::new(),
+            outputs: vec![0],
+        });
+        let inputs: Inputs = self.output.iter().cloned().collect();
+        let location = problem.location().unwrap_or(Location::caller());
+        let vertex = Self::vertex(op, inputs, Constraints::default(), location, vec![problem], [self]);
+        self.with_output(Some(vertex.output(0)))
+    }
+
     /// Puts an op into the progress group of the layer it is made in, unless it has one.
     fn in_group(&self, mut constraints: Constraints) -> Constraints {
-        if let Some(layer) = &self.context.group
+        if let Some(frame) = &self.context.frame
+            && let Some(group) = &frame.group
             && constraints.options().metadata.progress_group.is_none()
         {
-            constraints.options_mut().metadata.progress_group = Some((**layer).clone());
+            constraints.options_mut().metadata.progress_group = Some((**group).clone());
         }
         constraints
     }
@@ -197,13 +214,16 @@ impl State {
         mut problems: Vec<Problem>,
         parents: impl IntoIterator<Item = &'s Self>,
     ) -> Vertex {
+        let mut frame: Option<&Arc<Frame>> = None;
+        let own = problems.len();
         for parent in parents {
-            problems.extend(
-                parent
-                    .problems
-                    .iter()
-                    .flat_map(|problems| problems.iter().cloned()),
-            );
+            frame = frame.or(parent.context.frame.as_ref());
+            let inherited = parent.problems.iter();
+            problems.extend(inherited.flat_map(|problems| problems.iter().cloned()));
+        }
+        let frame = frame.cloned();
+        for problem in &mut problems[..own] {
+            problem.set_frame(frame.as_ref());
         }
         let inputs = inputs.into();
         debug_assert!(
@@ -215,6 +235,7 @@ impl State {
             inputs,
             constraints,
             location,
+            frame,
             problems,
             cache: VertexCache::default(),
         })

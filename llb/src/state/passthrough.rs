@@ -77,7 +77,7 @@ impl Build {
         }
         let inputs: Inputs = self.source.output.iter().cloned().collect();
         let op = Op::Build(BuildOp {
-            filename: self.filename,
+            filename: self.filename.filter(|filename| !filename.is_empty()),
         });
         let vertex = State::vertex(
             op,
@@ -135,11 +135,17 @@ impl Passthrough {
             "invalid passthrough output {index}: there are {}",
             states.len()
         );
+        let problem = Problem::at(ErrorKind::Merge, message, self.location);
         let state = states.into_iter().next().unwrap_or_else(State::scratch);
-        state.record(Problem::at(ErrorKind::Merge, message, self.location))
+        if state.is_deferred() {
+            return state.once_resolved(vec![state.clone()], move |states| {
+                states[0].without_use(problem.clone())
+            });
+        }
+        state.without_use(problem)
     }
 
-    /// All states that come out, each with the run context it went in with.
+    /// All states that come out, each with a fresh run context; [`State::requires`] keeps it.
     pub fn states(&self) -> Vec<State> {
         if self.inputs.iter().any(|(state, _)| state.is_deferred()) {
             return self.deferred_states();
@@ -187,14 +193,8 @@ impl Passthrough {
             return vec![State::from_output(Some(vertex.output(0)))];
         }
         (0..)
-            .zip(outputs)
-            .map(|(index, input)| {
-                let values = &filled[input as usize].0;
-                State {
-                    problems: None,
-                    ..values.with_output(Some(vertex.output(index)))
-                }
-            })
+            .zip(&outputs)
+            .map(|(index, _)| State::from_output(Some(vertex.output(index))))
             .collect()
     }
 }
@@ -231,7 +231,7 @@ impl Passthrough {
         let outputs = self.inputs.iter().enumerate();
         let mut states: Vec<State> = outputs
             .filter(|(_, (state, is_output))| *is_output && !state.is_scratch())
-            .map(|(place, (state, _))| state.once_taken(&vertex, move |value| value.at(place)))
+            .map(|(place, _)| State::scratch().once_taken(&vertex, move |value| value.at(place)))
             .collect();
         if states.is_empty() {
             states.push(State::scratch().once_taken(&vertex, |value| value.at(0)));
@@ -265,7 +265,10 @@ impl State {
         for other in others {
             passthrough = passthrough.input(other);
         }
-        passthrough.state()
+        Self {
+            problems: None,
+            ..self.with_output_of(&passthrough.state())
+        }
     }
 }
 

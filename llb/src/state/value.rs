@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::State;
 use super::context::{Context, Environment, Network, Security, Ulimit};
-use crate::error::{ErrorKind, Problem};
+use crate::error::Problem;
 use crate::state::image_config::{Healthcheck, ImageConfig};
 use crate::value::host;
 use crate::value::platform::Platform;
@@ -341,15 +341,9 @@ impl State {
         self.update(move |state| change(Arc::make_mut(&mut state.image_config)))
     }
 
-    pub(crate) fn record(mut self, problem: Problem) -> Self {
+    pub(crate) fn record(mut self, mut problem: Problem) -> Self {
+        problem.set_frame(self.context.frame.as_ref());
         Arc::make_mut(self.problems.get_or_insert_default()).push(problem);
         self
-    }
-}
-
-impl Problem {
-    #[track_caller]
-    pub(crate) fn image_config(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::ImageConfig, message)
     }
 }

@@ -171,7 +171,12 @@ impl GitUrl {
         if !is_word(user, b'_') || !is_word(host, b'.') || rest.contains('\n') {
             return None;
         }
-        let path = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
+        let (rest, _) = rest.split_once('#').unwrap_or((rest, ""));
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let is_readable = |part: &str| !part.contains(';') && unescape(part.as_bytes(), Part::Query).is_some();
+        if !query.split('&').all(is_readable) {
+            return None;
+        }
         Some(Self {
             remote: format!("{user}@{host}:{path}"),
             location: Some(Location {
@@ -275,7 +280,7 @@ impl Url {
         Some(Self {
             scheme,
             user,
-            host: parse_host(host)?,
+            host: parse_host(scheme, host)?,
             path: unescape(raw_path.as_bytes(), Part::Path)?,
             raw_path: raw_path.to_owned(),
             has_empty_query: query == Some(""),
@@ -329,7 +334,10 @@ fn parse_user(text: &str) -> Option<User> {
     })
 }
 
-fn parse_host(text: &str) -> Option<Vec<u8>> {
+fn parse_host(scheme: Scheme, text: &str) -> Option<Vec<u8>> {
+    if text.rfind('[').is_some_and(|bracket| bracket > 0) {
+        return None;
+    }
     if let Some(literal) = text.strip_prefix('[') {
         let (address, port) = literal.rsplit_once(']')?;
         if !is_optional_port(port) {
@@ -347,8 +355,13 @@ fn parse_host(text: &str) -> Option<Vec<u8>> {
         }
         return Some([b"[", &*address, &*zone, b"]", port.as_bytes()].concat());
     }
-    let port = text.find(':').map_or("", |colon| &text[colon..]);
-    if text.contains('[') || !is_optional_port(port) {
+    // Colons in a host are refused for HTTP only: databases have lists of hosts with ports.
+    let colon = match scheme {
+        Scheme::Http | Scheme::Https => text.find(':'),
+        Scheme::Ssh | Scheme::Git => text.rfind(':'),
+    };
+    let port = colon.map_or("", |colon| &text[colon..]);
+    if !is_optional_port(port) {
         return None;
     }
     unescape(text.as_bytes(), Part::Host)
@@ -368,6 +381,7 @@ enum Part {
     Host,
     Zone,
     Path,
+    Query,
     Fragment,
 }
 
@@ -395,7 +409,7 @@ fn unescape(text: &[u8], part: Part) -> Option<Vec<u8>> {
         let allowed = match part {
             Part::Host => !value.is_ascii() || value == b'%',
             Part::Zone => value == b'%' || value == b' ' || !must_escape(value, Part::Host),
-            Part::User | Part::Path | Part::Fragment => true,
+            Part::User | Part::Path | Part::Query | Part::Fragment => true,
         };
         if !allowed {
             return None;
@@ -423,6 +437,7 @@ fn must_escape(byte: u8, part: Part) -> bool {
     let allowed: &[u8] = match part {
         Part::Host | Part::Zone => b"!$&'()*+,;=:[]<>\"",
         Part::Path => b"$&+,/:;=@",
+        Part::Query => b"",
         Part::User => b"$&+,;=",
         Part::Fragment => b"$&+,/:;=?@!()*",
     };
@@ -527,6 +542,7 @@ mod tests {
             ),
             ("", "git:///#r", "https:"),
             ("https://", "git:///#r", "https:"),
+            ("ssh://a:1:b:22/x", "git://a:1:b:22/x#r", "ssh://a:1:b:22/x"),
             (
                 "github.com/moby/buildkit",
                 "git://github.com/moby/buildkit#r",
@@ -555,9 +571,11 @@ mod tests {
             "https://h/\u{7f}",
             "https://[::1/x",
             "https://[::1]x/x",
+            "https://[::1%25[]/x",
             "https://[h]/x",
             "https://[1.2.3.4]/x",
             "https://h:1:2/x",
+            "ssh://h:1:port/x",
             "ftp://example.com/a.git",
         ];
         for text in cases {
@@ -567,10 +585,11 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(
-            read("user.name@host:path/repo.git", "main").0,
-            "git://https://user.name@host:path/repo.git"
-        );
+        let not_the_short_form = ["user.name@host:path/repo.git", "git@h:a?%zz", "git@h:a?b;c"];
+        for text in not_the_short_form {
+            let read = read(text, "main").0;
+            assert_eq!(read, format!("git://https://{text}"));
+        }
     }
 
     #[test]
@@ -585,6 +604,7 @@ mod tests {
             ("git@h:a#b?c", "git://h/a#r", "git@h:a"),
             ("a_b@h:", "git://h/#r", "a_b@h:"),
             ("git@h:a b%20", "git://h/a b%20#r", "git@h:a b%20"),
+            ("git@h:a?b=%41&c#%zz;", "git://h/a#r", "git@h:a"),
         ];
         for (text, identifier, remote) in cases {
             assert_eq!(

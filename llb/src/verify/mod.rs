@@ -36,6 +36,7 @@ pub use finding::{Finding, Severity};
 
 use crate::definition::Definition;
 use crate::inspect::graph::Graph;
+use crate::proto::pb;
 
 impl Definition {
     /// Checks the graph against all rules; the findings are in the order of the ops.
@@ -60,12 +61,24 @@ impl Definition {
             rule: &rules::RULES[0],
             findings: Vec::new(),
         };
+        for (position, op) in report.graph.ops.iter().enumerate() {
+            let message = &op.message();
+            let subject = Subject { position, message };
+            for rule in rules::RULES {
+                if let Check::Op(check) = rule.check {
+                    report.rule = rule;
+                    check(&mut report, &subject);
+                }
+            }
+        }
         for rule in rules::RULES {
-            report.rule = rule;
-            (rule.check)(&mut report);
+            if let Check::Graph(check) = rule.check {
+                report.rule = rule;
+                check(&mut report);
+            }
         }
         let mut findings = report.findings;
-        findings.sort_by_key(|(position, _)| *position);
+        findings.sort_by_key(|(position, finding)| (*position, finding.code));
         findings.into_iter().map(|(_, finding)| finding).collect()
     }
 }
@@ -93,7 +106,21 @@ struct Rule {
     code: &'static str,
     severity: Severity,
     page: &'static str,
-    check: fn(&mut Report<'_>),
+    check: Check,
+}
+
+/// How a rule looks at a graph.
+enum Check {
+    /// At each op on its own.
+    Op(fn(&mut Report<'_>, &Subject<'_>)),
+    /// At all ops together.
+    Graph(fn(&mut Report<'_>)),
+}
+
+/// An op that rules look at.
+struct Subject<'o> {
+    position: usize,
+    message: &'o pb::Op,
 }
 
 /// What rules look at, and what they found.

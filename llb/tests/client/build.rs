@@ -295,3 +295,40 @@ async fn dockerfiles_are_built_with_their_context() {
         outcome.summary().warnings()
     );
 }
+
+#[tokio::test]
+async fn builds_at_the_same_time_do_not_see_each_others_folders() {
+    // A definition of this crate is the same for both, down to the name of the folder.
+    let script = format!(
+        "sleep 0.3; mkdir /out; cat /in/id > /out/id; : {}",
+        unique()
+    );
+    let script = llb::sh(script)
+        .network(llb::Network::None)
+        .mount(llb::bind("/in", llb::local("context")).readonly());
+    let state = llb::image("debian:bookworm-slim").run(script);
+    let state = llb::scratch().copy(state, "/out/id", "/id");
+    let definition = state.marshal(&llb::MarshalOptions::linux_amd64()).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let builds = ["one", "two", "three", "four"].map(|name| {
+        let directory = home.path().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("id"), name).unwrap();
+        let out = home.path().join(format!("{name}.out"));
+        let definition = definition.clone();
+        async move {
+            let client = containerd().await;
+            let solve = Solve::definition(definition)
+                .local("context", &directory)
+                .export(Export::local(&out));
+            client.solve(solve, &mut ()).await.unwrap();
+            std::fs::read_to_string(out.join("id")).unwrap()
+        }
+    });
+    let [one, two, three, four] = builds;
+    let ids = tokio::join!(one, two, three, four);
+    assert_eq!(
+        (&*ids.0, &*ids.1, &*ids.2, &*ids.3),
+        ("one", "two", "three", "four")
+    );
+}

@@ -31,7 +31,7 @@ async fn both_engines_answer_and_tell_their_capabilities() {
 #[tokio::test]
 async fn the_build_cache_is_listed_and_pruned() {
     let client = containerd().await;
-    client.disk_usage().await.unwrap();
+    client.disk_usage(&[]).await.unwrap();
     let nothing = Prune::new().filter("id==no-such-record");
     assert_eq!(client.prune(nothing).await.unwrap(), []);
 }

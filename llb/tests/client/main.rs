@@ -13,5 +13,6 @@ mod failures;
 mod files;
 mod graph;
 mod images;
+mod locations;
 mod squash;
 mod testbed;

@@ -1,12 +1,15 @@
-//! `llb`: looks into build graphs, checks them, and brings them into their canonical form.
+//! `llb`: looks into build graphs, checks them, brings them into their canonical form, and builds them.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "a program for files; the library under it reads none"
 )]
 
+mod daemon;
+mod fields;
 mod input;
 mod output;
+mod solve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,12 +18,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 use llb::Definition;
 use llb::verify::{self, Severity};
 
-/// Looks into build graphs for BuildKit (LLB), checks them, and brings them into their canonical form.
+/// Looks into build graphs for BuildKit (LLB), checks them, brings them into their canonical form, and builds them.
 ///
 /// A graph is read from protobuf bytes (`pb.Definition`, as buildctl and other programs write it) or from the text form
 /// that `llb show` prints; which of them it is shows in the content. `-` is standard input or output.
 ///
-/// Exit codes: 0 if all is well, 1 if the graph cannot be read or has errors, 2 for a mistake on the command line.
+/// Exit codes: 0 if all is well, 1 if the graph cannot be read or has errors or its build failed, 2 for a mistake on the
+/// command line, 130 if a build was stopped with Ctrl-C.
 #[derive(Parser)]
 #[command(name = "llb", version, arg_required_else_help = true)]
 struct Arguments {
@@ -70,6 +74,16 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Builds a graph, or with a frontend, on a BuildKit daemon
+    Solve(Box<solve::SolveArguments>),
+    /// Lists the build cache of a daemon
+    Du(daemon::UsageArguments),
+    /// Removes what nobody uses from the build cache of a daemon
+    Prune(daemon::PruneArguments),
+    /// Lists the workers of a daemon and the platforms they build for
+    Workers(daemon::DaemonArguments),
+    /// Prints what a daemon is and can do
+    Info(daemon::DaemonArguments),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -118,8 +132,23 @@ fn run(command: &Command) -> Result<ExitCode, String> {
             let definition = input::read(file)?;
             output::print(&digests(&definition, *all)?)?;
         }
+        Command::Solve(arguments) => return wait(solve::run(arguments)),
+        Command::Du(arguments) => wait(daemon::usage(arguments))?,
+        Command::Prune(arguments) => wait(daemon::prune(arguments))?,
+        Command::Workers(arguments) => wait(daemon::workers(arguments))?,
+        Command::Info(arguments) => wait(daemon::info(arguments))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs what waits for a daemon.
+fn wait<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Runtime::new();
+    let runtime = runtime.map_err(|error| format!("failed to start: {error}"))?;
+    let result = runtime.block_on(work);
+    // A thread that waits for a file or a helper program does not keep the program.
+    runtime.shutdown_background();
+    result
 }
 
 fn shown(definition: &Definition, format: Format, is_full: bool) -> String {

@@ -1,7 +1,7 @@
 //! Writes results and complaints.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
 /// Prints to standard output.
@@ -28,6 +28,15 @@ fn to_stdout(bytes: &[u8]) -> Result<(), String> {
 
 /// Says on standard error what is wrong.
 pub(crate) fn complain(message: &str) {
+    let mut stderr = io::stderr().lock();
+    let colors =
+        stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let (error, hint) = if colors {
+        ("\x1b[1;31merror:\x1b[0m", "\n\x1b[36mhint:\x1b[0m ")
+    } else {
+        ("error:", "\nhint: ")
+    };
+    let message = message.replace("\nhint: ", hint);
     // There is nowhere else to say that this failed.
-    let _ = writeln!(io::stderr(), "error: {message}");
+    let _ = writeln!(stderr, "{error} {message}");
 }

@@ -77,6 +77,8 @@ mod words;
 
 use std::fmt::Write as _;
 
+use prost::Message as _;
+
 use crate::definition::{Definition, MarshalOptions};
 use crate::error::Error;
 use crate::state::State;
@@ -158,7 +160,8 @@ impl Definition {
     /// Every mistake in the text, each with line and column (both from 1), what was expected, and the nearest fix where
     /// one is known. After 50 mistakes the rest of the text is not read.
     pub fn from_text(text: &str) -> Result<Self, Error> {
-        Self::from_message(parse::Parser::new(text).definition()?)
+        let message = parse::Parser::new(text).definition()?;
+        Self::from_bytes(&message.encode_to_vec())
     }
 }
 

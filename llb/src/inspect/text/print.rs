@@ -53,14 +53,15 @@ impl Printer {
         let mut names = Vec::new();
         for op in &graph.ops {
             names.clear();
-            names.extend(op.message.inputs.iter().map(|input| {
+            let message = op.message();
+            names.extend(message.inputs.iter().map(|input| {
                 match graph.position_of(input) {
                     Some(position) => graph.output(position, input.index),
                     // Reading a definition refuses such inputs.
                     None => format!("%{}", input.digest),
                 }
             }));
-            self.op(op, &names);
+            self.op(op, &message, &names);
         }
         self.start_line();
         match graph.head {
@@ -87,18 +88,15 @@ impl Printer {
         self.text.extend(std::iter::repeat_n(' ', self.indent));
     }
 
-    fn op(&mut self, op: &GraphOp<'_>, names: &[String]) {
+    fn op(&mut self, op: &GraphOp<'_>, message: &pb::Op, names: &[String]) {
         let metadata = op.definition_op.metadata();
-        OpPrinter::new(self, &op.message, op.definition_op.bytes(), names).print(
-            &op.name,
-            |printer| {
-                printer.metadata(metadata);
-                if printer.is_full {
-                    printer.caps(metadata);
-                    printer.locations(op.definition_op);
-                }
-            },
-        );
+        OpPrinter::new(self, message, op.definition_op.bytes(), names).print(&op.name, |printer| {
+            printer.metadata(metadata);
+            if printer.is_full {
+                printer.caps(metadata);
+                printer.locations(op.definition_op);
+            }
+        });
     }
 
     /// What travels beside the op that names the result.
@@ -266,25 +264,12 @@ impl fmt::Display for RangeText<'_> {
 
 /// The platform that most ops have; the first of several.
 fn usual_platform(graph: &Graph<'_>) -> Option<pb::Platform> {
-    let mut counts: Vec<(&pb::Platform, usize)> = Vec::new();
-    let platforms = graph
-        .ops
-        .iter()
-        .filter_map(|op| op.message.platform.as_ref());
-    for platform in platforms {
-        match counts.iter().position(|(known, _)| *known == platform) {
-            Some(known) => counts[known].1 += 1,
-            // A graph has few platforms; one with many is better read than counted.
-            None if counts.len() < 16 => counts.push((platform, 1)),
-            None => {}
-        }
-    }
     let is_sayable = |platform: &pb::Platform| {
         let parts = [&platform.os, &platform.architecture, &platform.variant];
         parts.iter().all(|part| !part.contains('/'))
     };
-    counts
-        .into_iter()
+    let platforms = graph.platforms.iter();
+    platforms
         .rev()
         .filter(|(platform, _)| is_sayable(platform))
         .max_by_key(|(_, count)| *count)

@@ -1,35 +1,32 @@
 //! Parts of ops that read inputs that are not there.
 
-use super::{Report, Rule, Severity};
+use super::{Check, Report, Rule, Severity, Subject};
 use crate::inspect::canonical::{Part, mentions};
 
 pub(super) const RULE: Rule = Rule {
     code: "bad-input",
     severity: Severity::Error,
     page: include_str!("bad_input.md"),
-    check,
+    check: Check::Op(check),
 };
 
-fn check(report: &mut Report<'_>) {
-    let graph = report.graph;
-    for (position, op) in graph.ops.iter().enumerate() {
-        let count = i64::try_from(op.message.inputs.len()).unwrap_or(i64::MAX);
-        for (part, input, may_be_scratch) in mentions(&op.message) {
-            let is_input = (0..count).contains(&input);
-            // An action can read those before it.
-            let actions = match part {
-                Part::Action(number) => number,
-                _ => 0,
-            };
-            let is_action = (count..count.saturating_add(actions)).contains(&input);
-            let is_scratch = may_be_scratch && input == -1;
-            if !(is_input || is_action || is_scratch) {
-                report.find(
-                    position,
-                    format!("{part} reads input {input}, but the op has {count} inputs"),
-                    "inputs are counted from 0, -1 is scratch, and actions can read those before them",
-                );
-            }
+fn check(report: &mut Report<'_>, subject: &Subject<'_>) {
+    let count = i64::try_from(subject.message.inputs.len()).unwrap_or(i64::MAX);
+    for (part, input, may_be_scratch) in mentions(subject.message) {
+        let is_input = (0..count).contains(&input);
+        // An action can read those before it.
+        let actions = match part {
+            Part::Action(number) => number,
+            _ => 0,
+        };
+        let is_action = (count..count.saturating_add(actions)).contains(&input);
+        let is_scratch = may_be_scratch && input == -1;
+        if !(is_input || is_action || is_scratch) {
+            report.find(
+                subject.position,
+                format!("{part} reads input {input}, but the op has {count} inputs"),
+                "inputs are counted from 0, -1 is scratch, and actions can read those before them",
+            );
         }
     }
 }

@@ -2,30 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use super::{Report, Rule, Severity};
+use super::{Check, Report, Rule, Severity, Subject};
 
 pub(super) const RULE: Rule = Rule {
     code: "duplicate-target",
     severity: Severity::Warning,
     page: include_str!("duplicate_target.md"),
-    check,
+    check: Check::Op(check),
 };
 
-fn check(report: &mut Report<'_>) {
-    for (position, exec) in report.execs() {
-        let mut known = BTreeSet::new();
-        for mount in &exec.mounts {
-            let target = match mount.dest.trim_end_matches('/') {
-                "" => "/",
-                target => target,
-            };
-            if !known.insert(target) {
-                report.find(
-                    position,
-                    format!("two mounts are on {target:?}, and the later one hides the other"),
-                    "take one of them away, or mount it elsewhere",
-                );
-            }
+fn check(report: &mut Report<'_>, subject: &Subject<'_>) {
+    let Some(exec) = subject.exec() else { return };
+    let mut known = BTreeSet::new();
+    for mount in &exec.mounts {
+        let target = match mount.dest.trim_end_matches('/') {
+            "" => "/",
+            target => target,
+        };
+        if !known.insert(target) {
+            report.find(
+                subject.position,
+                format!("two mounts are on {target:?}, and the later one hides the other"),
+                "take one of them away, or mount it elsewhere",
+            );
         }
     }
 }

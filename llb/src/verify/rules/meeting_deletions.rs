@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Report, Rule, Severity};
+use super::{Check, Report, Rule, Severity};
 use crate::inspect::graph::Graph;
 use crate::inspect::main_input;
 use crate::proto::pb;
@@ -12,29 +12,27 @@ pub(super) const RULE: Rule = Rule {
     code: "meeting-deletions",
     severity: Severity::Warning,
     page: include_str!("meeting_deletions.md"),
-    check,
+    check: Check::Graph(check),
 };
 
-/// Inputs are followed over so many ops; deletions are near the end of a fork.
-const FURTHEST: usize = 1000;
+/// Inputs are followed over so many ops that matter; deletions are near the end of a fork.
+const FURTHEST: usize = 100;
+
+/// Longer paths are none that a file system takes.
+const LONGEST: usize = 4096;
 
 fn check(report: &mut Report<'_>) {
     let graph = report.graph;
-    for (position, op) in graph.ops.iter().enumerate() {
-        let Some(pb::op::Op::Merge(_)) = &op.message.op else {
-            continue;
-        };
+    let ways = Ways::of(graph);
+    for (&position, inputs) in &ways.merges {
         // Each path that an earlier input deleted, with the input.
-        let mut deleted: BTreeMap<String, String> = BTreeMap::new();
-        for input in &op.message.inputs {
-            let Some(read) = graph.position_of(input) else {
-                continue;
-            };
-            let paths = deletions(graph, read);
+        let mut deleted: BTreeMap<&str, usize> = BTreeMap::new();
+        for &read in inputs {
+            let paths = ways.deletions(read);
             for path in &paths {
                 let above = ancestors(path).find_map(|above| deleted.get_key_value(above));
                 if let Some((above, earlier)) = above {
-                    let later = &graph.ops[read].name;
+                    let (later, earlier) = (&graph.ops[read].name, &graph.ops[*earlier].name);
                     report.find(
                         position,
                         format!("`%{later}` deletes {path:?}, below {above:?}, which `%{earlier}` deletes"),
@@ -43,44 +41,115 @@ fn check(report: &mut Report<'_>) {
                     break;
                 }
             }
-            let name = &graph.ops[read].name;
             for path in paths {
-                deleted.entry(path).or_insert_with(|| name.clone());
+                deleted.entry(path).or_insert(read);
             }
         }
     }
 }
 
-/// The paths that file actions delete by name on the way to an op, from the lower side of a diff or from its source.
-fn deletions(graph: &Graph<'_>, start: usize) -> Vec<String> {
-    let mut stop = None;
-    let mut next = Some(start);
-    let mut paths = Vec::new();
-    for _ in 0..FURTHEST {
-        let Some(position) = next.filter(|position| Some(*position) != stop) else {
-            break;
-        };
-        let op = &graph.ops[position];
-        if let Some(pb::op::Op::Diff(diff)) = &op.message.op {
-            let lower = diff
-                .lower
-                .and_then(|lower| usize::try_from(lower.input).ok());
-            let lower = lower.and_then(|lower| op.message.inputs.get(lower));
-            stop = lower.and_then(|lower| graph.position_of(lower));
+/// How one comes from an op to its source, and what matters on the way.
+#[derive(Default)]
+struct Ways {
+    /// What each merge reads.
+    merges: BTreeMap<usize, Vec<usize>>,
+    /// The paths that file actions delete by name.
+    deletions: BTreeMap<usize, Vec<String>>,
+    /// The lower sides of differences.
+    lowers: BTreeMap<usize, usize>,
+    /// The op that each one goes on with.
+    next: Vec<Option<usize>>,
+    /// The nearest op on the way from each one, itself included, that matters: a deletion, a difference or a lower
+    /// side.
+    nearest: Vec<Option<usize>>,
+}
+
+impl Ways {
+    fn of(graph: &Graph<'_>) -> Self {
+        let mut ways = Self::default();
+        for (position, op) in graph.ops.iter().enumerate() {
+            let message = op.message();
+            let read = |input: usize| graph.position_of(message.inputs.get(input)?);
+            ways.next.push(main_input(&message).and_then(read));
+            match &message.op {
+                Some(pb::op::Op::Merge(_)) => {
+                    let reads = graph.reads(position).map(|(read, _)| read);
+                    ways.merges.insert(position, reads.collect());
+                }
+                Some(pb::op::Op::Diff(diff)) => {
+                    let lower = diff.lower.map(|lower| usize::try_from(lower.input));
+                    let lower = lower.and_then(Result::ok).and_then(read);
+                    ways.lowers.extend(lower.map(|lower| (position, lower)));
+                }
+                Some(pb::op::Op::File(file)) => {
+                    let paths: Vec<String> = file.actions.iter().filter_map(deletion).collect();
+                    if !paths.is_empty() {
+                        ways.deletions.insert(position, paths);
+                    }
+                }
+                _ => {}
+            }
         }
-        if let Some(pb::op::Op::File(file)) = &op.message.op {
-            paths.extend(
-                file.actions
-                    .iter()
-                    .filter_map(|action| match &action.action {
-                        Some(Action::Rm(rm)) if !rm.allow_wildcard => Some(rm.path.clone()),
-                        _ => None,
-                    }),
-            );
+        if ways.deletions.is_empty() {
+            ways.merges.clear();
         }
-        next = main_input(op).and_then(|input| graph.position_of(&op.message.inputs[input]));
+        ways.find_nearest();
+        ways
     }
-    paths
+
+    fn find_nearest(&mut self) {
+        let count = self.next.len();
+        self.nearest = vec![None; count];
+        let mut is_known = vec![false; count];
+        let differences = self.lowers.iter();
+        let marks = differences.flat_map(|(difference, lower)| [*difference, *lower]);
+        for position in self.deletions.keys().copied().chain(marks) {
+            self.nearest[position] = Some(position);
+            is_known[position] = true;
+        }
+        let mut way = Vec::new();
+        for start in 0..count {
+            let mut next = Some(start);
+            while let Some(position) = next.filter(|position| !is_known[*position]) {
+                is_known[position] = true;
+                way.push(position);
+                next = self.next[position];
+            }
+            let nearest = next.and_then(|position| self.nearest[position]);
+            for position in way.drain(..) {
+                self.nearest[position] = nearest;
+            }
+        }
+    }
+
+    /// The paths that are deleted on the way to an op, from the lower side of a difference or from its source.
+    fn deletions(&self, start: usize) -> Vec<&str> {
+        let mut stop = None;
+        let mut next = self.nearest[start];
+        let mut paths = Vec::new();
+        for _ in 0..FURTHEST {
+            let Some(position) = next.filter(|position| Some(*position) != stop) else {
+                break;
+            };
+            if let Some(lower) = self.lowers.get(&position) {
+                stop = Some(*lower);
+            }
+            let deleted = self.deletions.get(&position);
+            paths.extend(deleted.into_iter().flatten().map(|path| &**path));
+            next = self.next[position].and_then(|next| self.nearest[next]);
+        }
+        paths
+    }
+}
+
+/// The path that an action deletes by name.
+fn deletion(action: &pb::FileAction) -> Option<String> {
+    match &action.action {
+        Some(Action::Rm(rm)) if !rm.allow_wildcard && rm.path.len() <= LONGEST => {
+            Some(rm.path.clone())
+        }
+        _ => None,
+    }
 }
 
 /// The directories that a path is in, from the nearest up, without the root.

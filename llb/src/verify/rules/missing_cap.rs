@@ -1,6 +1,6 @@
 //! Ops that do not ask for the capabilities that they need.
 
-use super::{Report, Rule, Severity};
+use super::{Check, Report, Rule, Severity, Subject};
 use crate::inspect::canonical;
 use crate::value::Capability;
 
@@ -8,23 +8,22 @@ pub(super) const RULE: Rule = Rule {
     code: "missing-cap",
     severity: Severity::Error,
     page: include_str!("missing_cap.md"),
-    check,
+    check: Check::Op(check),
 };
 
-fn check(report: &mut Report<'_>) {
-    for (position, op) in report.graph.ops.iter().enumerate() {
-        let needed = canonical::capabilities(&op.message);
-        let missing = needed.difference(op.definition_op.metadata().caps);
-        if missing.is_empty() {
-            continue;
-        }
-        let names: Vec<_> = missing.iter().map(Capability::name).collect();
-        report.find(
-            position,
-            format!("it needs {}, but its metadata does not say so", names.join(", ")),
-            "add the capability to the op's metadata; a daemon without it then refuses the build by its name",
-        );
+fn check(report: &mut Report<'_>, subject: &Subject<'_>) {
+    let needed = canonical::capabilities(subject.message);
+    let op = &report.graph.ops[subject.position];
+    let missing = needed.difference(op.definition_op.metadata().caps);
+    if missing.is_empty() {
+        return;
     }
+    let names: Vec<_> = missing.iter().map(Capability::name).collect();
+    report.find(
+        subject.position,
+        format!("it needs {}, but its metadata does not say so", names.join(", ")),
+        "add the capability to the op's metadata; a daemon without it then refuses the build by its name",
+    );
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod secret_in_graph;
 mod unknown_op;
 mod unused_op;
 
-use super::{Report, Rule, Severity};
+use super::{Check, Report, Rule, Severity, Subject};
 use crate::proto::pb;
 
 /// All rules, by code.
@@ -32,23 +32,26 @@ pub(super) const RULES: &[Rule] = &[
     unused_op::RULE,
 ];
 
-impl<'d> Report<'d> {
-    /// The execs, each with its position.
-    fn execs(&self) -> impl Iterator<Item = (usize, &'d pb::ExecOp)> + use<'d> {
-        let ops = self.graph.ops.iter().enumerate();
-        ops.filter_map(|(position, op)| match &op.message.op {
-            Some(pb::op::Op::Exec(exec)) => Some((position, exec)),
+impl<'o> Subject<'o> {
+    fn source(&self) -> Option<&'o pb::SourceOp> {
+        match &self.message.op {
+            Some(pb::op::Op::Source(source)) => Some(source),
             _ => None,
-        })
+        }
     }
 
-    /// The file ops, each with its position.
-    fn files(&self) -> impl Iterator<Item = (usize, &'d pb::FileOp)> + use<'d> {
-        let ops = self.graph.ops.iter().enumerate();
-        ops.filter_map(|(position, op)| match &op.message.op {
-            Some(pb::op::Op::File(file)) => Some((position, file)),
+    fn exec(&self) -> Option<&'o pb::ExecOp> {
+        match &self.message.op {
+            Some(pb::op::Op::Exec(exec)) => Some(exec),
             _ => None,
-        })
+        }
+    }
+
+    fn file(&self) -> Option<&'o pb::FileOp> {
+        match &self.message.op {
+            Some(pb::op::Op::File(file)) => Some(file),
+            _ => None,
+        }
     }
 }
 

@@ -1,32 +1,26 @@
 //! Images that are another one tomorrow.
 
-use super::{Report, Rule, Severity};
-use crate::proto::pb;
+use super::{Check, Report, Rule, Severity, Subject};
 
 pub(super) const RULE: Rule = Rule {
     code: "moving-tag",
     severity: Severity::Warning,
     page: include_str!("moving_tag.md"),
-    check,
+    check: Check::Op(check),
 };
 
-fn check(report: &mut Report<'_>) {
-    for (position, op) in report.graph.ops.iter().enumerate() {
-        let Some(pb::op::Op::Source(source)) = &op.message.op else {
-            continue;
-        };
-        let Some(reference) = source.identifier.strip_prefix("docker-image://") else {
-            continue;
-        };
-        let last = reference.rsplit('/').next().unwrap_or_default();
-        let tag = last.split_once(':').map_or("", |(_, tag)| tag);
-        if !reference.contains('@') && matches!(tag, "" | "latest") {
-            report.find(
-                position,
-                format!("{reference:?} is another image tomorrow"),
-                "name a version, or add the digest: `name:tag@sha256:...`",
-            );
-        }
+fn check(report: &mut Report<'_>, subject: &Subject<'_>) {
+    let identifier = subject.source().map(|source| &source.identifier);
+    let image = identifier.and_then(|identifier| identifier.strip_prefix("docker-image://"));
+    let Some(reference) = image else { return };
+    let last = reference.rsplit('/').next().unwrap_or_default();
+    let tag = last.split_once(':').map_or("", |(_, tag)| tag);
+    if !reference.contains('@') && matches!(tag, "" | "latest") {
+        report.find(
+            subject.position,
+            format!("{reference:?} is another image tomorrow"),
+            "name a version, or add the digest: `name:tag@sha256:...`",
+        );
     }
 }
 

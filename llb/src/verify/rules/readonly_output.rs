@@ -1,27 +1,26 @@
 //! Read-only mounts with a result.
 
-use super::{Report, Rule, Severity};
+use super::{Check, Report, Rule, Severity, Subject};
 
 pub(super) const RULE: Rule = Rule {
     code: "readonly-output",
     severity: Severity::Error,
     page: include_str!("readonly_output.md"),
-    check,
+    check: Check::Op(check),
 };
 
-fn check(report: &mut Report<'_>) {
-    for (position, exec) in report.execs() {
-        for mount in &exec.mounts {
-            if mount.readonly && mount.output >= 0 {
-                report.find(
-                    position,
-                    format!(
-                        "the mount on {:?} is read-only, but has output {}",
-                        mount.dest, mount.output
-                    ),
-                    "make it writable, or read what is mounted instead of its output",
-                );
-            }
+fn check(report: &mut Report<'_>, subject: &Subject<'_>) {
+    let Some(exec) = subject.exec() else { return };
+    for mount in &exec.mounts {
+        if mount.readonly && mount.output >= 0 {
+            report.find(
+                subject.position,
+                format!(
+                    "the mount on {:?} is read-only, but has output {}",
+                    mount.dest, mount.output
+                ),
+                "make it writable, or read what is mounted instead of its output",
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Paths that are relative to nothing.
 
-use super::{Report, Rule, Severity};
+use super::{Check, Report, Rule, Severity, Subject};
 use crate::proto::pb;
 use crate::proto::pb::file_action::Action;
 
@@ -8,17 +8,17 @@ pub(super) const RULE: Rule = Rule {
     code: "relative-path",
     severity: Severity::Warning,
     page: include_str!("relative_path.md"),
-    check,
+    check: Check::Op(check),
 };
 
 const HINT: &str = "give the whole path, or set a directory before";
 
-fn check(report: &mut Report<'_>) {
-    for (position, exec) in report.execs() {
+fn check(report: &mut Report<'_>, subject: &Subject<'_>) {
+    if let Some(exec) = subject.exec() {
         let cwd = exec.meta.as_ref().map_or("", |meta| &*meta.cwd);
         if !cwd.is_empty() && !is_absolute(cwd) {
             report.find(
-                position,
+                subject.position,
                 format!("the working directory {cwd:?} is relative"),
                 HINT,
             );
@@ -26,18 +26,21 @@ fn check(report: &mut Report<'_>) {
         for mount in &exec.mounts {
             if !is_absolute(&mount.dest) {
                 report.find(
-                    position,
+                    subject.position,
                     format!("the target {:?} of a mount is relative", mount.dest),
                     HINT,
                 );
             }
         }
     }
-    for (position, file) in report.files() {
-        for path in file.actions.iter().flat_map(paths) {
-            if !is_absolute(path) {
-                report.find(position, format!("the path {path:?} is relative"), HINT);
-            }
+    let actions = subject.file().map_or(&[][..], |file| &file.actions);
+    for path in actions.iter().flat_map(paths) {
+        if !is_absolute(path) {
+            report.find(
+                subject.position,
+                format!("the path {path:?} is relative"),
+                HINT,
+            );
         }
     }
 }

@@ -1,14 +1,13 @@
 //! Values that look like secrets. No finding shows one.
 
-use super::{Report, Rule, Severity};
-use crate::proto::pb;
+use super::{Check, Report, Rule, Severity, Subject};
 use crate::proto::pb::file_action::Action;
 
 pub(super) const RULE: Rule = Rule {
     code: "secret-in-graph",
     severity: Severity::Warning,
     page: include_str!("secret_in_graph.md"),
-    check,
+    check: Check::Op(check),
 };
 
 const HINT: &str =
@@ -47,9 +46,12 @@ const PREFIXES: &[(&str, usize)] = &[
     ("-----BEGIN ", 10),
 ];
 
-fn check(report: &mut Report<'_>) {
-    for (position, exec) in report.execs() {
-        let Some(meta) = &exec.meta else { continue };
+/// A heading such as `BEGIN OPENSSH PRIVATE KEY` is no longer.
+const LONGEST_HEADING: usize = 64;
+
+fn check(report: &mut Report<'_>, subject: &Subject<'_>) {
+    let position = subject.position;
+    if let Some(meta) = subject.exec().and_then(|exec| exec.meta.as_ref()) {
         for entry in &meta.env {
             let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
             if names_secret(name) && is_literal(value) || has_token(value) {
@@ -70,30 +72,23 @@ fn check(report: &mut Report<'_>) {
             }
         }
     }
-    for (position, file) in report.files() {
-        for action in &file.actions {
-            let Some(Action::Mkfile(mkfile)) = &action.action else {
-                continue;
-            };
-            if std::str::from_utf8(&mkfile.data).is_ok_and(has_token) {
-                let path = &mkfile.path;
-                report.find(
-                    position,
-                    format!("the file {path:?} looks as if there is a secret in it"),
-                    HINT,
-                );
-            }
-        }
-    }
-    for (position, op) in report.graph.ops.iter().enumerate() {
-        let Some(pb::op::Op::Source(source)) = &op.message.op else {
+    let actions = subject.file().map_or(&[][..], |file| &file.actions);
+    for action in actions {
+        let Some(Action::Mkfile(mkfile)) = &action.action else {
             continue;
         };
-        let values = std::iter::once(&source.identifier).chain(source.attrs.values());
-        if values
-            .into_iter()
-            .any(|value| has_login(value) || has_token(value))
-        {
+        if std::str::from_utf8(&mkfile.data).is_ok_and(has_token) {
+            let path = &mkfile.path;
+            report.find(
+                position,
+                format!("the file {path:?} looks as if there is a secret in it"),
+                HINT,
+            );
+        }
+    }
+    if let Some(source) = subject.source() {
+        let mut values = std::iter::once(&source.identifier).chain(source.attrs.values());
+        if values.any(|value| has_login(value) || has_token(value)) {
             report.find(position, "the source has a password or token in it", HINT);
         }
     }
@@ -130,19 +125,34 @@ fn has_assignment(script: &str) -> bool {
 }
 
 fn has_token(text: &str) -> bool {
-    PREFIXES.iter().any(|(prefix, length)| {
-        text.match_indices(prefix).any(|(start, _)| {
-            let before = text[..start].bytes().next_back();
-            let rest = &text[start + prefix.len()..];
-            let run = rest
-                .bytes()
-                .take_while(|byte| byte.is_ascii_alphanumeric() || b"_- ".contains(byte));
-            !before.is_some_and(|byte| byte.is_ascii_alphanumeric())
-                && (run.clone().count() >= *length)
-                && (prefix.starts_with('-') && rest.contains("PRIVATE KEY-----")
-                    || run.take(*length).all(|byte| byte != b' ') && !prefix.starts_with('-'))
-        })
+    // Tokens begin where words do.
+    let mut before = b' ';
+    text.bytes().enumerate().any(|(start, byte)| {
+        let begins = !before.is_ascii_alphanumeric();
+        before = byte;
+        begins && begins_token(&text.as_bytes()[start..])
     })
+}
+
+fn begins_token(text: &[u8]) -> bool {
+    PREFIXES.iter().any(|(prefix, length)| {
+        let Some(rest) = text.strip_prefix(prefix.as_bytes()) else {
+            return false;
+        };
+        let run = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || b"_- ".contains(byte))
+            .take(*length);
+        if prefix.starts_with('-') {
+            let heading = &rest[..rest.len().min(LONGEST_HEADING)];
+            return run.count() == *length && contains(heading, b"PRIVATE KEY-----");
+        }
+        run.filter(|byte| **byte != b' ').count() == *length
+    })
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// `https://user:password@host`

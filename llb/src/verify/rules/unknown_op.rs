@@ -1,20 +1,18 @@
 //! Ops that are none.
 
-use super::{Report, Rule, Severity};
+use super::{Check, Report, Rule, Severity, Subject};
 
 pub(super) const RULE: Rule = Rule {
     code: "unknown-op",
     severity: Severity::Error,
     page: include_str!("unknown_op.md"),
-    check,
+    check: Check::Op(check),
 };
 
-fn check(report: &mut Report<'_>) {
-    let ops = report.graph.ops.iter();
-    let unknown: Vec<_> = ops.map(|op| op.message.op.is_none()).collect();
-    for position in (0..unknown.len()).filter(|position| unknown[*position]) {
+fn check(report: &mut Report<'_>, subject: &Subject<'_>) {
+    if subject.message.op.is_none() {
         report.find(
-            position,
+            subject.position,
             "it is no op, or of a kind that is not known here",
             "a newer version may know it; only the last op of a definition has no kind",
         );

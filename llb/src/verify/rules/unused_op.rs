@@ -1,12 +1,12 @@
 //! Ops that the result does not need.
 
-use super::{Report, Rule, Severity};
+use super::{Check, Report, Rule, Severity};
 
 pub(super) const RULE: Rule = Rule {
     code: "unused-op",
     severity: Severity::Warning,
     page: include_str!("unused_op.md"),
-    check,
+    check: Check::Graph(check),
 };
 
 fn check(report: &mut Report<'_>) {
@@ -15,8 +15,7 @@ fn check(report: &mut Report<'_>) {
     let mut waiting: Vec<usize> = graph.head.iter().map(|(head, _)| *head).collect();
     while let Some(position) = waiting.pop() {
         if !std::mem::replace(&mut is_used[position], true) {
-            let inputs = graph.ops[position].message.inputs.iter();
-            waiting.extend(inputs.filter_map(|input| graph.position_of(input)));
+            waiting.extend(graph.reads(position).map(|(read, _)| read));
         }
     }
     for position in (0..is_used.len()).filter(|position| !is_used[*position]) {

@@ -1,0 +1,98 @@
+//! Finds ops by digest.
+
+use super::OpDigest;
+
+/// An open hash table of positions in a list of ops.
+///
+/// It holds no digests of its own; whoever asks has the list. Digests are hashes already, and only those of ops that
+/// are there get in, so no definition can crowd it.
+#[derive(Debug, Default)]
+pub(crate) struct Positions {
+    /// One more than a position, or 0. The length is a power of two, and at least half is 0.
+    slots: Vec<u32>,
+}
+
+impl Positions {
+    /// A table for up to `count` ops.
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Self {
+            slots: vec![0; (2 * count).next_power_of_two()],
+        }
+    }
+
+    /// The positions of all digests; the first one of each.
+    pub(crate) fn new(digests: impl ExactSizeIterator<Item = OpDigest> + Clone) -> Self {
+        let mut positions = Self::with_capacity(digests.len());
+        let list: Vec<OpDigest> = digests.collect();
+        for (position, digest) in (0..).zip(&list) {
+            positions.insert(position, *digest, |position| list[position]);
+        }
+        positions
+    }
+
+    /// The position of a digest; `digest_at` gives the digest at a position.
+    pub(crate) fn find(
+        &self,
+        digest: OpDigest,
+        digest_at: impl Fn(usize) -> OpDigest,
+    ) -> Option<usize> {
+        self.slot(digest, digest_at).ok()
+    }
+
+    /// Adds the digest that is at a position, unless it is there already.
+    pub(crate) fn insert(
+        &mut self,
+        position: u32,
+        digest: OpDigest,
+        digest_at: impl Fn(usize) -> OpDigest,
+    ) -> bool {
+        match self.slot(digest, digest_at) {
+            Ok(_) => false,
+            Err(slot) => {
+                self.slots[slot] = position + 1;
+                true
+            }
+        }
+    }
+
+    /// The position of a digest, or the slot for it.
+    fn slot(
+        &self,
+        digest: OpDigest,
+        digest_at: impl Fn(usize) -> OpDigest,
+    ) -> Result<usize, usize> {
+        let (part, _) = digest.0.split_first_chunk().expect("a digest has 32 bytes");
+        let last = self.slots.len() - 1;
+        let mut slot = usize::try_from(u64::from_le_bytes(*part) & last as u64).unwrap_or(0);
+        loop {
+            match self.slots[slot].checked_sub(1) {
+                None => return Err(slot),
+                Some(position) if digest_at(position as usize) == digest => {
+                    return Ok(position as usize);
+                }
+                Some(_) => slot = (slot + 1) & last,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_found_where_they_came_first() {
+        let digests: Vec<OpDigest> = (0..1000_u32)
+            .map(|number| OpDigest::of(&(number % 700).to_le_bytes()))
+            .collect();
+        let positions = Positions::new(digests.iter().copied());
+        for (position, digest) in digests.iter().enumerate() {
+            let found = positions.find(*digest, |position| digests[position]);
+            assert_eq!(found, Some(position % 700));
+        }
+        let unknown = OpDigest::of(b"x");
+        assert_eq!(positions.find(unknown, |position| digests[position]), None);
+        let none = Positions::new(std::iter::empty());
+        assert_eq!(none.find(unknown, |_| unknown), None);
+    }
+}

@@ -1,0 +1,301 @@
+//! The `llb` tool against the engines of the testbed.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "files, environment and clock are what the tool is about"
+)]
+
+#[path = "client/testbed.rs"]
+#[expect(dead_code, reason = "shared with the tests of the client")]
+mod testbed;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use testbed::{Testbed, unique};
+
+/// The tool, for one engine.
+fn llb(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_llb"));
+    command
+        .args(arguments)
+        .env(
+            "BUILDKIT_HOST",
+            Testbed::find().address("containerd").to_string(),
+        )
+        .env_remove("BUILDKIT_PROGRESS")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str], input: &str) -> Output {
+    let mut child = llb(arguments).spawn().unwrap();
+    // A tool that stops at a mistake reads nothing.
+    drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A graph that runs a script in Debian, without a network.
+fn script(script: &str) -> String {
+    format!(
+        "platform linux/amd64\n\
+         %debian = source \"docker-image://docker.io/library/debian:bookworm-slim\"\n\
+         %step = exec \"/bin/sh\" \"-c\" {script:?} cwd=/ network=none name=\"the step\" {{\n\
+         \x20 env PATH=\"/usr/sbin:/usr/bin:/sbin:/bin\"\n\
+         \x20 / = %debian -> out0\n\
+         }}\n\
+         return %step\n"
+    )
+}
+
+/// Reads from a running tool until it has said something.
+fn read_until(child: &mut Child, part: &str) -> String {
+    let mut said = Vec::new();
+    let mut byte = [0];
+    let stderr = child.stderr.as_mut().unwrap();
+    while !text(&said).contains(part) {
+        assert!(stderr.read(&mut byte).unwrap() == 1, "{}", text(&said));
+        said.extend(byte);
+    }
+    text(&said)
+}
+
+#[test]
+fn a_graph_is_built_from_its_text_with_what_it_needs() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name).display().to_string();
+    fs::create_dir(at("in")).unwrap();
+    fs::write(at("in/file"), "content").unwrap();
+    let graph = format!(
+        "%in = local \"context\"\n\
+         %out = file {{\n  copy %in \"/file\" => \"/{}\"\n}}\n\
+         return %out\n",
+        unique()
+    );
+    fs::write(at("graph.llb"), graph).unwrap();
+    let built = run(
+        &[
+            "solve",
+            &at("graph.llb"),
+            "--local",
+            &format!("context={}", at("in")),
+            "--output",
+            &format!("type=local,dest={}", at("out")),
+            "--output",
+            &format!("type=oci,dest={}", at("image.tar")),
+            "--metadata-file",
+            &at("metadata.json"),
+            "--progress",
+            "rawjson",
+        ],
+        "",
+    );
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    assert!(built.stdout.is_empty());
+    let file = fs::read_dir(at("out")).unwrap().next().unwrap().unwrap();
+    assert_eq!(fs::read_to_string(file.path()).unwrap(), "content");
+    let metadata = fs::read(at("metadata.json")).unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata).unwrap();
+    assert!(metadata["containerimage.digest"].is_string(), "{metadata}");
+    for line in text(&built.stderr).lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(event.as_object().unwrap().len(), 1, "{event}");
+    }
+}
+
+#[test]
+fn an_archive_goes_to_standard_output_and_a_secret_nowhere() {
+    let script = script(&format!(
+        "cat /run/secrets/token | wc -c > /count; : {}",
+        unique()
+    ));
+    let script = script.replace(
+        "-> out0\n",
+        "-> out0\n  /run/secrets/token = secret \"token\"\n",
+    );
+    let built = Command::new("sh")
+        .arg("-c")
+        .arg("exec \"$0\" \"$@\" --output type=tar,dest=- 2>&1")
+        .arg(env!("CARGO_BIN_EXE_llb"))
+        .args([
+            "solve",
+            "--progress",
+            "quiet",
+            "--secret",
+            "id=token,env=TOKEN",
+        ])
+        .env(
+            "BUILDKIT_HOST",
+            Testbed::find().address("containerd").to_string(),
+        )
+        .env("TOKEN", "hunter2-hunter2")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut built = built.unwrap();
+    built
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(script.as_bytes())
+        .unwrap();
+    let built = built.wait_with_output().unwrap();
+    assert!(built.status.success(), "{}", text(&built.stdout));
+    let mut archive = tar::Archive::new(&*built.stdout);
+    let mut entries = archive.entries().unwrap();
+    let count = entries.find(|entry| entry.as_ref().unwrap().path().unwrap().ends_with("count"));
+    let mut counted = String::new();
+    count
+        .unwrap()
+        .unwrap()
+        .read_to_string(&mut counted)
+        .unwrap();
+    assert_eq!(counted, "15\n");
+    let secret = b"hunter2-hunter2";
+    assert!(
+        !built
+            .stdout
+            .windows(secret.len())
+            .any(|part| part == secret)
+    );
+}
+
+#[test]
+fn a_failed_step_is_told_once_with_all_that_helps() {
+    let script = script(&format!("echo before; nosuchcommand # {}", unique()));
+    let failed = run(&["solve", "--progress", "quiet"], &script);
+    assert_eq!(failed.status.code(), Some(1));
+    let said = text(&failed.stderr);
+    let said = said.split(" # ").collect::<Vec<_>>().join("\n# ");
+    let said: Vec<_> = said.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        said,
+        [
+            "error: build failed: step `the step` exited with code 127 (the command was not found)",
+            "command: /bin/sh -c 'echo before; nosuchcommand",
+            "last output:",
+            "  before",
+            "  /bin/sh: 1: nosuchcommand: not found",
+        ]
+    );
+}
+
+#[test]
+fn an_interrupt_stops_the_build_on_the_daemon() {
+    let mut child = llb(&["solve", "--progress", "plain"]).spawn().unwrap();
+    let script = script(&format!("echo begun; sleep 600; : {}", unique()));
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(script.as_bytes())
+        .unwrap();
+    read_until(&mut child, " begun\n");
+    let start = Instant::now();
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let said = text(&ended.stderr);
+    assert!(said.contains("CANCELED"), "{said}");
+    assert!(
+        said.ends_with("error: the build was canceled, and the daemon has stopped it\n"),
+        "{said}"
+    );
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn who_does_not_read_progress_does_not_stall_the_build() {
+    let noise = script(&format!(
+        "head -c 3000000 /dev/zero | tr '\\0' '\\n'; : {}",
+        unique()
+    ));
+    for (progress, closed) in [("plain", false), ("rawjson", false), ("plain", true)] {
+        let home = tempfile::tempdir().unwrap();
+        let metadata = home.path().join("metadata.json").display().to_string();
+        let arguments = [
+            "solve",
+            "--no-cache",
+            "--progress",
+            progress,
+            "--metadata-file",
+            &metadata,
+        ];
+        let mut child = llb(&arguments).spawn().unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(noise.as_bytes())
+            .unwrap();
+        let stderr = child.stderr.take().unwrap();
+        if closed {
+            drop(stderr);
+        }
+        let start = Instant::now();
+        let status = child.wait().unwrap();
+        assert!(status.success(), "{progress} {closed}: {status}");
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn a_daemon_tells_what_it_is_and_keeps() {
+    let info = text(&run(&["info"], "").stdout);
+    assert!(info.contains("\nengine: Docker, API 1."), "{info}");
+    assert!(info.contains("\nmerge ops: yes\n"), "{info}");
+    let workers = text(&run(&["workers"], "").stdout);
+    assert!(workers.contains("platforms: linux/"), "{workers}");
+    let usage = text(&run(&["du"], "").stdout);
+    assert!(
+        usage.lines().last().unwrap().starts_with("total: "),
+        "{usage}"
+    );
+    let nothing = run(&["prune", "--filter", "id==no-such-record"], "");
+    assert_eq!(text(&nothing.stdout), "removed: 0 B in 0 records\n");
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_told_without_a_daemon() {
+    for (arguments, part) in [
+        (&["--output", "type=locl,dest=x"][..], "unknown type `locl`"),
+        (&["--output", "type=local"], "lacks `dest=`"),
+        (&["--output", "dest=x"], "lacks `type=`"),
+        (&["--secret", "id=x"], "comes from nowhere"),
+        (&["--local", "context"], "expected `name=value`"),
+        (&["--allow", "everything"], "expected one of: network.host"),
+        (&["--import-cache", "ref=x"], "lacks `type=`"),
+        (&["--opt", "a=b"], "name one with --frontend"),
+    ] {
+        let mut command = llb(&["solve", "-"]);
+        command
+            .args(arguments)
+            .env("BUILDKIT_HOST", "unix:///nowhere");
+        let mut child = command.spawn().unwrap();
+        drop(child.stdin.take().unwrap().write_all(b"return scratch\n"));
+        let ended = child.wait_with_output().unwrap();
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+}
