@@ -12,6 +12,7 @@ mod command;
 mod demo;
 mod generate;
 mod helper;
+mod merge_cases;
 mod test;
 mod testbed;
 
@@ -33,6 +34,8 @@ enum Task {
     Test(test::Command),
     /// The static program that builds carry along, under `target/helper`
     Helper(helper::Command),
+    /// Merges on real engines against the trees that must come out
+    MergeCases(merge_cases::Command),
     /// The Rust code of the wire messages, from `llb/proto`
     Codegen(generate::Command),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Demo(command) => demo::run(&command),
         Task::Test(command) => test::run(&command),
         Task::Helper(command) => helper::run(&command),
+        Task::MergeCases(command) => merge_cases::run(&command),
         Task::Codegen(command) => generate::run(&command),
     };
     match done {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use crate::command::{cargo, step};
+use crate::helper;
 use crate::testbed;
 
 /// Runs formatting, lints, docs and all tests, on engines that it starts itself.
@@ -24,6 +25,7 @@ const NOT_IN_THE_CORE: [&str; 4] = ["tokio", "tonic", "hyper", "bollard"];
 
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     let testbed = std::thread::spawn(testbed::bring_up);
+    helper::build(helper::NATIVE)?;
     let checked = checks();
     let up = testbed
         .join()

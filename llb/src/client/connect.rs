@@ -112,6 +112,7 @@ impl Client {
             channel,
             address: address.clone(),
             engine,
+            capabilities: Arc::default(),
         };
         let call = async {
             client

@@ -29,6 +29,9 @@ use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id
 impl Client {
     /// Runs one build and waits for its end. Progress is reported as it happens.
     ///
+    /// Where the daemon lacks something that the graph needs, such as merges, the graph is [lowered](crate::lower) first:
+    /// see [`Solve::lowering`].
+    ///
     /// Dropping the future cancels the build, and so does its [`Cancel`]. A build that fails leaves none of its local outputs
     /// behind.
     ///
@@ -44,13 +47,15 @@ impl Client {
         P: Progress + ?Sized,
     {
         solve.check()?;
+        let mut solve = solve;
+        let lowerings = self.lower(&mut solve, progress).await?;
         let mut job = Job::new(self, solve)?;
         let mut forward = |event: &Event| progress.event(event);
         let companion = job.companion(self);
         // Boxed: callers of a build should not carry the weight of its state.
         let result = Box::pin(job.run(self, &mut forward, companion)).await;
         progress.finish();
-        result
+        result.map(|outcome| outcome.with_lowerings(lowerings))
     }
 }
 

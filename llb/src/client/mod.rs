@@ -40,6 +40,7 @@ mod exit;
 mod export;
 mod failure;
 mod info;
+mod lowering;
 mod outcome;
 mod push;
 mod resolve;
@@ -50,6 +51,7 @@ mod transport;
 mod unique;
 mod watch;
 
+pub use crate::source::ResolvedImage;
 pub use address::Address;
 pub use cancel::Cancel;
 pub use capability::Capabilities;
@@ -59,11 +61,13 @@ pub use export::Export;
 pub use failure::FailedStep;
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
-pub use crate::source::ResolvedImage;
 pub use solve::{CacheOption, Entitlement, Solve};
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 
 pub(crate) type ControlClient =
@@ -75,6 +79,8 @@ pub struct Client {
     channel: Channel,
     address: Address,
     engine: Engine,
+    /// What the daemon can do, once it has been asked.
+    capabilities: Arc<OnceCell<Capabilities>>,
 }
 
 /// What a daemon is.

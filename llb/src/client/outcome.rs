@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::lower::Lowering;
 use crate::progress::Summary;
 use crate::session::base64_decode;
 
@@ -12,6 +13,7 @@ use crate::session::base64_decode;
 pub struct Outcome {
     exporter_response: BTreeMap<String, String>,
     summary: Summary,
+    lowerings: Vec<Lowering>,
 }
 
 impl Outcome {
@@ -19,7 +21,18 @@ impl Outcome {
         Self {
             exporter_response,
             summary,
+            lowerings: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_lowerings(self, lowerings: Vec<Lowering>) -> Self {
+        Self { lowerings, ..self }
+    }
+
+    /// What was replaced in the graph because the daemon cannot run it; empty for most builds. Ops that took another
+    /// one's place have digests of their own in progress and summary.
+    pub fn lowerings(&self) -> &[Lowering] {
+        &self.lowerings
     }
 
     /// All that the exporters answered, by BuildKit's names.

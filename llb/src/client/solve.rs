@@ -8,6 +8,7 @@ use prost::Message as _;
 use super::cancel::Cancel;
 use super::error::{Error, ErrorKind};
 use super::export::Export;
+use crate::lower::Policy;
 use crate::proto::pb;
 use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 use crate::{Definition, MarshalOptions, State};
@@ -42,6 +43,7 @@ pub struct Solve {
     pub(crate) no_cache: bool,
     pub(crate) session_key: Option<String>,
     pub(crate) cancel: Cancel,
+    pub(crate) lowering: Option<Policy>,
 }
 
 /// A privilege of a build that has to be allowed.
@@ -171,6 +173,28 @@ impl Solve {
     #[must_use = "the settings are in the value returned"]
     pub fn input(mut self, name: impl Into<String>, definition: impl Into<pb::Definition>) -> Self {
         self.inputs.insert(name.into(), definition.into());
+        self
+    }
+
+    /// What may take the place of ops that the daemon cannot run, such as merges on a Docker engine without the containerd
+    /// image store. See [`lower`](crate::lower).
+    ///
+    /// By default, what provably makes the same files, and everything else by the
+    /// [helpers of this machine](crate::lower::Helper::find_all); without one it is refused, before the build. What was
+    /// replaced is in the [outcome](super::Outcome::lowerings), and progress shows a warning where files may differ.
+    ///
+    /// ```no_run
+    /// use llb::client::Solve;
+    /// use llb::lower::{Helper, Policy};
+    /// # fn solve(definition: llb::Definition) -> Result<Solve, llb::client::Error> {
+    /// let helper = Helper::from_path("/usr/lib/my-builder/llb-helper-linux-amd64")?;
+    /// let solve = Solve::definition(definition).lowering(Policy::new().helper(helper));
+    /// # Ok(solve)
+    /// # }
+    /// ```
+    #[must_use = "the settings are in the value returned"]
+    pub fn lowering(mut self, policy: Policy) -> Self {
+        self.lowering = Some(policy);
         self
     }
 

@@ -92,7 +92,7 @@ impl Draft {
             .split_last()
             .map_or(&[][..], |(_, body)| body);
         for op in body {
-            let message = pb::Op::decode(op.bytes()).unwrap_or_default();
+            let message = pb::Op::decode(op.shared_bytes()).unwrap_or_default();
             self.keep(op, &message);
         }
         let head = definition.head()?;

@@ -24,6 +24,10 @@ pub struct Helper {
 }
 
 impl Helper {
+    /// The architectures that a helper can be for, as Go names them.
+    pub const ARCHITECTURES: &[&str] =
+        &["amd64", "arm64", "riscv64", "ppc64le", "s390x", "loong64"];
+
     /// A helper from its bytes. They say for which platform they are.
     ///
     /// # Errors
@@ -84,6 +88,16 @@ impl Helper {
     }
 }
 
+/// ELF's numbers of machines, which byte order they have, and what Go calls them.
+const MACHINES: &[(u16, bool, &str)] = &[
+    (62, true, "amd64"),
+    (183, true, "arm64"),
+    (243, true, "riscv64"),
+    (21, true, "ppc64le"),
+    (22, false, "s390x"),
+    (258, true, "loong64"),
+];
+
 /// The platform that an ELF header is for, or what the bytes are instead.
 fn platform_of(bytes: &[u8]) -> Result<Platform, String> {
     let Some(header) = bytes
@@ -106,21 +120,24 @@ fn platform_of(bytes: &[u8]) -> Result<Platform, String> {
     } else {
         u16::from_be_bytes(number)
     };
-    let architecture = match (machine, is_little) {
-        (62, true) => "amd64",
-        (183, true) => "arm64",
-        (243, true) => "riscv64",
-        (21, true) => "ppc64le",
-        (22, false) => "s390x",
-        (258, true) => "loong64",
-        _ => return Err(format!("machine number {machine}")),
-    };
-    Ok(Platform::new("linux", architecture))
+    let known = MACHINES
+        .iter()
+        .find(|(number, order, _)| (*number, *order) == (machine, is_little));
+    match known {
+        Some((_, _, architecture)) => Ok(Platform::new("linux", *architecture)),
+        None => Err(format!("machine number {machine}")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_machines_are_known_by_name() {
+        let names: Vec<_> = MACHINES.iter().map(|(_, _, name)| *name).collect();
+        assert_eq!(names, Helper::ARCHITECTURES);
+    }
 
     #[test]
     fn bytes_say_for_which_platform_they_are() {

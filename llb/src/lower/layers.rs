@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::inspect::graph::Graph;
+use super::view::Graph;
 use crate::proto::pb;
 
 /// An output: the position of an op and the number of its output.

@@ -8,6 +8,8 @@ use super::report::{Effect, Lowering, Replacement};
 use super::walk::Walk;
 use crate::definition::Definition;
 use crate::error::{ErrorKind, Problem};
+#[cfg(feature = "client")]
+use crate::inspect::canonical;
 use crate::proto::pb;
 use crate::proto::pb::file_action::Action;
 use crate::value::{Capability, CapabilitySet};
@@ -113,6 +115,8 @@ fn hidden(op: &pb::Op) -> CapabilitySet {
             .iter()
             .filter_map(|action| action.action.as_ref())
             .fold(caps, |caps, action| caps.union(of_action(action))),
+        Some(pb::op::Op::Merge(_)) => caps.with(Capability::MergeOp),
+        Some(pb::op::Op::Diff(_)) => caps.with(Capability::DiffOp),
         _ => caps,
     }
 }
@@ -139,15 +143,28 @@ fn of_action(action: &Action) -> CapabilitySet {
     }
 }
 
+/// Whether an op is of a kind that some engines lack, or that they may run with less.
+#[cfg(feature = "client")]
+pub(crate) fn may_need(op: &pb::Op) -> bool {
+    let optional = OPTIONAL.iter().map(|optional| optional.capability);
+    let optional = optional.fold(CapabilitySet::new(), CapabilitySet::with);
+    let asked = canonical::capabilities(op);
+    !hidden(op).is_empty() || asked.difference(optional) != asked
+}
+
 /// Whether any op needs something that the engine lacks and that no op asks for.
+///
+/// A merge of exactly its states asks for nothing either.
 pub(super) fn has_hidden(definition: &Definition, caps: CapabilitySet) -> bool {
     let all: CapabilitySet = [
+        Capability::DiffOp,
         Capability::ExecMetaCgroupParent,
         Capability::FileSymlinkCreate,
         Capability::FileCopyIncludeExcludePatterns,
         Capability::FileCopyAlwaysReplaceExistingDestPaths,
         Capability::FileCopyModeString,
         Capability::FileCopyRequiredPaths,
+        Capability::MergeOp,
     ]
     .into_iter()
     .collect();

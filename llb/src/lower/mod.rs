@@ -37,17 +37,21 @@ mod prove;
 mod report;
 mod rewire;
 mod touch;
+mod view;
 mod walk;
 
 pub(crate) use declared::Declared;
 pub use helper::Helper;
+#[cfg(feature = "client")]
+pub(crate) use missing::may_need;
 pub use policy::Policy;
 pub use report::{Effect, Lowering, Replacement};
 
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::inspect::graph::Graph;
 use crate::value::CapabilitySet;
+use view::Graph;
+use walk::Walk;
 
 /// A graph that an engine can run, and what was replaced in it.
 #[derive(Clone, Debug)]
@@ -60,6 +64,11 @@ pub struct Lowered {
 }
 
 impl Definition {
+    /// Whether an engine with these capabilities lacks something that the graph needs.
+    pub fn needs_lowering(&self, caps: CapabilitySet) -> bool {
+        !self.required_caps().difference(caps).is_empty() || missing::has_hidden(self, caps)
+    }
+
     /// This graph for an engine with these capabilities; see [`lower`](crate::lower).
     ///
     /// Of a state, lower the definition: `state.marshal(&options)?.lower(caps, &policy)?`; with
@@ -69,13 +78,12 @@ impl Definition {
     ///
     /// Everything that the policy does not allow to be replaced, each with the reason and the ways out.
     pub fn lower(&self, caps: CapabilitySet, policy: &Policy) -> Result<Lowered, Error> {
-        let missing = self.required_caps().difference(caps);
-        if missing.is_empty() && !missing::has_hidden(self, caps) {
+        if !self.needs_lowering(caps) {
             return Ok(Lowered {
                 definition: self.clone(),
                 report: Vec::new(),
             });
         }
-        walk::Walk::new(self, &Graph::new(self), caps, policy).run()
+        Walk::new(self, &Graph::new(self), caps, policy).run()
     }
 }

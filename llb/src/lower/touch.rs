@@ -4,7 +4,7 @@
 //! whatever it can write to; what that is in a whole state, only a declaration can tell.
 
 use super::layers::{self, Edge, Layer};
-use crate::inspect::graph::Graph;
+use super::view::Graph;
 use crate::proto::pb;
 use crate::proto::pb::file_action::Action;
 use crate::value::path;

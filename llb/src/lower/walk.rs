@@ -11,11 +11,11 @@ use super::policy::{Policy, Unproven};
 use super::prove::{Branch, Proof};
 use super::report::{Effect, Lowering, Replacement};
 use super::rewire::rewire;
+use super::view::Graph;
 use super::{Declared, Lowered};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::inspect::canonical;
-use crate::inspect::graph::Graph;
 use crate::proto::pb;
 use crate::value::{Capability, CapabilitySet};
 
@@ -79,7 +79,7 @@ impl<'g> Walk<'g> {
     }
 
     pub(super) fn run(mut self) -> Result<Lowered, Error> {
-        let Some((head, index)) = self.graph.head else {
+        let Some((head, index)) = self.graph.head() else {
             return Ok(Lowered {
                 definition: self.definition.clone(),
                 report: Vec::new(),
@@ -98,7 +98,7 @@ impl<'g> Walk<'g> {
                 self.keep(position, lowers_merges);
             }
         }
-        let head = self.output((head, i64::from(index)));
+        let head = self.output((head, index));
         self.finish(head)
     }
 

@@ -61,7 +61,9 @@ impl Resolver {
         base.deferred_at(location, move |base, options| {
             let found = self.resolve(&image, reference.as_str(), options)?;
             let state = if pins_digest {
-                image.clone().source(&pinned(&reference, &found)?, Vec::new())
+                image
+                    .clone()
+                    .source(&pinned(&reference, &found)?, Vec::new())
             } else {
                 base
             };

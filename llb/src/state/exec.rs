@@ -11,8 +11,8 @@ use super::deferred::{Value, results};
 use crate::error::{ErrorKind, Problem};
 use crate::exec::{Change, Exec, Mount};
 use crate::graph::{Inputs, Output, Vertex};
-use crate::op::exec::{MountKind, MountOp};
 use crate::op::Op;
+use crate::op::exec::{MountKind, MountOp};
 
 /// # Running commands
 impl State {

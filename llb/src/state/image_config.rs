@@ -432,11 +432,7 @@ fn wrong_platform_fields(fields: &Map<String, Value>) -> Vec<String> {
 
 /// A list of texts; a `null` in it is an empty one, as in Go.
 fn text_list(value: &Value) -> Option<Vec<String>> {
-    value
-        .as_array()?
-        .iter()
-        .map(text)
-        .collect()
+    value.as_array()?.iter().map(text).collect()
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -490,7 +486,11 @@ mod tests {
         let json = br#"{"OS":"linux","Architecture":"arm64","Config":{"env":["A=1","B=2","A=3"],"workingdir":"/w"}}"#;
         let config = ImageConfig::from_json(json).unwrap();
         assert_eq!(config.platform(), Some(Platform::LINUX_ARM64));
-        let env: Vec<(&str, &str)> = config.env.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let env: Vec<(&str, &str)> = config
+            .env
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
         assert_eq!(env, [("B", "2"), ("A", "3")]);
         assert_eq!(config.workdir.as_deref(), Some("/w"));
     }
@@ -501,7 +501,10 @@ mod tests {
             ImageConfig::from_json(br#"{"os":1,"config":{"Env":"A=1","Cmd":[1],"WorkingDir":{}}}"#)
                 .unwrap_err();
         let places = error.problems().iter().filter_map(Problem::location);
-        assert!(places.into_iter().all(|place| place.file() == file!()), "{error}");
+        assert!(
+            places.into_iter().all(|place| place.file() == file!()),
+            "{error}"
+        );
         let messages: Vec<&str> = error.problems().iter().map(Problem::message).collect();
         assert_eq!(
             messages,

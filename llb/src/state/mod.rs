@@ -190,7 +190,14 @@ impl State {
         });
         let inputs: Inputs = self.output.iter().cloned().collect();
         let location = problem.location().unwrap_or(Location::caller());
-        let vertex = Self::vertex(op, inputs, Constraints::default(), location, vec![problem], [self]);
+        let vertex = Self::vertex(
+            op,
+            inputs,
+            Constraints::default(),
+            location,
+            vec![problem],
+            [self],
+        );
         self.with_output(Some(vertex.output(0)))
     }
 

@@ -173,7 +173,8 @@ impl GitUrl {
         }
         let (rest, _) = rest.split_once('#').unwrap_or((rest, ""));
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let is_readable = |part: &str| !part.contains(';') && unescape(part.as_bytes(), Part::Query).is_some();
+        let is_readable =
+            |part: &str| !part.contains(';') && unescape(part.as_bytes(), Part::Query).is_some();
         if !query.split('&').all(is_readable) {
             return None;
         }

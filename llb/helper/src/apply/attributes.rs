@@ -12,6 +12,10 @@ use crate::error::{At as _, Error};
 
 const CAPABILITY: &str = "security.capability";
 
+/// Bytes that most values and lists of names fit into, and those that Linux allows (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
+const USUAL: usize = 256;
+const LARGEST: usize = 64 << 10;
+
 /// The file capability of a path.
 pub(super) fn capability(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     value(path, CAPABILITY.as_bytes())
@@ -60,40 +64,33 @@ fn all(path: &Path) -> Result<BTreeMap<OsString, Vec<u8>>, Error> {
 }
 
 fn names(path: &Path) -> Result<Vec<u8>, Error> {
-    loop {
-        let length = match llistxattr(path, &mut [0_u8; 0][..]) {
-            Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-            length => length.at("list the attributes of", path)?,
-        };
-        let mut names = vec![0; length];
-        match llistxattr(path, &mut names[..]) {
-            Err(Errno::RANGE) => {}
-            length => {
-                names.truncate(length.at("list the attributes of", path)?);
-                return Ok(names);
-            }
-        }
-    }
+    let names = read(|buffer| llistxattr(path, buffer));
+    Ok(names
+        .at("list the attributes of", path)?
+        .unwrap_or_default())
 }
 
 fn value(path: &Path, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    const ACTION: &str = "read an attribute of";
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
-    loop {
-        let length = match lgetxattr(path, &name, &mut [0_u8; 0][..]) {
-            Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(None),
-            length => length.at(ACTION, path)?,
-        };
-        let mut value = vec![0; length];
-        match lgetxattr(path, &name, &mut value[..]) {
-            Err(Errno::RANGE) => {}
-            Err(Errno::NODATA) => return Ok(None),
-            length => {
-                value.truncate(length.at(ACTION, path)?);
-                return Ok(Some(value));
-            }
+    read(|buffer| lgetxattr(path, &name, buffer)).at("read an attribute of", path)
+}
+
+/// Reads what fits into a buffer; nothing if there are no attributes, or not this one.
+fn read(mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Option<Vec<u8>>, Errno> {
+    let mut buffer = vec![0; USUAL];
+    let mut result = read(&mut buffer);
+    if result == Err(Errno::RANGE) {
+        buffer = vec![0; LARGEST];
+        result = read(&mut buffer);
+    }
+    match result {
+        Ok(length) => {
+            buffer.truncate(length);
+            Ok(Some(buffer))
         }
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(error) => Err(error),
     }
 }
