@@ -129,8 +129,8 @@ impl FromStr for Shape {
     }
 }
 
-fn shell(script: impl Into<String>) -> llb::Exec {
-    args(["sh".to_owned(), "-c".to_owned(), script.into()])
+fn shell(script: impl AsRef<str>) -> llb::Exec {
+    args(["sh", "-c", script.as_ref()])
 }
 
 fn alpine() -> State {
@@ -167,8 +167,9 @@ fn ladder(n: usize) -> State {
 fn files(n: usize) -> State {
     let image = alpine();
     (0..n).fold(scratch(), |state, i| {
-        let data: Vec<u8> = (0..1024)
-            .map(|j| u8::try_from((31 * i + 7 * j) % 256).unwrap_or(0))
+        let first = u8::try_from(31 * i % 256).unwrap_or(0);
+        let data: Vec<u8> = (0..1024_u16)
+            .map(|j| first.wrapping_add((7 * j).to_le_bytes()[0]))
             .collect();
         state.file(
             mkdir(format!("/d{i}"), 0o755)
@@ -207,14 +208,9 @@ fn pyimg(n: usize) -> State {
     let packages = (0..n).map(|i| {
         let package = format!("package-{i}==1.{}.{}", i % 10, i % 7);
         let installed = python.run(
-            args([
-                "pip".to_owned(),
-                "install".to_owned(),
-                "--no-deps".to_owned(),
-                package,
-            ])
-            .mount(cache("/root/.cache/pip", "pip"))
-            .name(format!("[pip] package-{i}")),
+            args(["pip", "install", "--no-deps", &package])
+                .mount(cache("/root/.cache/pip", "pip"))
+                .name(format!("[pip] package-{i}")),
         );
         diff(&python, installed)
     });

@@ -52,7 +52,7 @@ impl<T> Spanned<T> {
 }
 
 /// A named text that findings point into.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     name: String,
     text: String,
@@ -147,8 +147,13 @@ struct Finding {
 impl Diagnostic {
     /// An error about something that has no line, such as a command line flag or a missing file.
     pub fn without_place(message: impl Into<String>) -> Self {
+        Self::of(Severity::Error, message)
+    }
+
+    /// A finding about something that has no line.
+    pub fn of(severity: Severity, message: impl Into<String>) -> Self {
         Self(Box::new(Finding {
-            severity: Severity::Error,
+            severity,
             message: message.into(),
             place: None,
             excerpt: None,

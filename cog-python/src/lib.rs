@@ -17,6 +17,7 @@
 //! | [`resolution`] | the choices `cog.yaml` leaves open, with reasons |
 //! | [`plan`] | all a build will do, as a value with a JSON form |
 //! | [`layer`] | the steps as functions over [`llb::State`], and the graph of a plan |
+//! | [`cog`] | what Cog itself makes of a project, for comparison |
 //! | [`ca`] | certificate bundles for steps behind an inspecting proxy |
 //! | [`diagnostic`] | findings with place and excerpt |
 //!
@@ -28,7 +29,9 @@
 //! let source = Source::new("cog.yaml", "build:\n  python_version: \"3.12\"\nrun: run.py:Runner\n");
 //! let (config, report) = config::read(&source, &files, None);
 //! assert_eq!(report.to_string(), "");
-//! let plan = Plan::new(&config.unwrap(), &Options::default());
+//! let (plan, report) = Plan::new(&config.unwrap(), &Options::default());
+//! assert_eq!(report.to_string(), "");
+//! let plan = plan.unwrap();
 //! assert_eq!(plan.steps[0].name, "base");
 //! assert_eq!(Plan::from_json(&plan.to_json())?, plan);
 //! # Ok::<(), cog_python::plan::PlanError>(())
@@ -36,16 +39,22 @@
 
 mod base64;
 pub mod ca;
+pub mod cog;
 pub mod config;
 pub mod diagnostic;
 pub mod files;
+pub mod labels;
 pub mod layer;
+pub mod model;
 pub mod plan;
 pub mod requirement;
 pub mod resolution;
+pub mod schema;
 pub mod sdk;
+pub mod secret;
 mod suggest;
 pub mod tables;
+pub mod weights;
 mod yaml;
 
 #[cfg(feature = "cli")]

@@ -22,6 +22,8 @@ fn transcript_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]
         .args(arguments)
         .current_dir(folder)
         .env_clear()
+        // The commit of this repository would be in what is shown.
+        .env("GIT_DIR", "none")
         .envs(variables.iter().copied())
         .output()
         .unwrap();
@@ -51,6 +53,9 @@ fn project(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
+/// A model that can be read.
+const RUN: &str = "class Runner:\n    def run(self) -> str: ...\n";
+
 const SMALL: &str = "build:\n  python_version: \"3.12\"\nimage: small\nrun: run.py:Runner\n";
 
 #[test]
@@ -61,6 +66,91 @@ fn the_plan_of_the_example() {
 #[test]
 fn the_plan_of_the_example_as_json() {
     insta::assert_snapshot!(transcript(&example_folder(), &["plan", "--json"]));
+}
+
+#[test]
+fn a_new_model_is_written_once_and_can_be_planned() {
+    let folder = project(&[]);
+    let first = transcript(folder.path(), &["init"]);
+    assert!(
+        first.contains("wrote cog.yaml") && first.contains("wrote run.py"),
+        "{first}"
+    );
+    fs::write(folder.path().join("run.py"), RUN).unwrap();
+    let second = transcript(folder.path(), &["init"]);
+    assert!(second.contains("kept run.py"), "{second}");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("run.py")).unwrap(),
+        RUN
+    );
+    let plan = transcript(folder.path(), &["plan"]);
+    assert!(plan.contains("exit code 0"), "{plan}");
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong_here() {
+    let folder = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
+    let text = transcript(folder.path(), &["doctor", "--addr", "unix:///none.sock"]);
+    assert!(text.contains("exit code 1"), "{text}");
+    assert!(text.contains("ok    project"), "{text}");
+    assert!(text.contains("fails builder"), "{text}");
+    let folder = project(&[("cog.yaml", "build: {}\n")]);
+    let text = transcript(folder.path(), &["doctor", "--addr", "unix:///none.sock"]);
+    assert!(
+        text.contains("fails project") && text.contains("`build.python_version` is required"),
+        "{text}"
+    );
+}
+
+#[test]
+fn pictures_dockerfiles_and_the_schema_are_printed() {
+    let folder = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
+    for (arguments, start) in [
+        (&["plan", "--graph"][..], "digraph plan {"),
+        (&["plan", "--graph", "svg"], "<svg "),
+        (&["plan", "--dockerfile"], "# syntax=docker/dockerfile:1"),
+        (&["plan", "--explain"], "small for linux/amd64"),
+        (&["schema"], "{\n  \"$schema\""),
+    ] {
+        let text = transcript(folder.path(), arguments);
+        assert!(
+            text.contains(&format!("exit code 0\n-- stdout\n{start}")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_table_of_the_user_decides() {
+    let folder = project(&[
+        (
+            "cog.yaml",
+            "build:\n  gpu: true\n  python_version: \"3.13\"\n  python_packages: [torch==2.12.0]\nrun: run.py:Runner\n",
+        ),
+        ("run.py", RUN),
+        (
+            "more.toml",
+            "[[torch.release]]\ntorch = \"2.12.0\"\npython = [\"3.13\"]\nbuilds = [\"cpu\", \"cu129\"]\n",
+        ),
+    ]);
+    let text = transcript(folder.path(), &["plan", "--tables", "more.toml"]);
+    assert!(text.contains("/whl/cu129/"), "{text}");
+    let text = transcript(
+        folder.path(),
+        &[
+            "plan",
+            "--tables",
+            "more.toml",
+            "--gpu-arch",
+            "12.0",
+            "--driver",
+            "470.1",
+        ],
+    );
+    assert!(
+        text.contains("CUDA 12.9 needs NVIDIA driver 525.60.13"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -84,7 +174,7 @@ fn the_readme_shows_what_the_program_prints() {
 
 #[test]
 fn a_plan_with_every_option() {
-    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    let project = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
     insta::assert_snapshot!(transcript(
         project.path(),
         &[
@@ -127,7 +217,7 @@ fn warnings_do_not_stop_a_plan() {
             "cog.yaml",
             "build:\n  python_version: 3.12\n  python_packages: [cog, six]\npredict: p.py:P\n",
         ),
-        ("p.py", ""),
+        ("p.py", "class P:\n    def predict(self) -> str: ...\n"),
     ]);
     let text = transcript(project.path(), &["plan", "--json"]);
     assert!(text.contains("exit code 0"), "{text}");
@@ -138,7 +228,7 @@ fn warnings_do_not_stop_a_plan() {
 fn the_configuration_is_found_upwards_and_by_name() {
     let project = project(&[
         ("cog.yaml", SMALL),
-        ("run.py", ""),
+        ("run.py", RUN),
         ("sub/deep/x", ""),
         ("other.yaml", SMALL),
     ]);
@@ -163,7 +253,7 @@ fn a_folder_without_configuration_says_so() {
 
 /// What is wrong with the command line, without the usage below it.
 fn refused(arguments: &[&str]) -> String {
-    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    let project = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
     let text = transcript(project.path(), arguments);
     assert!(text.contains("exit code 2"), "{text}");
     let message = text.split("-- stderr\n").nth(1).unwrap();
@@ -210,14 +300,14 @@ fn the_command_line_is_checked() {
 fn a_model_that_is_ignored_is_refused() {
     let files = [
         ("cog.yaml", SMALL),
-        ("run.py", ""),
+        ("run.py", RUN),
         (".dockerignore", "*.py\n!keep.py\n"),
     ];
     let ignored = project(&files);
     insta::assert_snapshot!(transcript(ignored.path(), &["plan"]));
     let broken = project(&[
         ("cog.yaml", SMALL),
-        ("run.py", ""),
+        ("run.py", RUN),
         (".dockerignore", "a\n[b\n"),
     ]);
     insta::assert_snapshot!(transcript(broken.path(), &["plan"]));
@@ -230,7 +320,7 @@ fn secrets_that_are_needed_are_asked_for_before_the_build() {
             "cog.yaml",
             "build:\n  python_version: \"3.12\"\n  python_requirements: r.txt\n  run:\n    - command: cat /run/x\n      mounts: [{type: secret, id: x, target: /run/x}]\nrun: run.py:Runner\n",
         ),
-        ("run.py", ""),
+        ("run.py", RUN),
         (
             "r.txt",
             "--index-url https://${INDEX_TOKEN}@example.com/simple\n",
@@ -246,7 +336,7 @@ fn secrets_that_are_needed_are_asked_for_before_the_build() {
 fn certificates_that_are_named_must_be_usable() {
     let project = project(&[
         ("cog.yaml", SMALL),
-        ("run.py", ""),
+        ("run.py", RUN),
         ("ca.pem", "no certificate"),
     ]);
     insta::assert_snapshot!(transcript(
@@ -257,7 +347,7 @@ fn certificates_that_are_named_must_be_usable() {
 
 #[test]
 fn a_builder_that_is_not_there_says_the_way_out() {
-    let project = project(&[("cog.yaml", SMALL), ("run.py", "")]);
+    let project = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
     let arguments = ["build", "--addr", "unix:///nonexistent/buildkitd.sock"];
     insta::assert_snapshot!(transcript(project.path(), &arguments));
     insta::assert_snapshot!(transcript(
@@ -279,8 +369,8 @@ fn help_is_complete() {
 
 #[test]
 fn a_plan_depends_on_nothing_but_the_project() {
-    let first = project(&[("m/cog.yaml", SMALL), ("m/run.py", "")]);
-    let second = project(&[("m/cog.yaml", SMALL), ("m/run.py", "")]);
+    let first = project(&[("m/cog.yaml", SMALL), ("m/run.py", RUN)]);
+    let second = project(&[("m/cog.yaml", SMALL), ("m/run.py", RUN)]);
     let plan = |folder: &TempDir| transcript(&folder.path().join("m"), &["plan", "--json"]);
     assert_eq!(plan(&first), plan(&second));
 }

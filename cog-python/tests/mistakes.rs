@@ -157,7 +157,7 @@ fn keys() {
     build(
         "  colour: red",
         &[
-            "4:3 unknown key `colour` in `build` | known keys are `gpu`, `pre_install`, `python_packages`, `python_requirements`, `python_version`, `run`, `sdk_version`, `system_packages`",
+            "4:3 unknown key `colour` in `build` | known keys are `cuda`, `cudnn`, `gpu`, `pre_install`, `python_packages`, `python_requirements`, `python_version`, `run`, `sdk_version`, `system_packages`",
         ],
     );
     build(
@@ -169,21 +169,23 @@ fn keys() {
     build(
         "  cuda: \"11.8\"",
         &[
-            "4:3 `cuda` is a key of Cog that this program does not build yet | the image runs on CPU; remove the key",
+            "warning 4:9 `cuda` has no effect without `gpu: true` | add `gpu: true`, or remove the key",
         ],
     );
     build(
-        "  cudnn: 8",
+        "  gpu: true\n  cuda: 9.1\n  cudnn: 8.6",
         &[
-            "4:3 `cudnn` is a key of Cog that this program does not build yet | the image runs on CPU; remove the key",
+            "5:9 `cuda` must be at least 11, found `9.1`",
+            "6:10 `cudnn` must be a major version, found `8.6` | write \"8\"",
         ],
     );
     build(
-        "  gpu: true",
+        "  gpu: true\n  cuda: 11-2",
         &[
-            "4:8 `gpu: true` is a feature of Cog that this program does not build yet | set it to false, or remove it, to build an image that runs on CPU",
+            "5:9 `cuda` must be one to three numbers separated by dots, such as 12.4 or 2.4.1, found `11-2`",
         ],
     );
+    build("  gpu: true", &[]);
     build("  gpu: false", &[]);
     build(
         "  gpu: yes please",
@@ -212,12 +214,30 @@ fn keys() {
         ],
     );
     top(
-        "run: run.py:Runner\ntrain: train.py:train\nweights: []\nconcurrency: {max: 2}\nmodel: x/y",
+        "run: run.py:Runner\ntrain: train.py:train\nweights: [{name: A, target: x}]\nconcurrency: {max: 0}\nmodel: x/y:1",
         &[
-            "4:1 `train` is a key of Cog that this program does not build yet | remove it to build an image that only predicts",
-            "5:1 `weights` is a key of Cog that this program does not build yet | download the weights in `setup()` or keep them in the project folder",
-            "6:1 `concurrency` is a key of Cog that this program does not build yet | remove it to build an image that serves one prediction at a time",
-            "7:1 `model` is a key of Cog that this program does not build yet | name the image with `image` instead",
+            "warning 5:1 weights are no part of the image: it names them, and they are mounted when it runs | fetch them into a folder, and mount each at its `target`",
+            "warning 6:1 `concurrency.max` is deprecated | decorate the async `run()` with `@cog.concurrent(max=N)`, which replaces it: `@cog.concurrent(max=...)`",
+            "4:8 file `train.py` does not exist | the path is relative to the folder of cog.yaml",
+            "5:11 `source` of weights is required",
+            "5:18 name `A` of weights must be lowercase letters and digits with single `.`, `_` or `-` between them | it becomes part of a tag, for example `my-model-weights`",
+            "5:29 `target` of weights must be an absolute path, found `x` | for example `/src/x`",
+            "6:20 `concurrency.max` must be a whole number from 1 on, found `0`",
+            "7:8 `model` must be a repository without a tag, found `x/y:1` | the tag is chosen when the model is pushed, by `COG_MODEL_TAG` or the time",
+        ],
+    );
+    top(
+        "run: run.py:Runner\nbase: debian",
+        &["4:1 unknown key `base` in `cog.yaml` | `base` belongs under `x-cog-python`"],
+    );
+    top(
+        "run: run.py:Runner\nx-cog-python:\n  python: conda\n  gpu_architectures: [9]\n  run:\n    - {command: ls, mounts: [{type: tmpfs}, {type: cache, target: x}], network: host}",
+        &[
+            "5:11 `python` must be `base` or `uv`, found `conda`",
+            "6:23 `gpu_architectures` item must be a compute capability such as 9.0 or sm_90, found `9`",
+            "8:37 mount type must be `bind`, `cache`, `secret` or `ssh`, found `tmpfs`",
+            "8:67 `target` must be an absolute path, found `x`",
+            "8:81 `network` must be `default` or `none`, found `host`",
         ],
     );
     top(
@@ -297,7 +317,7 @@ fn python_packages_and_requirements() {
         &[
             "warning 4:3 `python_packages` is deprecated | list the packages in a file and name it with `python_requirements`",
             "4:20 `python_packages` and `python_requirements` cannot both be set | move the packages into the requirements file",
-            "4:26 `./local` is a local path, which pip can not see in the build | publish the package to an index, or give an URL (`https://…`, `git+https://…`)",
+            "4:26 `./local` is neither a wheel or archive nor a folder with a pyproject.toml or setup.py | a path is relative to the file that names it; a package of an index has no `/`",
         ],
     );
     build(
@@ -338,15 +358,14 @@ fn python_packages_and_requirements() {
     requirements(
         "-e .\n",
         &[
-            "requirements.txt:1:1 editable install of `.` is not possible | the project is copied to /src after packages are installed; modules next to the `run` file can be imported without installing",
+            "warning requirements.txt:1:1 the project is not installed: it is copied to /src, where its modules are found | to install what it depends on, name its pyproject.toml with `python_requirements`",
         ],
     );
     requirements(
         "# first\n  ./wheels/a.whl\nnumpy @ file:///x\n--find-links wheels\n",
         &[
-            "requirements.txt:2:3 `./wheels/a.whl` is a local path, which pip can not see in the build | publish the package to an index, or give an URL (`https://…`, `git+https://…`)",
-            "requirements.txt:3:1 `file:///x` is a local path, which pip can not see in the build | publish the package to an index, or give an URL (`https://…`, `git+https://…`)",
-            "requirements.txt:4:1 `wheels` is a local path, which pip can not see in the build | publish the package to an index, or give an URL (`https://…`, `git+https://…`)",
+            "requirements.txt:2:3 file `./wheels/a.whl` does not exist | the path is relative to the file that names it",
+            "requirements.txt:3:1 `file:///x` is outside of the project, which is all that the builder is given | copy it into the project and name it by a path relative to this file",
         ],
     );
     requirements(
@@ -552,7 +571,7 @@ fn many_mistakes_are_reported_together_and_in_order() {
         &[
             "2:19 `python_version` must be at least 3.10, found `3.9`",
             "3:24 requirements file `gone.txt` does not exist | the path is relative to the folder of cog.yaml",
-            "4:3 `cuda` is a key of Cog that this program does not build yet | the image runs on CPU; remove the key",
+            "4:9 `cuda` must have a major and a minor version, found `12` | write for example \"12.4\"",
             "5:8 `image` must have a lowercase repository, found `Hello`",
             "6:6 file `gone.py` does not exist | the path is relative to the folder of cog.yaml",
         ],

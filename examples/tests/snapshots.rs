@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// One test per program: what it prints is the snapshot.
 macro_rules! examples {
-    ($($test:ident = $program:literal,)*) => {
+    ($($test:ident = $program:literal $arguments:expr,)*) => {
         const PROGRAMS: &[&str] = &[$($program),*];
         $(
             #[test]
@@ -16,28 +16,32 @@ macro_rules! examples {
                 settings.set_omit_expression(true);
                 settings.set_prepend_module_to_snapshot(false);
                 let _guard = settings.bind_to_scope();
-                insta::assert_snapshot!($program, output_of(env!(concat!("CARGO_BIN_EXE_", $program))));
+                insta::assert_snapshot!($program, output_of(env!(concat!("CARGO_BIN_EXE_", $program)), &$arguments));
             }
         )*
     };
 }
 examples! {
-    hello = "01_hello",
-    layers = "02_layers",
-    fork_merge = "03_fork_merge",
-    cache = "04_cache",
-    secrets = "05_secrets",
-    outputs = "06_outputs",
-    platforms = "07_platforms",
-    graph_macro = "08_graph_macro",
-    mistakes = "09_mistakes",
-    inspect = "10_inspect",
-    snapshot_testing = "11_snapshot_testing",
-    cuda_image = "12_cuda_image",
+    hello = "01_hello" [],
+    layers = "02_layers" [],
+    fork_merge = "03_fork_merge" [],
+    cache = "04_cache" [],
+    secrets = "05_secrets" [],
+    rust_project = "06_rust_project" [],
+    platforms = "07_platforms" [],
+    graph_macro = "08_graph_macro" [],
+    mistakes = "09_mistakes" [],
+    squash_and_budget = "10_squash_and_budget" [],
+    snapshot_testing = "11_snapshot_testing" [],
+    cuda_image = "12_cuda_image" [],
+    python_builder = "13_python_builder" ["text", "--platform", "linux/amd64,linux/arm64"],
 }
 
-fn output_of(program: &str) -> String {
-    let output = Command::new(program).output().expect("the example starts");
+fn output_of(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .expect("the example starts");
     assert!(
         output.status.success(),
         "{}",

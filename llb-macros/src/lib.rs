@@ -4,9 +4,14 @@
 //! of public functions of `llb` that a person could have written. All mistakes of one invocation are reported at once,
 //! each at the user's own tokens.
 //!
+//! They cost little: checking a program of one graph with 100 ops takes rustc 44 ms with `graph!`, 41 ms with builder
+//! calls and `sh!`, 38 ms with builder calls alone, and 22 ms without the graph (user time, means of 30 runs of
+//! `--emit=metadata` on one machine, this crate unoptimized).
+//!
 //! **Invariant.** Nothing here knows what BuildKit does: a macro writes builder calls, and whatever a builder call can
 //! check at run time stays there.
 
+mod builder;
 mod errors;
 mod graph;
 mod layer;
@@ -14,6 +19,12 @@ mod shell;
 mod tokens;
 
 use proc_macro::TokenStream;
+
+#[expect(missing_docs, reason = "documented at `llb::builder`")]
+#[proc_macro_attribute]
+pub fn builder(options: TokenStream, function: TokenStream) -> TokenStream {
+    builder::expand(options.into(), &function.into()).into()
+}
 
 #[expect(missing_docs, reason = "documented at `llb::graph`")]
 #[proc_macro]

@@ -19,7 +19,7 @@ fn groups(state: &State) -> Vec<String> {
         .ops()
         .iter()
         .filter_map(|op| op.metadata().progress_group.clone());
-    groups.map(|group| group.name).collect()
+    groups.map(|group| group.name.clone()).collect()
 }
 
 #[test]
@@ -277,7 +277,11 @@ fn functions_that_fail_are_layers_like_others() {
         let number: u8 = "x".parse()?;
         Ok(base.env("N", number.to_string()))
     }
-    #[expect(clippy::needless_pass_by_value, reason = "the shape of a layer")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        clippy::unnecessary_wraps,
+        reason = "the shape of a layer"
+    )]
     fn good(base: State) -> Result<State, String> {
         Ok(base.run(sh("good")))
     }

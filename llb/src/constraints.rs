@@ -1,5 +1,7 @@
 //! What every op can be told besides what it does: platform, worker filters, metadata, place in a source file.
 
+use std::sync::Arc;
+
 use crate::metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
 use crate::sourcemap::SourceLocation;
 use crate::value::platform::Platform;
@@ -39,6 +41,11 @@ impl Constraints {
         self.0.as_deref().unwrap_or(&NO_OPTIONS)
     }
 
+    /// The options, if any were set.
+    pub(crate) fn given(&self) -> Option<&Options> {
+        self.0.as_deref()
+    }
+
     pub(crate) fn options_mut(&mut self) -> &mut Options {
         self.0.get_or_insert_default()
     }
@@ -58,6 +65,34 @@ impl Constraints {
 /// assert!(metadata.ignore_cache);
 /// assert_eq!(metadata.description["llb.customname"], "compile");
 /// # Ok::<(), llb::Error>(())
+/// ```
+///
+/// In the text form:
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::ProgressGroup;
+/// use llb::value::Platform;
+///
+/// let step = sh("make")
+///     .name("compile")
+///     .description("com.example.step", "1")
+///     .ignore_cache()
+///     .export_cache(false)
+///     .progress_group(ProgressGroup { id: "build".into(), name: "building".into(), weak: false })
+///     .memory_limit(1 << 30)
+///     .cpu_shares(512)
+///     .cpuset_cpus("0-3")
+///     .require("worker.gpu==true")
+///     .platform(Platform::LINUX_ARM64);
+/// assert_eq!(image("debian").run(step).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %compile = exec "/bin/sh" "-c" "make" cwd=/ platform=linux/arm64 require="worker.gpu==true" description com.example.step="1" name="compile" group="building" ignore-cache no-export-cache limits memory=1073741824 cpu-shares=512 cpus=0-3 {
+///   / = %debian -> out0
+/// }
+/// return %compile
+/// "#.trim_start());
 /// ```
 pub trait Constrain: Sized {
     /// The options to change.
@@ -113,8 +148,8 @@ pub trait Constrain: Sized {
 
     /// The group under which progress shows the op.
     #[must_use = "this returns the changed op"]
-    fn progress_group(mut self, group: ProgressGroup) -> Self {
-        self.constraints_mut().options_mut().metadata.progress_group = Some(group);
+    fn progress_group(mut self, group: impl Into<Arc<ProgressGroup>>) -> Self {
+        self.constraints_mut().options_mut().metadata.progress_group = Some(group.into());
         self
     }
 
@@ -124,7 +159,7 @@ pub trait Constrain: Sized {
         self.constraints_mut()
             .options_mut()
             .metadata
-            .linux_resources = Some(resources);
+            .linux_resources = Some(Box::new(resources));
         self
     }
 
@@ -144,14 +179,14 @@ pub trait Constrain: Sized {
 
     /// Relative CPU weight.
     #[must_use = "this returns the changed op"]
-    fn cpu_shares(mut self, shares: i64) -> Self {
+    fn cpu_shares(mut self, shares: u64) -> Self {
         resources(&mut self).cpu_shares = shares;
         self
     }
 
     /// Length of a CPU period in microseconds.
     #[must_use = "this returns the changed op"]
-    fn cpu_period(mut self, microseconds: i64) -> Self {
+    fn cpu_period(mut self, microseconds: u64) -> Self {
         resources(&mut self).cpu_period = microseconds;
         self
     }
@@ -177,13 +212,15 @@ pub trait Constrain: Sized {
         self
     }
 
-    /// Where a user wrote the op; may be given several times.
+    /// Where a user wrote the op; may be given several times. `None` is no place.
     #[must_use = "this returns the changed op"]
-    fn location(mut self, location: SourceLocation) -> Self {
-        self.constraints_mut()
-            .options_mut()
-            .locations
-            .push(location);
+    fn location(mut self, location: impl Into<Option<SourceLocation>>) -> Self {
+        if let Some(location) = location.into() {
+            self.constraints_mut()
+                .options_mut()
+                .locations
+                .push(location);
+        }
         self
     }
 

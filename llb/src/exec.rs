@@ -3,6 +3,8 @@
 //! An [`Exec`] says what to run and how; [`State::run`](crate::State::run) and [`State::exec`](crate::State::exec) say
 //! on what. Settings made here hold for this one exec; those made on the state reach all later ones.
 
+mod encode;
+mod line;
 mod mount;
 
 use std::fmt;
@@ -10,15 +12,18 @@ use std::net::IpAddr;
 use std::panic::Location;
 use std::sync::Arc;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
+pub(crate) use encode::MountView;
+pub(crate) use line::CommandLine;
+pub(crate) use mount::MountKind;
 pub use mount::{Device, Mount, RunMount, Secret, Ssh, bind, cache, device, secret, ssh, tmpfs};
 
 use crate::constraints::{Constrain, Constraints};
-use crate::op::exec::{Args, ExecOp, ProxyEnv};
+use crate::op::exec::ProxyEnv;
 use crate::state::State;
-use crate::state::context::{Context, Network, Security, Ulimit};
+use crate::state::context::{Context, Environment, Network, Security, Ulimit};
 use crate::value::{host, shell};
 
 /// A command by its arguments; nothing is expanded.
@@ -30,7 +35,11 @@ use crate::value::{host, shell};
 /// ```
 #[track_caller]
 pub fn args<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Exec {
-    Exec::new(args.into_iter().map(|arg| arg.as_ref().into()).collect())
+    let mut exec = Exec::new();
+    for arg in args {
+        exec.0.line.arg(arg.as_ref());
+    }
+    exec
 }
 
 /// A command line for `/bin/sh -c`.
@@ -42,8 +51,7 @@ pub fn args<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Exec {
 /// ```
 #[track_caller]
 pub fn sh(script: impl AsRef<str>) -> Exec {
-    let (shell, flag) = (SmolStr::new_static("/bin/sh"), SmolStr::new_static("-c"));
-    Exec::new(smallvec![shell, flag, script.as_ref().into()])
+    args(["/bin/sh", "-c", script.as_ref()])
 }
 
 /// A command line split into words as `client/llb`'s `Shlex` does, without any shell.
@@ -58,17 +66,62 @@ pub fn sh(script: impl AsRef<str>) -> Exec {
 /// ```
 #[track_caller]
 pub fn shlex(line: impl AsRef<str>) -> Exec {
-    let words = shell::shlex(line.as_ref());
-    Exec::new(words.into_iter().map(Into::into).collect())
+    args(shell::shlex(line.as_ref()))
 }
 
 /// A command with its mounts and settings; made by [`args`], [`sh`] or [`shlex`].
+///
+/// Every setting of its own, with what comes out:
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::{ProxyEnv, Security};
+///
+/// let exec = args(["server", "--check"])
+///     .env("DEBUG", "1")
+///     .dir("/srv")
+///     .user("app:app")
+///     .hostname("builder")
+///     .network(Network::None)
+///     .security(Security::Insecure)
+///     .extra_host("db", [10, 0, 0, 1])
+///     .ulimit("nofile", 1024, 4096)
+///     .cgroup_parent("/builds")
+///     .device(device("vendor.com/gpu=0").optional())
+///     .valid_exit_codes([0, 3])
+///     .proxy(ProxyEnv { http_proxy: "http://proxy.example.com".into(), ..ProxyEnv::default() })
+///     .readonly_rootfs()
+///     .output("/out", scratch());
+/// assert_eq!(image("debian").exec(exec).output("/out").to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %server = exec "server" "--check" cwd=/srv user=app:app hostname=builder cgroup-parent=/builds network=none security=insecure exit-codes=[0, 3] {
+///   env DEBUG="1"
+///   host db=10.0.0.1
+///   ulimit nofile=1024:4096
+///   proxy http="http://proxy.example.com"
+///   / = %debian readonly
+///   /out = scratch -> out0
+///   device "vendor.com/gpu=0" optional
+/// }
+/// return %server
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
-pub struct Exec {
-    /// What the op will be; its context and mounts are made when it is put on a state.
-    pub(crate) op: Box<ExecOp>,
-    pub(crate) changes: SmallVec<[Change; 2]>,
+pub struct Exec(pub(crate) Box<Command>);
+
+/// What an exec is told, until it is put on a state.
+#[derive(Clone, Debug)]
+pub(crate) struct Command {
+    /// Its variables are set after all changes.
+    pub(crate) line: CommandLine,
+    pub(crate) changes: Vec<Change>,
     pub(crate) mounts: SmallVec<[Mount; 1]>,
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) ssh: Vec<Ssh>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) proxy: Option<Box<ProxyEnv>>,
+    pub(crate) valid_exit_codes: Vec<i32>,
     pub(crate) readonly_rootfs: bool,
     pub(crate) constraints: Constraints,
     pub(crate) location: &'static Location<'static>,
@@ -77,7 +130,7 @@ pub struct Exec {
 /// A change to the state that holds for one exec.
 #[derive(Clone)]
 pub(crate) enum Change {
-    Env(SmolStr, SmolStr),
+    Env(Environment),
     Dir(SmolStr),
     User(SmolStr),
     Hostname(SmolStr),
@@ -91,21 +144,27 @@ pub(crate) enum Change {
 
 impl Exec {
     #[track_caller]
-    fn new(args: Args) -> Self {
-        Self {
-            op: Box::new(ExecOp::new(args)),
-            changes: SmallVec::new(),
+    fn new() -> Self {
+        Self(Box::new(Command {
+            line: CommandLine::new(),
+            changes: Vec::new(),
             mounts: SmallVec::new(),
+            secrets: Vec::new(),
+            ssh: Vec::new(),
+            devices: Vec::new(),
+            proxy: None,
+            valid_exit_codes: Vec::new(),
             readonly_rootfs: false,
             constraints: Constraints::default(),
             location: Location::caller(),
-        }
+        }))
     }
 
     /// Sets an environment variable for this exec.
     #[must_use = "this returns the changed exec"]
-    pub fn env(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        self.change(Change::Env(name.as_ref().into(), value.as_ref().into()))
+    pub fn env(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.0.line.set(name.as_ref(), value.as_ref());
+        self
     }
 
     /// Runs in this directory; a relative one is joined to the state's.
@@ -174,8 +233,10 @@ impl Exec {
     /// let state = image("alpine").run(sh("apk update").with(proxied));
     /// ```
     #[must_use = "this returns the changed exec"]
-    pub fn with(self, change: impl Fn(State) -> State + Send + Sync + 'static) -> Self {
-        self.change(Change::With(Arc::new(change)))
+    pub fn with(mut self, change: impl Fn(State) -> State + Send + Sync + 'static) -> Self {
+        let env = self.0.line.take_variables();
+        self.change(Change::Env(env))
+            .change(Change::With(Arc::new(change)))
     }
 
     /// Adds a mount, a secret or an ssh socket.
@@ -193,11 +254,11 @@ impl Exec {
     #[must_use = "this returns the changed exec"]
     pub fn mount(mut self, mount: impl Into<RunMount>) -> Self {
         match mount.into() {
-            RunMount::Mount(mount) => self.mounts.push(mount),
-            RunMount::Secret(secret) => self.op.secrets.push(secret.into()),
+            RunMount::Mount(mount) => self.0.mounts.push(mount),
+            RunMount::Secret(secret) => self.0.secrets.push(secret),
             RunMount::Ssh(ssh) => {
-                let position = self.op.ssh.len();
-                self.op.ssh.push(ssh.into_op(position));
+                let position = self.0.ssh.len();
+                self.0.ssh.push(ssh.at(position));
             }
         }
         self
@@ -221,40 +282,40 @@ impl Exec {
     /// Gives the command a device by its CDI name.
     #[must_use = "this returns the changed exec"]
     pub fn device(mut self, device: Device) -> Self {
-        self.op.devices.push(device.into());
+        self.0.devices.push(device);
         self
     }
 
     /// Mounts the root file system read-only; the exec's root is then the state it ran on.
     #[must_use = "this returns the changed exec"]
     pub fn readonly_rootfs(mut self) -> Self {
-        self.readonly_rootfs = true;
+        self.0.readonly_rootfs = true;
         self
     }
 
     /// Exit codes that are not a failure; only 0 if none are given. Replaces those given before.
     #[must_use = "this returns the changed exec"]
     pub fn valid_exit_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
-        self.op.valid_exit_codes = codes.into_iter().collect();
+        self.0.valid_exit_codes = codes.into_iter().collect();
         self
     }
 
     /// Proxy settings; they are not part of the cache key.
     #[must_use = "this returns the changed exec"]
     pub fn proxy(mut self, proxy: ProxyEnv) -> Self {
-        self.op.proxy = Some(Box::new(proxy));
+        self.0.proxy = Some(Box::new(proxy));
         self
     }
 
     fn change(mut self, change: Change) -> Self {
-        self.changes.push(change);
+        self.0.changes.push(change);
         self
     }
 }
 
 impl Constrain for Exec {
     fn constraints_mut(&mut self) -> &mut Constraints {
-        &mut self.constraints
+        &mut self.0.constraints
     }
 }
 
@@ -268,13 +329,15 @@ impl Change {
             let change = self.clone();
             *state = state.context(move |context| change.apply_to(context));
         } else {
-            self.apply_to(Arc::make_mut(&mut state.context));
+            self.apply_to(state.context.make_mut());
         }
     }
 
     fn apply_to(&self, context: &mut Context) {
         match self {
-            Self::Env(name, value) => context.env.set(name, value),
+            Self::Env(env) => env
+                .iter()
+                .for_each(|(name, value)| context.env.set(name, value)),
             Self::Dir(path) => context.change_dir(path),
             Self::User(user) => context.user = Some(user.clone()),
             Self::Hostname(name) => context.hostname = Some(name.clone()),
@@ -293,7 +356,9 @@ impl Change {
 impl fmt::Debug for Change {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Env(name, value) => write!(formatter, "env {name}={value}"),
+            Self::Env(env) => env
+                .iter()
+                .try_for_each(|(name, value)| write!(formatter, "env {name}={value} ")),
             Self::Dir(path) => write!(formatter, "dir {path}"),
             Self::User(user) => write!(formatter, "user {user}"),
             Self::Hostname(name) => write!(formatter, "hostname {name}"),

@@ -19,6 +19,27 @@ use crate::state::State;
 use crate::value::user::Owner;
 
 /// A chain of file actions; `Last` is the kind of the last one, which options apply to.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let files = mkdir("/srv/app", 0o750).parents().owner("app:app").created(0)
+///     .mkfile("/srv/app/env", 0o600, "DEBUG=1\n").owner((1000, 1000))
+///     .symlink("../app/env", "/srv/env")
+///     .rm("/srv/*.tmp").allow_wildcard().allow_not_found();
+/// assert_eq!(image("debian").file(files).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %mkdir-app = file {
+///   on %debian
+///   mkdir "/srv/app" 0750 parents owner=app:app created=0
+///   mkfile "/srv/app/env" 0600 owner=1000:1000 "DEBUG=1\n"
+///   symlink "/srv/env" => "../app/env"
+///   rm "/srv/*.tmp" allow-not-found allow-wildcard
+/// }
+/// return %mkdir-app
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "actions do nothing until they are applied with `State::file`"]
 pub struct FileActions<Last> {
@@ -47,6 +68,10 @@ pub enum Rm {}
 /// Marks a chain that ends in a copy.
 #[derive(Clone, Copy, Debug)]
 pub enum Copy {}
+
+/// Marks a chain that ends in any action, or has none yet.
+#[derive(Clone, Copy, Debug)]
+pub enum Any {}
 
 /// Kinds of actions whose result has an owner and a time.
 pub trait MakesFiles: sealed::Sealed {}
@@ -114,6 +139,23 @@ pub(crate) struct CopyOptions {
     pub(crate) required: Vec<String>,
 }
 
+/// Where a chain without actions begins: this one, or one that it copies from.
+pub(crate) fn empty_chain(
+    actions: &[Action],
+    location: &'static Location<'static>,
+) -> Option<&'static Location<'static>> {
+    if actions.is_empty() {
+        return Some(location);
+    }
+    actions.iter().find_map(|action| match &action.kind {
+        ActionKind::Copy(copy) => match &copy.from {
+            CopySource::Actions(bound) => empty_chain(&bound.0.actions, bound.0.location),
+            CopySource::State(_) => None,
+        },
+        _ => None,
+    })
+}
+
 /// Whether any of the actions copies from a state that is not known yet.
 pub(crate) fn reads_deferred(actions: &[Action]) -> bool {
     actions.iter().any(|action| match &action.kind {
@@ -144,6 +186,32 @@ pub struct BoundActions(pub(crate) Arc<Bound>);
 pub(crate) struct Bound {
     pub(crate) state: State,
     pub(crate) actions: Vec<Action>,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// No actions yet: the beginning of a chain whose length is not known.
+///
+/// ```
+/// use llb::file;
+/// use llb::prelude::*;
+///
+/// let hosts = ["a", "b"];
+/// let files = hosts.iter().fold(file::actions(), |files, host| {
+///     files.mkfile(format!("/etc/hosts.d/{host}"), 0o644, "").any()
+/// });
+/// assert_eq!(scratch().file(files).to_text(), r#"
+/// %mkfile-a = file {
+///   mkfile "/etc/hosts.d/a" 0644 ""
+///   mkfile "/etc/hosts.d/b" 0644 ""
+/// }
+/// return %mkfile-a
+/// "#.trim_start());
+/// ```
+///
+/// A chain that still has no actions when it is applied is a mistake.
+#[track_caller]
+pub fn actions() -> FileActions<Any> {
+    FileActions::empty()
 }
 
 /// Makes a directory with these permission bits (octal).
@@ -200,12 +268,21 @@ impl<Last> FileActions<Last> {
             owner: None,
             created: None,
         });
+        self.ending_in()
+    }
+
+    fn ending_in<Next>(self) -> FileActions<Next> {
         FileActions {
             actions: self.actions,
             constraints: self.constraints,
             location: self.location,
             last: PhantomData,
         }
+    }
+
+    /// The same chain, whatever it ends in, for variables that hold chains of several kinds.
+    pub fn any(self) -> FileActions<Any> {
+        self.ending_in()
     }
 
     /// Then makes a directory with these permission bits (octal).
@@ -288,6 +365,7 @@ impl<Last> FileActions<Last> {
         BoundActions(Arc::new(Bound {
             state: state.into(),
             actions: self.actions,
+            location: self.location,
         }))
     }
 
@@ -377,6 +455,36 @@ impl FileActions<Rm> {
 }
 
 /// # Options of `copy`
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::value::{Owner, UserOpt};
+///
+/// let files = copy(local("context"), "*.conf", "/etc/app/")
+///     .allow_wildcard()
+///     .allow_empty_wildcard()
+///     .include(["*.conf"])
+///     .exclude(["test.conf"])
+///     .required_paths(["app.conf"])
+///     .follow_symlinks()
+///     .contents_only()
+///     .create_destination()
+///     .attempt_unpack()
+///     .always_replace_existing()
+///     .chmod("u=rw,go=r")
+///     .owner(Owner { user: Some(UserOpt::Id(0)), group: Some(UserOpt::Name("adm".into())) })
+///     .created(0);
+/// assert_eq!(image("debian").file(files).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %context = local "context"
+/// %copy-.conf = file {
+///   on %debian
+///   copy %context "/*.conf" => "/etc/app/" chmod="u=rw,go=r" owner=0:adm created=0 follow-symlinks contents-only attempt-unpack create-destination allow-wildcard allow-empty-wildcard always-replace include="*.conf" exclude="test.conf" required="app.conf"
+/// }
+/// return %copy-.conf
+/// "#.trim_start());
+/// ```
 impl FileActions<Copy> {
     fn option(mut self, set: impl FnOnce(&mut CopyOptions)) -> Self {
         if let ActionKind::Copy(copy) = &mut self.last().kind {

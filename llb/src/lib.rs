@@ -1,5 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "builder")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod builder;
 #[cfg(feature = "client")]
 #[allow(
     clippy::disallowed_methods,
@@ -7,12 +13,29 @@
     reason = "the rim: files, environment and clock are its business"
 )]
 pub mod client;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod command_line;
 mod constraints;
 mod definition;
 mod error;
 pub mod exec;
 pub mod file;
+#[cfg(feature = "gateway")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the rim: files, environment and clock are its business"
+)]
+pub mod gateway;
 mod graph;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod inspect;
 pub mod layer;
 pub mod lower;
@@ -51,19 +74,30 @@ pub use exec::{
 };
 pub use file::{BoundActions, CopySource, FileActions};
 pub use layer::Layer;
+#[cfg(feature = "builder")]
+pub use macros::builder;
 pub use macros::{graph, layer, sh};
-pub use metadata::{CUSTOM_NAME, LinuxResources, OpMetadata, ProgressGroup};
+pub use metadata::{CUSTOM_NAME, Description, LinuxResources, OpMetadata, ProgressGroup};
 pub use op::exec::{ContentCache, ProxyEnv, Sharing};
 pub use source::{
     Differ, Git, Http, HttpSignature, Image, ImageBlob, ImageRequest, Local, OciLayout,
     OciLayoutBlob, ResolveMode, ResolvedImage, Source, git, http, image, local, oci_layout,
 };
 pub use sourcemap::{CallerLocations, Position, Range, SourceLocation, SourceMap, SourceTexts};
-pub use state::context::{Environment, Network, Security, Ulimit};
+pub use state::context::{Environment, Network, Security, Ulimit, UnknownMode};
 pub use state::{
     Build, Diff, ExecState, Fork, Healthcheck, ImageConfig, Join, Merge, MergePolicy, Passthrough,
     Platforms, State, diff, merge, scratch,
 };
+
+/// The code of the guides is compiled and run with the doc tests.
+#[cfg(all(doctest, feature = "gateway", feature = "testing"))]
+mod guides {
+    #[doc = include_str!("../../docs/frontends.md")]
+    struct Frontends;
+    #[doc = include_str!("../../docs/testing-builds.md")]
+    struct TestingBuilds;
+}
 
 /// What most programs need: `use llb::prelude::*`.
 pub mod prelude {

@@ -129,6 +129,40 @@
 #[doc(inline)]
 pub use llb_macros::graph;
 
+/// Makes a program of a build function: a command line that builds and prints, and a frontend when BuildKit starts it.
+///
+/// ```
+/// use llb::gateway::{Build, Image, Result};
+/// use llb::prelude::{image, sh};
+///
+/// /// Python with numpy.
+/// #[llb::builder(name = "numpy-image")]
+/// async fn build(cx: &mut Build) -> Result<Image> {
+///     let version = cx.build_arg("PYTHON").unwrap_or("3.13");
+///     Ok(image(format!("python:{version}-slim")).run(sh("pip install numpy")).into())
+/// }
+/// ```
+///
+/// | Command line | What it does |
+/// |---|---|
+/// | `numpy-image build -t me/numpy --push --build-arg PYTHON=3.12` | builds, with a daemon |
+/// | `numpy-image text` | prints the graph, without a daemon |
+/// | `numpy-image graph --format dot` | draws it, without a daemon |
+/// | `numpy-image dump -o numpy.llb` | writes the definition, without a daemon |
+/// | `docker build -f app.toml .`, with `# syntax=me/numpy-frontend` in the file | builds, if the program is in that [image](crate::gateway::frontend_image) |
+///
+/// The function stays as it is; the macro adds a `main` around [`Program`](crate::builder::Program) and
+/// [`Frontend`](crate::gateway::Frontend), as the page of [`builder`](mod@crate::builder) shows it. The first paragraph
+/// of the function's docs is the description of the program.
+///
+/// # Options
+///
+/// `#[builder(name = "…")]` is the name of the program in its help, the binary's if not given. `#[builder(crate = path)]`
+/// is where this crate is, for crates that re-export it.
+#[cfg(feature = "builder")]
+#[doc(inline)]
+pub use llb_macros::builder;
+
 /// Makes a layer of a function: `fn apt(base: State, packages: &[&str]) -> State` becomes
 /// `fn apt(packages: &[&str]) -> impl Layer`.
 ///

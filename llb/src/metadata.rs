@@ -1,8 +1,12 @@
 //! What travels beside an op and never enters its digest: names, progress groups, cache flags, resource limits, and
 //! the capabilities that the daemon needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
+use crate::value::shared::{Shared, Usual};
 use crate::value::{Capability, CapabilitySet};
 use crate::wire::Writer;
 
@@ -16,7 +20,7 @@ pub struct OpMetadata {
     /// Run the op even when its result is cached.
     pub ignore_cache: bool,
     /// Free text by key; [`CUSTOM_NAME`] is what progress shows.
-    pub description: BTreeMap<String, String>,
+    pub description: Description,
     /// Whether the op's result goes into an exported cache; the daemon decides when unset.
     pub export_cache: Option<bool>,
     /// The capabilities that the daemon must have to run the op.
@@ -25,10 +29,20 @@ pub struct OpMetadata {
     /// needed.
     pub other_caps: BTreeMap<String, bool>,
     /// The group under which progress shows the op.
-    pub progress_group: Option<ProgressGroup>,
+    pub progress_group: Option<Arc<ProgressGroup>>,
     /// Limits of an exec; not part of its digest, so changing one re-runs nothing.
-    pub linux_resources: Option<LinuxResources>,
+    pub linux_resources: Option<Box<LinuxResources>>,
 }
+
+/// Texts by key: a map whose clones are one until they are changed.
+///
+/// ```
+/// let mut description = llb::Description::default();
+/// description.insert("key".to_owned(), "text".to_owned());
+/// assert_eq!(description["key"], "text");
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Description(Shared<BTreeMap<String, String>>);
 
 /// A group of ops that progress shows as one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,9 +63,9 @@ pub struct LinuxResources {
     /// Memory and swap together in bytes; `-1` is unlimited.
     pub memory_swap: i64,
     /// Relative CPU weight.
-    pub cpu_shares: i64,
+    pub cpu_shares: u64,
     /// Length of a CPU period in microseconds.
-    pub cpu_period: i64,
+    pub cpu_period: u64,
     /// CPU time per period in microseconds.
     pub cpu_quota: i64,
     /// CPUs the exec may use, such as `0-3` or `0,2`.
@@ -60,11 +74,56 @@ pub struct LinuxResources {
     pub cpuset_mems: String,
 }
 
+impl Default for Description {
+    fn default() -> Self {
+        Self(Shared::USUAL)
+    }
+}
+
+impl Eq for Description {}
+
+impl Deref for Description {
+    type Target = BTreeMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Description {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.make_mut()
+    }
+}
+
+impl<'a> IntoIterator for &'a Description {
+    type Item = (&'a String, &'a String);
+    type IntoIter = btree_map::Iter<'a, String, String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Description {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// No texts.
+impl Usual for BTreeMap<String, String> {
+    fn usual() -> &'static Self {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        &NONE
+    }
+}
+
 impl OpMetadata {
     pub(crate) const fn new() -> Self {
         Self {
             ignore_cache: false,
-            description: BTreeMap::new(),
+            description: Description(Shared::USUAL),
             export_cache: None,
             caps: CapabilitySet::new(),
             other_caps: BTreeMap::new(),
@@ -81,8 +140,12 @@ impl OpMetadata {
     /// Lays `over` on top: flags add up, texts and capabilities unite, and what `over` sets wins.
     pub(crate) fn overlay(&mut self, over: &Self) {
         self.ignore_cache |= over.ignore_cache;
-        for (key, value) in &over.description {
-            self.description.insert(key.clone(), value.clone());
+        if self.description.is_empty() {
+            self.description.clone_from(&over.description);
+        } else {
+            let over = over.description.iter();
+            self.description
+                .extend(over.map(|(key, value)| (key.clone(), value.clone())));
         }
         if over.export_cache.is_some() {
             self.export_cache = over.export_cache;
@@ -138,8 +201,8 @@ impl OpMetadata {
             writer.message(7, |writer| {
                 writer.signed(1, resources.memory);
                 writer.signed(2, resources.memory_swap);
-                writer.signed(3, resources.cpu_shares);
-                writer.signed(4, resources.cpu_period);
+                writer.unsigned(3, resources.cpu_shares);
+                writer.unsigned(4, resources.cpu_period);
                 writer.signed(5, resources.cpu_quota);
                 writer.string(6, &resources.cpuset_cpus);
                 writer.string(7, &resources.cpuset_mems);

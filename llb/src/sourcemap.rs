@@ -24,7 +24,12 @@ use crate::state::State;
 /// let file = SourceMap::new("Dockerfile", "Dockerfile", "FROM alpine\n");
 /// let base = Image::new("alpine").location(file.location([Range::line(1)])).state();
 /// let definition = base.marshal(&MarshalOptions::linux_amd64())?;
-/// assert_eq!(definition.source_infos()[0].filename(), "Dockerfile");
+/// assert_eq!(definition.to_full_text(), r#"
+/// platform linux/amd64
+/// file "Dockerfile" language=Dockerfile data="FROM alpine\n"
+/// %alpine = source "docker-image://docker.io/library/alpine:latest" caps=[source.image] at 0=[1:0..]
+/// return %alpine caps=[constraints, platform]
+/// "#.trim_start());
 /// # Ok::<(), llb::Error>(())
 /// ```
 #[derive(Clone, Debug)]

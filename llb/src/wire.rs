@@ -5,19 +5,25 @@
 //! Callers keep the field order; this module keeps everything else.
 
 /// A growing protobuf message.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Writer {
     buffer: Vec<u8>,
 }
 
 const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
+const MINUS_ONE: [u8; 10] = [255, 255, 255, 255, 255, 255, 255, 255, 255, 1];
 
 impl Writer {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self {
             buffer: Vec::with_capacity(capacity),
         }
+    }
+
+    /// Makes room for more bytes at once.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.buffer.reserve(more);
     }
 
     /// The bytes written so far.
@@ -28,6 +34,16 @@ impl Writer {
     /// Takes back everything after the first `length` bytes.
     pub(crate) fn truncate(&mut self, length: usize) {
         self.buffer.truncate(length);
+    }
+
+    /// Takes everything after the first `length` bytes.
+    pub(crate) fn split_off(&mut self, length: usize) -> Vec<u8> {
+        self.buffer.split_off(length)
+    }
+
+    /// Takes bytes out.
+    pub(crate) fn remove(&mut self, range: std::ops::Range<usize>) {
+        self.buffer.drain(range);
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
@@ -59,15 +75,13 @@ impl Writer {
     }
 
     pub(crate) fn bytes_always(&mut self, field: u32, value: &[u8]) {
-        self.tag(field, LENGTH_DELIMITED);
-        self.varint(value.len() as u64);
+        self.head(field, value.len());
         self.buffer.extend_from_slice(value);
     }
 
     /// A string made of two parts with `=` between them, as environment entries are.
     pub(crate) fn assignment(&mut self, field: u32, key: &str, value: &str) {
-        self.tag(field, LENGTH_DELIMITED);
-        self.varint((key.len() + 1 + value.len()) as u64);
+        self.head(field, key.len() + 1 + value.len());
         self.buffer.extend_from_slice(key.as_bytes());
         self.buffer.push(b'=');
         self.buffer.extend_from_slice(value.as_bytes());
@@ -93,6 +107,12 @@ impl Writer {
 
     /// An int32 or int64; left out when zero, ten bytes long when negative.
     pub(crate) fn signed(&mut self, field: u32, value: i64) {
+        if value == -1 {
+            // Scratch as an input, and what is no output.
+            self.tag(field, VARINT);
+            self.buffer.extend_from_slice(&MINUS_ONE);
+            return;
+        }
         self.unsigned(field, value.cast_unsigned());
     }
 
@@ -110,21 +130,37 @@ impl Writer {
 
     /// A sub-message, written even when it turns out empty.
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
+        // One byte for the length is right for most messages; longer ones move up.
+        self.message_of_about(0, field, write);
+    }
+
+    /// A sub-message with room for its length, if that takes as many bytes as the expected length; else it moves.
+    pub(crate) fn message_of_about(
+        &mut self,
+        expected: usize,
+        field: u32,
+        write: impl FnOnce(&mut Self),
+    ) {
         self.tag(field, LENGTH_DELIMITED);
         let start = self.buffer.len();
-        // One byte for the length is right for most messages; longer ones move up.
-        self.buffer.push(0);
+        self.varint(expected as u64);
+        let body = self.buffer.len();
         write(self);
-        let length = self.buffer.len() - start - 1;
-        if length < 0x80 {
+        let length = self.buffer.len() - body;
+        if length < 0x80 && body == start + 1 {
             self.buffer[start] = low_bits(length as u64);
             return;
         }
         let mut prefix = [0; 10];
         let size = encode_varint(length as u64, &mut prefix);
         let end = self.buffer.len();
-        self.buffer.resize(end + size - 1, 0);
-        self.buffer.copy_within(start + 1..end, start + size);
+        if start + size > body {
+            self.buffer.resize(start + size + length, 0);
+        }
+        if start + size != body {
+            self.buffer.copy_within(body..end, start + size);
+            self.buffer.truncate(start + size + length);
+        }
         self.buffer[start..start + size].copy_from_slice(&prefix[..size]);
     }
 
@@ -144,6 +180,20 @@ impl Writer {
         });
     }
 
+    /// What comes before the bytes of a field.
+    #[inline]
+    fn head(&mut self, field: u32, length: usize) {
+        let tag = u64::from(field << 3 | LENGTH_DELIMITED);
+        if tag < 0x80 && length < 0x80 {
+            let head = [low_bits(tag), low_bits(length as u64)];
+            self.buffer.extend_from_slice(&head);
+        } else {
+            self.varint(tag);
+            self.varint(length as u64);
+        }
+    }
+
+    #[inline]
     fn tag(&mut self, field: u32, wire_type: u32) {
         self.varint(u64::from(field << 3 | wire_type));
     }
@@ -215,10 +265,11 @@ mod tests {
     }
 
     #[test]
-    fn long_messages_get_a_longer_length() {
-        for length in [126_usize, 127, 128, 200, 16_383, 16_384, 70_000] {
+    fn messages_get_the_length_they_have() {
+        let lengths = [0_usize, 126, 127, 128, 200, 16_383, 16_384, 70_000];
+        for (length, expected) in lengths.into_iter().flat_map(|l| lengths.map(|e| (l, e))) {
             let bytes = written(|writer| {
-                writer.message(1, |inner| {
+                writer.message_of_about(expected, 1, |inner| {
                     inner.buffer.resize(inner.buffer.len() + length, 7);
                 });
             });

@@ -299,3 +299,112 @@ fn mistakes_on_the_command_line_are_told_without_a_daemon() {
         assert!(said.contains(part), "{said}");
     }
 }
+
+/// A registry that wants a token, gives it for the right login, and then refuses to take anything.
+fn refusing_registry(login: &'static str) -> (u16, std::sync::mpsc::Receiver<String>) {
+    use std::io::{BufRead as _, BufReader};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, requests) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (sender, mut stream) = (sender.clone(), stream.unwrap());
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let (mut first, mut authorization) = (String::new(), String::new());
+                if reader.read_line(&mut first).is_err() {
+                    // TLS, which daemons try first; they go on without it when they read this.
+                    drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+                    return;
+                }
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    let lower = line.to_lowercase();
+                    if lower.starts_with("authorization:") {
+                        line.trim().clone_into(&mut authorization);
+                    }
+                    if line.trim().is_empty() {
+                        break;
+                    }
+                }
+                let challenge = format!(
+                    "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:{port}/token\",service=\"test\"\r\n"
+                );
+                let denied = r#"{"errors":[{"code":"DENIED","message":"quota is used up"}]}"#;
+                let (status, header, body) = if first.contains(" /token") {
+                    if authorization.ends_with(login) {
+                        ("200 OK", "", r#"{"token":"the-token"}"#)
+                    } else {
+                        ("401 Unauthorized", "", "{}")
+                    }
+                } else if authorization.ends_with("Bearer the-token") {
+                    ("403 Forbidden", "", denied)
+                } else {
+                    ("401 Unauthorized", challenge.as_str(), "{}")
+                };
+                sender
+                    .send(format!("{} {authorization}", first.trim()))
+                    .ok();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\n{header}Content-Type: application/json\r\n\
+                     Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                drop(stream.write_all(answer.as_bytes()));
+            });
+        }
+    });
+    (port, requests)
+}
+
+#[test]
+fn a_registry_gets_the_login_of_a_helper_and_its_refusal_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    // `me:hunter2-hunter2` in base64.
+    let (port, requests) = refusing_registry("Basic bWU6aHVudGVyMi1odW50ZXIy");
+    let home = tempfile::tempdir().unwrap();
+    let helper = home.path().join("docker-credential-fake");
+    let answer = r#"{"Username":"me","Secret":"hunter2-hunter2"}"#;
+    fs::write(
+        &helper,
+        format!("#!/bin/sh\ncat > /dev/null\necho '{answer}'\n"),
+    )
+    .unwrap();
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let config = format!(r#"{{"credHelpers":{{"127.0.0.1:{port}":"fake"}}}}"#);
+    fs::write(home.path().join("config.json"), config).unwrap();
+    let graph = format!(
+        "%a = file {{\n  mkfile \"/id\" 0644 \"{}\"\n}}\nreturn %a\n",
+        unique()
+    );
+    let path = format!("{}:/usr/bin:/bin", home.path().display());
+    let output = format!("type=image,name=127.0.0.1:{port}/me/model,push=true");
+    let mut child = llb(&["solve", "--output", &output, "--progress", "plain"])
+        .env("PATH", path)
+        .env("DOCKER_CONFIG", home.path())
+        .spawn()
+        .unwrap();
+    drop(child.stdin.take().unwrap().write_all(graph.as_bytes()));
+    let start = Instant::now();
+    let ended = child.wait_with_output().unwrap();
+    let said = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("403 Forbidden") || said.contains("quota is used up"),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        start.elapsed()
+    );
+    let requests: Vec<_> = requests.try_iter().collect();
+    assert!(
+        requests
+            .iter()
+            .any(|request| request.contains("Bearer the-token")),
+        "{requests:#?}"
+    );
+}

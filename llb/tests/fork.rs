@@ -116,6 +116,25 @@ mod values_of_a_state {
 
     // S9
     #[test]
+    fn execs_run_as_the_user_of_the_base_image_where_the_graph_says_so() {
+        let base = with_config(r#"{"config":{"User":"app"}}"#);
+        let make = |state: &State| state.run(args(["make"])).to_text();
+        assert!(!make(&base).contains("user="), "as in client/llb");
+        assert!(make(&base.adopt_image_user()).contains("user=app"));
+        assert_eq!(
+            base.adopt_image_user().image_config(),
+            base.image_config(),
+            "the image keeps its user"
+        );
+        let root = image("debian").user("root").adopt_image_user();
+        assert_eq!(root.current_user(), Some("root"), "there is no image user");
+        let deferred = base.deferred(|base, _| base.image_user("late"));
+        let adopted = deferred.adopt_image_user().resolve(&options());
+        assert_eq!(adopted.current_user(), Some("late"));
+    }
+
+    // S9
+    #[test]
     fn a_variable_is_for_the_build_or_the_image_or_both() {
         let state = image("debian")
             .build_env("B", "1")
@@ -168,7 +187,7 @@ mod values_of_a_state {
     #[test]
     fn layers_are_left_to_the_exporter_and_history_of_the_base_stays() {
         let base = with_config(
-            r#"{"author":"me","rootfs":{"type":"layers","diff_ids":["sha256:x"]},"history":[{"created_by":"base"}]}"#,
+            r#"{"author":"me","created":"2020-01-01T00:00:00Z","rootfs":{"type":"layers","diff_ids":["sha256:x"]},"history":[{"created_by":"base"}]}"#,
         );
         let merged = base.merge([
             base.fork(|state| state.run(sh("a")).label("l", "1")),
@@ -176,6 +195,7 @@ mod values_of_a_state {
         ]);
         let json = config_json(&merged);
         assert!(!json.contains("rootfs"), "{json}");
+        assert!(!json.contains("created\""), "{json}");
         assert_eq!(json.matches("created_by").count(), 1, "{json}");
         assert!(json.contains(r#""author":"me""#), "{json}");
     }

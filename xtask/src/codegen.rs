@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 const PROTOS: &[&str] = &[
     "auth.proto",
     "caps.proto",
+    "content.proto",
     "control.proto",
     "errdefs.proto",
     "filesync.proto",

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "codegen")]
 mod codegen;
+mod cog_cases;
 mod command;
 mod demo;
 mod generate;
@@ -30,6 +31,8 @@ enum Task {
     Testbed(testbed::Command),
     /// From a cog.yaml to the answer of a running model
     Demo(demo::Command),
+    /// Worked cases of Cog, answered by `cog-python` and compared
+    CogCases(cog_cases::Command),
     /// Everything that must hold before a change lands; CI runs this
     Test(test::Command),
     /// The static program that builds carry along, under `target/helper`
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Testbed(command) => testbed::run(&command),
         Task::Demo(command) => demo::run(&command),
+        Task::CogCases(command) => cog_cases::run(&command),
         Task::Test(command) => test::run(&command),
         Task::Helper(command) => helper::run(&command),
         Task::MergeCases(command) => merge_cases::run(&command),

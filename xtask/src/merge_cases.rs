@@ -12,7 +12,7 @@ use crate::testbed;
 /// Builds a folder of merge cases on both engines: as they are on the one with merges, lowered on the other.
 ///
 /// The last lines are `ENGINE: N equal, N different, N refused`. The engines are those of the testbed, which is started,
-/// or of the one that LLB_TESTBED names.
+/// or of the one that `LLB_TESTBED` names.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Command {
     /// A folder with cases as `llb/tests/data/merge-cases` has them; that one if not given

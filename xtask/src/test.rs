@@ -25,8 +25,9 @@ const NOT_IN_THE_CORE: [&str; 4] = ["tokio", "tonic", "hyper", "bollard"];
 
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     let testbed = std::thread::spawn(testbed::bring_up);
-    helper::build(helper::NATIVE)?;
-    let checked = checks();
+    let checked = helper::build(helper::NATIVE)
+        .and_then(|_| checks())
+        .and_then(|()| million());
     let up = testbed
         .join()
         .map_err(|_| anyhow!("the testbed panicked"))?;
@@ -41,6 +42,20 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     }
     tested?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A million ops go through everything, in little stack and in memory that is in proportion. Only optimized code is
+/// fast enough for it.
+fn million() -> Result<()> {
+    let run = [
+        "run",
+        "--release",
+        "--package",
+        "llb-benches",
+        "--bin",
+        "million",
+    ];
+    step("a million ops", &mut cargo(run)?)
 }
 
 /// What needs no engine.

@@ -11,6 +11,7 @@ use crate::config::ImageName;
 use crate::plan::{Network, PythonProvider};
 use crate::resolution::Platform;
 use crate::sdk::SdkVersion;
+use crate::tables::{Architecture, Release};
 
 /// Builds Cog models as container images through BuildKit.
 #[derive(Debug, Parser)]
@@ -28,6 +29,12 @@ pub(crate) enum Command {
     Plan(PlanCommand),
     /// Build the model's image, start it and ask it for one prediction.
     Predict(PredictCommand),
+    /// Print the JSON schema of cog.yaml, for editors.
+    Schema,
+    /// Write the files of a new model into this folder; files that are there stay.
+    Init,
+    /// Check the project, the GPUs of this machine and the builder.
+    Doctor(DoctorCommand),
 }
 
 /// What decides about a plan.
@@ -42,12 +49,36 @@ pub(crate) struct PlanArgs {
     /// Platform of the image [default: linux/amd64].
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,
-    /// Where Python comes from.
-    #[arg(long, value_enum, default_value_t = ProviderOption::Base, value_name = "PROVIDER")]
-    pub(crate) python_provider: ProviderOption,
-    /// Base image [default: python:VERSION-slim, or debian:bookworm-slim with uv].
-    #[arg(long, value_name = "IMAGE")]
+    /// Where Python comes from [default: the base image, or uv if it has none].
+    #[arg(long, value_enum, value_name = "PROVIDER")]
+    pub(crate) python_provider: Option<ProviderOption>,
+    /// Base image [default: python:VERSION-slim, debian:bookworm-slim with uv, nvidia/cuda for a GPU].
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["use_cog_base_image", "use_cuda_base_image"])]
     pub(crate) base: Option<ImageRef>,
+    /// Use one of Cog's own base images.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with = "use_cuda_base_image")]
+    pub(crate) use_cog_base_image: Option<bool>,
+    /// Base a GPU build on NVIDIA's image [default: auto, which does].
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub(crate) use_cuda_base_image: Option<CudaBaseOption>,
+    /// GPU that the image must run on, by its compute capability, such as 9.0 (repeatable).
+    #[arg(long, value_name = "CAPABILITY")]
+    pub(crate) gpu_arch: Vec<Architecture>,
+    /// NVIDIA driver that the image must run with.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) driver: Option<Release>,
+    /// File of tables laid over those of the program: releases of torch, TensorFlow, CUDA, GPUs.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tables: Option<PathBuf>,
+    /// OpenAPI schema of the model [default: read from the code that `run` and `train` name].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) openapi_schema: Option<PathBuf>,
+    /// Build without an OpenAPI schema when it cannot be read.
+    #[arg(long)]
+    pub(crate) skip_schema_validation: bool,
+    /// Leave the project out of the image; it is mounted when the image runs.
+    #[arg(long)]
+    pub(crate) no_source: bool,
     /// Version of Cog's Python package, or `prerelease` [default: a fixed release].
     #[arg(long, value_name = "VERSION")]
     pub(crate) sdk_version: Option<SdkVersion>,
@@ -88,6 +119,9 @@ pub(crate) struct BuildArgs {
     /// Secret of a step: id=NAME,src=FILE or id=NAME,env=VARIABLE (repeatable).
     #[arg(long, value_name = "SECRET")]
     pub(crate) secret: Vec<String>,
+    /// SSH agent of a step: default, or NAME=SOCKET (repeatable).
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) ssh: Vec<String>,
     /// Build everything anew.
     #[arg(long)]
     pub(crate) no_cache: bool,
@@ -123,6 +157,30 @@ pub(crate) struct PlanCommand {
     /// Print the plan as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print a Dockerfile that does the same and needs no other file.
+    #[arg(long, conflicts_with_all = ["json", "explain"])]
+    pub(crate) dockerfile: bool,
+    /// Print the steps as a picture: for Graphviz, or as SVG.
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "dot", conflicts_with_all = ["json", "explain", "dockerfile"])]
+    pub(crate) graph: Option<GraphOption>,
+    /// Say of every decision what else could have been chosen, and why it was not.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) explain: bool,
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Address of BuildKit [default: searched].
+    #[arg(
+        long,
+        visible_alias = "builder",
+        env = "BUILDKIT_HOST",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) addr: Option<String>,
 }
 
 /// `predict`.
@@ -165,6 +223,36 @@ impl From<ProviderOption> for PythonProvider {
         match option {
             ProviderOption::Base => Self::Base,
             ProviderOption::Uv => Self::Uv,
+        }
+    }
+}
+
+/// Values of `--graph`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphOption {
+    /// For Graphviz.
+    Dot,
+    /// For browsers.
+    Svg,
+}
+
+/// Values of `--use-cuda-base-image`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CudaBaseOption {
+    /// When the build is for a GPU.
+    Auto,
+    /// As auto.
+    True,
+    /// Never: CUDA comes with the wheels.
+    False,
+}
+
+impl From<CudaBaseOption> for Option<bool> {
+    fn from(option: CudaBaseOption) -> Self {
+        match option {
+            CudaBaseOption::Auto => None,
+            CudaBaseOption::True => Some(true),
+            CudaBaseOption::False => Some(false),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use llb::MarshalOptions;
-use llb::client::{Client, Engine, Entitlement, Export, Outcome, Secret, Solve};
+use llb::client::{Client, Engine, Entitlement, Export, Outcome, Secret, Solve, SshAgent};
 use llb::progress::{Plain, Progress};
 use llb::value::Platform;
 use llb::{ResolveMode, State};
@@ -14,12 +14,12 @@ use super::advice::{Circumstances, advice};
 use super::args::{BuildArgs, BuildCommand, PlanArgs, ProgressOption};
 use super::output::OutputOption;
 use super::project::{self, Project};
-use super::secret::{SecretOption, SecretOrigin};
 use super::{Failure, Interrupts, print, runtime};
 use crate::ca;
 use crate::engine;
 use crate::layer::{Base, Joining, graph};
 use crate::plan::{Action, Network, Plan};
+use crate::secret::{SecretOption, SecretOrigin};
 
 /// Runs the command.
 pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
@@ -94,7 +94,10 @@ fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> 
     })
 }
 
-async fn connect(address: Option<&str>, engine: Option<&str>) -> Result<Client, Failure> {
+pub(super) async fn connect(
+    address: Option<&str>,
+    engine: Option<&str>,
+) -> Result<Client, Failure> {
     let client = match address.or(engine) {
         Some(address) => {
             let address = address.parse().map_err(|error| failure(&error, None))?;
@@ -158,6 +161,7 @@ struct Builder<'a> {
     args: &'a BuildArgs,
     platform: Platform,
     secrets: Vec<(String, Secret)>,
+    agents: Vec<(String, SshAgent)>,
 }
 
 impl<'a> Builder<'a> {
@@ -182,6 +186,10 @@ impl<'a> Builder<'a> {
             secrets.push((option.id, secret));
         }
         check_secrets(plan, &secrets)?;
+        let agents = args.ssh.iter().map(|text| match text.split_once('=') {
+            Some((id, socket)) => (id.to_owned(), SshAgent::socket(socket)),
+            None => (text.clone(), SshAgent::env()),
+        });
         secrets.extend(certificates(args)?);
         Ok(Self {
             plan,
@@ -189,6 +197,7 @@ impl<'a> Builder<'a> {
             args,
             platform,
             secrets,
+            agents: agents.collect(),
         })
     }
 
@@ -260,10 +269,10 @@ impl<'a> Builder<'a> {
     fn solve(&self, state: &State) -> Result<Solve, Failure> {
         let mut solve = Solve::state(state, &MarshalOptions::new(self.platform.clone()))
             .map_err(|error| Failure::new(format!("the plan gives no graph: {error}")))?;
-        for step in &self.plan.steps {
-            if let Action::Source(source) = &step.action {
-                solve = solve.local(&source.context, self.root);
-            }
+        // The project: its copy, packages of it, and what commands see of it.
+        solve = solve.local("context", self.root);
+        for (id, agent) in &self.agents {
+            solve = solve.ssh(id, agent.clone());
         }
         for (id, secret) in &self.secrets {
             solve = solve.secret(id, secret.clone());

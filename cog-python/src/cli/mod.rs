@@ -6,13 +6,14 @@
 mod advice;
 mod args;
 mod build;
+mod doctor;
 mod failure;
+mod init;
 mod input;
 mod interrupt;
 mod output;
 mod predict;
 mod project;
-mod secret;
 
 pub use failure::Failure;
 
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command, PlanCommand};
+use args::{Cli, Command, GraphOption, PlanCommand};
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
@@ -31,6 +32,9 @@ pub fn main() -> ExitCode {
         Command::Build(command) => build::build(&command),
         Command::Plan(command) => plan(&command),
         Command::Predict(command) => predict::predict(&command),
+        Command::Init => init::init(),
+        Command::Doctor(command) => doctor::doctor(&command),
+        Command::Schema => print(&crate::config::schema()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,6 +50,15 @@ fn plan(command: &PlanCommand) -> Result<(), Failure> {
     let project = project::load(&command.plan)?;
     if command.json {
         print(&project.plan.to_json())
+    } else if command.dockerfile {
+        print(&project.plan.to_dockerfile())
+    } else if let Some(form) = command.graph {
+        print(&match form {
+            GraphOption::Dot => project.plan.to_dot(),
+            GraphOption::Svg => project.plan.to_svg(),
+        })
+    } else if command.explain {
+        print(&format!("{:#}", project.plan))
     } else {
         print(&project.plan.to_string())
     }

@@ -3,16 +3,20 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use llb::session::PatternSet;
 
 use super::Failure;
 use super::args::PlanArgs;
 use crate::config::{self, Config};
-use crate::diagnostic::{Report, Source};
+use crate::diagnostic::{Diagnostic, Report, Severity, Source};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
 use crate::plan::{Action, EXCLUDED, Plan};
-use crate::resolution::Options;
+use crate::resolution::{Options, resolve};
+use crate::schema::Schema;
+use crate::sdk::SdkVersion;
+use crate::tables::{Release, Tables};
 
 /// The configuration file when none is named.
 const CONFIG_FILE: &str = "cog.yaml";
@@ -25,6 +29,8 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     /// What will be done.
     pub(crate) plan: Plan,
+    /// torch of a GPU build, and the CUDA of its wheel.
+    pub(crate) torch: Option<(String, Option<Release>)>,
 }
 
 /// Reads the project, writes its warnings to stderr, and plans the build.
@@ -37,7 +43,8 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
             root.join(&file).display()
         ))
     })?;
-    let (config, report) = config::read(&Source::new(file, text), &disk, args.sdk_version.as_ref());
+    let (config, mut report) =
+        config::read(&Source::new(file, text), &disk, args.sdk_version.as_ref());
     let Some(config) = config else {
         return Err(rejected(&report));
     };
@@ -46,14 +53,27 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
         Err(FileProblem::Missing) => None,
         Err(problem) => return Err(Failure::new(format!("file `.dockerignore` {problem}"))),
     };
+    let mut options = options(args, &root, ignore)?;
+    schema(&config, args, &disk, &mut options, &mut report)?;
+    if report.has_errors() {
+        return Err(rejected(&report));
+    }
+    let (plan, findings) = Plan::new(&config, &options);
+    report.extend(findings);
+    let Some(plan) = plan else {
+        return Err(rejected(&report));
+    };
     let mut stderr = io::stderr().lock();
     for warning in report.warnings() {
         // Nothing is left to tell a person whose terminal is gone.
         let _ = writeln!(stderr, "{warning}\n");
     }
-    let plan = plan(&config, args, &root, ignore);
     check_excluded(&config, &plan)?;
-    Ok(Project { root, plan })
+    let (resolution, _) = resolve(&config, &options);
+    let torch = resolution
+        .filter(|chosen| chosen.cuda.is_some())
+        .and_then(|chosen| chosen.torch);
+    Ok(Project { root, plan, torch })
 }
 
 /// Refuses a project whose `.dockerignore` keeps out what the image starts with.
@@ -79,19 +99,101 @@ fn check_excluded(config: &Config, plan: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-fn plan(config: &Config, args: &PlanArgs, root: &Path, ignore: Option<String>) -> Plan {
+/// The OpenAPI schema: a file that is named, or what the code says.
+fn schema(
+    config: &Config,
+    args: &PlanArgs,
+    disk: &Disk<'_>,
+    options: &mut Options,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    if let Some(file) = &args.openapi_schema {
+        let text = fs::read_to_string(file)
+            .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
+        let document: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|error| Failure::new(format!("`{}` is no JSON: {error}", file.display())))?;
+        if !document["openapi"]
+            .as_str()
+            .is_some_and(|version| version.starts_with("3.0"))
+        {
+            return Err(Failure::new(format!(
+                "`{}` is no OpenAPI 3.0 document",
+                file.display()
+            )));
+        }
+        options.schema = Some(document.to_string());
+        return Ok(());
+    }
+    let run = config.run.as_ref().map(|run| &run.value);
+    let train = config.train.as_ref().map(|train| &train.value);
+    if run.is_none() && train.is_none() {
+        return Ok(());
+    }
+    let sdk = args
+        .sdk_version
+        .as_ref()
+        .or(config.build.sdk_version.as_ref().map(|sdk| &sdk.value));
+    let version = sdk
+        .cloned()
+        .unwrap_or_else(SdkVersion::default_release)
+        .to_string();
+    match Schema::read(run, train, disk, &version) {
+        Ok(schema) => {
+            options.schema = Some(schema.document.to_string());
+            options.concurrency = schema.concurrency;
+        }
+        Err(findings) if args.skip_schema_validation => {
+            for finding in findings.sorted() {
+                report.push(Diagnostic::of(
+                    Severity::Warning,
+                    format!("no schema: {}", finding.message()),
+                ));
+            }
+        }
+        Err(findings) => report.extend(findings),
+    }
+    Ok(())
+}
+
+/// Commit and release of the project: what a build service says, or git.
+fn revision(root: &Path) -> (Option<String>, Option<String>) {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .arg("-C")
+            .arg(root)
+            .args(arguments)
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        Some(text.trim().to_owned()).filter(|text| output.status.success() && !text.is_empty())
+    };
+    let commit = variable("GITHUB_SHA").or_else(|| git(&["rev-parse", "HEAD"]));
+    let release = variable("GITHUB_REF_NAME").or_else(|| git(&["describe", "--tags", "--dirty"]));
+    (commit, release)
+}
+
+/// What the command line decides.
+fn options(args: &PlanArgs, root: &Path, ignore: Option<String>) -> Result<Options, Failure> {
     let folder = root
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
-    let options = Options {
+    let tables = args.tables.as_deref().map(tables).transpose()?;
+    let (revision, release) = revision(root);
+    Ok(Options {
         folder: folder.unwrap_or_default(),
         tag: args.tag.clone(),
         platform: args.platform.clone(),
-        python_provider: args.python_provider.into(),
+        python_provider: args.python_provider.map(Into::into),
         base: args
             .base
             .as_ref()
             .map(|base| base.without_default_tag().to_owned()),
+        cog_base: args.use_cog_base_image,
+        cuda_base: args.use_cuda_base_image.and_then(Into::into),
+        gpu_architectures: args.gpu_arch.clone(),
+        driver: args.driver.clone(),
+        tables,
         sdk_version: args.sdk_version.clone(),
         uv_image: args
             .uv_image
@@ -101,10 +203,24 @@ fn plan(config: &Config, args: &PlanArgs, root: &Path, ignore: Option<String>) -
         network: args.network.into(),
         pip_after_apt: args.pip_after_apt,
         no_recommends: args.no_recommends,
+        no_source: args.no_source,
         labels: args.label.clone(),
         ignore,
-    };
-    Plan::new(config, &options)
+        schema: None,
+        concurrency: None,
+        revision,
+        release,
+    })
+}
+
+/// The built-in tables with those of a file laid over them.
+fn tables(file: &Path) -> Result<Arc<Tables>, Failure> {
+    let text = fs::read_to_string(file)
+        .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
+    let tables = Tables::built_in().with(&file.display().to_string(), &text);
+    tables
+        .map(Arc::new)
+        .map_err(|error| Failure::new(error.to_string()))
 }
 
 fn rejected(report: &Report) -> Failure {

@@ -16,6 +16,14 @@ impl ImageName {
         &self.0
     }
 
+    /// The tag, when the name has one.
+    pub fn tag(&self) -> Option<&str> {
+        self.0
+            .rsplit_once(':')
+            .map(|(_, tag)| tag)
+            .filter(|tag| !tag.contains('/'))
+    }
+
     /// The name for a project folder: lowercase, blanks as `-`, other characters left out, cut to
     /// 26 characters, with `cog-` before it.
     pub fn for_folder(folder: &str) -> Self {

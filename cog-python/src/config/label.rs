@@ -2,15 +2,21 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Config, PythonPackages, RunCommand};
+use super::{Config, PythonPackages, RunCommand, Weight};
 use crate::sdk::SdkVersion;
+use crate::tables::Release;
 
 /// Compact JSON of a configuration, keys in Cog's order, empty ones left out.
 ///
 /// Readers of the label know the entry point as `predict` and commands as objects; `run` and
 /// plain strings are the newer way to write the same.
-pub fn label(config: &Config) -> String {
+///
+/// CUDA and cuDNN are those that were resolved.
+pub fn label(config: &Config, cuda: Option<&Release>, cudnn: Option<&Release>) -> String {
     let mut build = Map::new();
+    if config.build.gpu {
+        build.insert("gpu".into(), json!(true));
+    }
     build.insert(
         "python_version".into(),
         json!(config.build.python_version.value.to_string()),
@@ -44,6 +50,20 @@ pub fn label(config: &Config) -> String {
         .map(|run| run.command.as_str())
         .collect();
     insert_list(&mut build, "pre_install", &pre_install);
+    let given = |release: &Option<crate::diagnostic::Spanned<Release>>| {
+        release.as_ref().map(|given| given.value.to_string())
+    };
+    let cuda = cuda
+        .map(ToString::to_string)
+        .or_else(|| given(&config.build.cuda));
+    let cudnn = cudnn
+        .map(ToString::to_string)
+        .or_else(|| given(&config.build.cudnn));
+    for (key, value) in [("cuda", cuda), ("cudnn", cudnn)] {
+        if let Some(value) = value {
+            build.insert(key.into(), json!(value));
+        }
+    }
     if let Some(version) = &config.build.sdk_version {
         let version: &SdkVersion = &version.value;
         build.insert("sdk_version".into(), json!(version.to_string()));
@@ -53,8 +73,17 @@ pub fn label(config: &Config) -> String {
     if let Some(image) = &config.image {
         root.insert("image".into(), json!(image.value.as_str()));
     }
+    if let Some(model) = &config.model {
+        root.insert("model".into(), json!(model.value.as_str()));
+    }
     if let Some(run) = &config.run {
         root.insert("predict".into(), json!(run.value.to_string()));
+    }
+    if let Some(train) = &config.train {
+        root.insert("train".into(), json!(train.value.to_string()));
+    }
+    if let Some(concurrency) = &config.concurrency {
+        root.insert("concurrency".into(), json!({"max": concurrency.value}));
     }
     let environment: Vec<_> = config
         .environment
@@ -62,6 +91,8 @@ pub fn label(config: &Config) -> String {
         .map(|entry| format!("{}={}", entry.value.name, entry.value.value))
         .collect();
     insert_list(&mut root, "environment", &environment);
+    let weights: Vec<_> = config.weights.iter().map(weight).collect();
+    insert_list(&mut root, "weights", &weights);
     Value::Object(root).to_string()
 }
 
@@ -69,6 +100,15 @@ fn insert_list<T: serde::Serialize>(map: &mut Map<String, Value>, key: &str, ite
     if !items.is_empty() {
         map.insert(key.into(), json!(items));
     }
+}
+
+/// One place as an object, several as a list.
+fn weight(weight: &Weight) -> Value {
+    let source = match weight.sources.as_slice() {
+        [one] => json!(one),
+        several => json!(several),
+    };
+    json!({"name": weight.name, "target": weight.target, "source": source})
 }
 
 fn command(run: &RunCommand) -> Value {

@@ -6,26 +6,35 @@
 //! deal with.
 
 mod environment;
+mod extension;
 mod image_name;
 mod keys;
 mod label;
 mod python;
 mod read;
 mod run_reference;
+mod schema;
 mod system_package;
+mod weight;
 
+pub use extension::{Extension, RunStep};
 pub use image_name::{ImageName, ImageNameError};
 pub use label::label;
 pub use python::{PythonVersion, PythonVersionError};
 pub use read::read;
 pub use run_reference::{RunReference, RunReferenceError};
+pub use schema::schema;
 pub use system_package::{SystemPackage, SystemPackageError};
+pub use weight::{Weight, WeightSource};
 
 pub(crate) use environment::sounds_secret;
 
-use crate::diagnostic::{Span, Spanned};
+use std::collections::BTreeMap;
+
+use crate::diagnostic::{Source, Span, Spanned};
 use crate::requirement::Requirements;
 use crate::sdk::SdkVersion;
+use crate::tables::Release;
 
 /// A model's configuration without mistakes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +47,31 @@ pub struct Config {
     pub environment: Vec<Spanned<Variable>>,
     /// `image`.
     pub image: Option<Spanned<ImageName>>,
+    /// `model`: the repository that image and weights are pushed to.
+    pub model: Option<Spanned<ImageName>>,
     /// `run`, or its old name `predict`.
     pub run: Option<Spanned<RunReference>>,
+    /// `train`.
+    pub train: Option<Spanned<RunReference>>,
+    /// `concurrency.max`, deprecated.
+    pub concurrency: Option<Spanned<u32>>,
+    /// `weights`.
+    pub weights: Vec<Weight>,
+    /// `x-cog-python`.
+    pub extension: Extension,
+    /// The files that were read, by name, for findings about what they ask for.
+    pub sources: BTreeMap<String, Source>,
 }
 
 /// The `build` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
+    /// `gpu`.
+    pub gpu: bool,
+    /// `cuda`.
+    pub cuda: Option<Spanned<Release>>,
+    /// `cudnn`: a major version.
+    pub cudnn: Option<Spanned<Release>>,
     /// `python_version`.
     pub python_version: Spanned<PythonVersion>,
     /// `python_requirements` or `python_packages`.

@@ -7,7 +7,7 @@ use crate::config::{SystemPackage, SystemPackageError};
 
 /// Read after the image's own settings: images for containers are set to delete what they
 /// download, which would empty the cache.
-const CONFIG: &str = "#clear DPkg::Post-Invoke;\n\
+pub(crate) const CONFIG: &str = "#clear DPkg::Post-Invoke;\n\
                       #clear APT::Update::Post-Invoke;\n\
                       APT::Keep-Downloaded-Packages \"true\";\n\
                       APT::Update::Error-Mode \"any\";\n\
@@ -19,7 +19,7 @@ const CONFIG_FOLDER: &str = "/run/cog-python/apt";
 /// The arguments are options of `install` up to `--`, then packages.
 ///
 /// Logs and backups are removed because they hold times, which differ from build to build.
-const SCRIPT: &str = r#"set -- -c /run/cog-python/apt/apt.conf -q "$@"
+pub(crate) const SCRIPT: &str = r#"set -- -c /run/cog-python/apt/apt.conf -q "$@"
 if [ -f /run/secrets/ca-bundle.crt ]; then
   set -- -o Acquire::https::CaInfo=/run/secrets/ca-bundle.crt "$@"
   apt-get -c /run/cog-python/apt/apt.conf -q -o Acquire::https::CaInfo=/run/secrets/ca-bundle.crt update

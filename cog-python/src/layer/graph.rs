@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use llb::{Constrain, Image, Range, SourceMap, State};
 
 use super::{
-    Interpreter, Joining, Requirements, SecretFile, StepOptions, Tree, Uv, apt, configure, overlay,
-    pip, run, source, uv_python, venv,
+    Interpreter, Joining, Requirements, StepOptions, Tree, Uv, apt, configure, overlay, pip, run,
+    source, uv_python, venv,
 };
 use crate::config::SystemPackage;
 use crate::plan::{Action, Plan, Step};
@@ -149,13 +149,15 @@ impl Builder<'_> {
                 interpreter,
                 version,
                 path,
+                site_packages,
             } => {
                 let interpreter = Interpreter {
                     command: interpreter.clone(),
                     version: *version,
                     tree: ground.trees.first().cloned(),
                 };
-                Files::Tree(venv(ground.whole(step)?, &interpreter, path, &options))
+                let whole = ground.whole(step)?;
+                Files::Tree(venv(whole, &interpreter, path, *site_packages, &options))
             }
             Action::Pip(action) => {
                 let (tree, others) = ground.tree(step, &action.venv)?;
@@ -163,6 +165,7 @@ impl Builder<'_> {
                     lines: &action.requirements,
                     constraints: &action.constraints,
                     secrets: &action.secrets,
+                    local: &action.local,
                 };
                 let whole = ground.whole(step)?;
                 let environment = &action.environment;
@@ -177,19 +180,20 @@ impl Builder<'_> {
             }
             Action::Run {
                 command,
-                secrets,
+                mounts,
+                network,
                 environment,
             } => {
-                let secrets: Vec<_> = secrets
-                    .iter()
-                    .map(|secret| SecretFile {
-                        id: &secret.id,
-                        target: &secret.target,
-                    })
-                    .collect();
                 let joined = overlay(ground.whole(step)?, ground.trees.clone(), self.joining);
                 let path = &self.plan.config.path;
-                Files::Whole(joined.layer(run(command, path, &secrets, environment, &options)))
+                Files::Whole(joined.layer(run(
+                    command,
+                    path,
+                    mounts,
+                    *network,
+                    environment,
+                    &options,
+                )))
             }
             Action::Source(action) => Files::Tree(source(
                 &action.context,
@@ -197,6 +201,7 @@ impl Builder<'_> {
                 &action.destination,
                 action.config_file.as_deref(),
             )),
+            Action::Write { path, text } => Files::Tree(super::write(path, text)),
             Action::Assemble {} => {
                 let whole = ground.whole(step)?.clone();
                 Files::Whole(overlay(&whole, ground.trees, self.joining))

@@ -19,7 +19,7 @@
 //!
 //! let base = llb::image("python:3.12-slim");
 //! let apt = base.layer(layer::apt(&["ffmpeg"], true, &StepOptions::default()));
-//! let venv = layer::venv(&base, &layer::Interpreter::in_path("3.12".parse()?), "/opt/venv", &StepOptions::default());
+//! let venv = layer::venv(&base, &layer::Interpreter::in_path("3.12".parse()?), "/opt/venv", false, &StepOptions::default());
 //! let image = layer::overlay(&apt, [venv], Joining::Merge);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -30,6 +30,7 @@ mod graph;
 mod pip;
 mod python;
 mod run;
+pub(crate) mod scripts;
 mod source;
 mod step;
 mod tree;
@@ -39,7 +40,7 @@ pub use config::configure;
 pub use graph::{Base, GraphError, graph};
 pub use pip::{Requirements, pip};
 pub use python::{Interpreter, Uv, uv_python, venv};
-pub use run::{SecretFile, run};
-pub use source::source;
+pub use run::run;
+pub use source::{project, source, write};
 pub use step::StepOptions;
 pub use tree::{Joining, Tree, overlay};

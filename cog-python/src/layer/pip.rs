@@ -3,7 +3,8 @@
 use indexmap::IndexMap;
 use llb::{Constrain, State, args, bind, cache, file, scratch, secret};
 
-use super::{StepOptions, Tree};
+use super::{StepOptions, Tree, project};
+use crate::requirement::LOCAL_FOLDER;
 
 /// Where the requirements files are mounted.
 const FOLDER: &str = "/run/cog-python/requirements";
@@ -17,6 +18,8 @@ pub struct Requirements<'a> {
     pub constraints: &'a [String],
     /// Names of secrets that lines use as `${NAME}`; a build without one of them fails.
     pub secrets: &'a [String],
+    /// Files and folders of the project that lines name below [`LOCAL_FOLDER`].
+    pub local: &'a [String],
 }
 
 /// Installs packages into a virtual environment.
@@ -69,6 +72,10 @@ pub fn pip<'t>(
     }
     for name in requirements.secrets {
         exec = exec.mount(secret(name.as_str()).as_env(name.as_str()));
+    }
+    if !requirements.local.is_empty() {
+        // Not read-only: building a package of a folder writes next to it. What is written is dropped.
+        exec = exec.mount(bind(LOCAL_FOLDER, project("context", requirements.local)));
     }
     for tree in others {
         exec = tree.lend(exec);

@@ -38,7 +38,7 @@ pub struct Uv<'a> {
 
 /// The arguments are version and folder. The link is the path that [`Interpreter`] names, whatever
 /// folder uv chooses for a release.
-const UV_SCRIPT: &str = r#"uv python install --no-bin "$1"
+pub(crate) const UV_SCRIPT: &str = r#"uv python install --no-bin "$1"
 mkdir -p "$2/bin"
 ln -s "$(readlink -f "$(uv python find "$1")")" "$2/bin/python3""#;
 
@@ -85,11 +85,11 @@ pub fn uv_python(
     }
 }
 
-/// The arguments are interpreter, version and folder.
+/// The arguments are interpreter, version, folder and options of venv.
 ///
 /// An environment looks for the standard library next to the path that its Python was started as,
 /// so that must not be a link from another folder.
-const VENV_SCRIPT: &str = r#"command -v "$1" >/dev/null || {
+pub(crate) const VENV_SCRIPT: &str = r#"command -v "$1" >/dev/null || {
   echo "error: there is no $1 in the base image" >&2
   exit 1
 }
@@ -98,19 +98,22 @@ case "$found." in
   "$2".*) ;;
   *) echo "error: $1 is Python $found, and build.python_version is $2" >&2; exit 1 ;;
 esac
-"$(readlink -f "$(command -v "$1")")" -m venv "$3""#;
+python="$(readlink -f "$(command -v "$1")")"
+shift 2
+exec "$python" -m venv "$@""#;
 
 /// Makes a virtual environment with pip; fails when the interpreter has another version than it
-/// must have.
+/// must have. With `site_packages` it sees the packages of the interpreter, too.
 #[track_caller]
 pub fn venv(
     ground: &State,
     interpreter: &Interpreter,
     folder: &str,
+    site_packages: bool,
     options: &StepOptions,
 ) -> Tree {
     let version = interpreter.version.to_string();
-    let exec = args([
+    let mut command = vec![
         "/bin/sh",
         "-ec",
         VENV_SCRIPT,
@@ -118,8 +121,11 @@ pub fn venv(
         &interpreter.command,
         &version,
         folder,
-    ])
-    .name(format!("venv {folder}"));
+    ];
+    if site_packages {
+        command.push("--system-site-packages");
+    }
+    let exec = args(command).name(format!("venv {folder}"));
     let exec = match &interpreter.tree {
         Some(tree) => tree.lend(exec),
         None => exec,

@@ -1,27 +1,21 @@
 //! Commands of the user.
 
 use indexmap::IndexMap;
-use llb::{Constrain, State, args, secret};
+use llb::{Constrain, State, args, bind, cache, secret, ssh};
 
-use super::StepOptions;
-
-/// A secret as a file of one command.
-#[derive(Clone, Debug)]
-pub struct SecretFile<'a> {
-    /// Name under which the secret is given; a build without it fails.
-    pub id: &'a str,
-    /// Absolute path.
-    pub target: &'a str,
-}
+use super::{StepOptions, project};
+use crate::plan::{Mount, Network};
 
 /// A layer that runs shell text. Several lines are one script that stops at the first command that fails; one
-/// line runs as in a Dockerfile. The folders of `path` are searched for programs first.
+/// line runs as in a Dockerfile. The folders of `path` are searched for programs first. Nothing of what is mounted is
+/// in the result.
 #[llb::layer]
 pub fn run(
     ground: State,
     command: &str,
     #[layer(skip)] path: &[String],
-    #[layer(skip)] secrets: &[SecretFile<'_>],
+    #[layer(skip)] mounts: &[Mount],
+    #[layer(skip)] network: Option<Network>,
     #[layer(skip)] environment: &IndexMap<String, String>,
     #[layer(skip)] options: &StepOptions,
 ) -> State {
@@ -37,8 +31,29 @@ pub fn run(
             .rev()
             .fold(state, |state, folder| state.prepend_path(folder))
     });
-    for mount in secrets {
-        exec = exec.mount(secret(mount.target).id(mount.id));
+    for mount in mounts {
+        exec = match mount {
+            Mount::Secret {
+                id,
+                target,
+                required,
+            } => {
+                let mount = secret(target.as_str()).id(id.as_str());
+                exec.mount(if *required { mount } else { mount.optional() })
+            }
+            Mount::Ssh { id, required } => {
+                let mount = ssh().id(id.as_str());
+                exec.mount(if *required { mount } else { mount.optional() })
+            }
+            Mount::Cache { id, target } => exec.mount(cache(target.as_str(), id.as_str())),
+            Mount::Bind { source, target } => {
+                let files = project("context", std::slice::from_ref(source));
+                exec.mount(bind(target.as_str(), files).selector(format!("/{source}")))
+            }
+        };
     }
-    ground.run(options.connected(exec))
+    ground.run(match network {
+        Some(Network::None) => options.offline(exec),
+        _ => options.connected(exec),
+    })
 }

@@ -13,11 +13,12 @@
 use indexmap::IndexMap;
 
 use super::{
-    Action, ImageConfig, PLAN_VERSION, Pip, Plan, PythonProvider, SecretFile, Source, Step,
+    Action, ImageConfig, Mount, Network, PLAN_VERSION, Pip, Plan, PythonProvider, Source, Step,
 };
-use crate::config::{Config, RunCommand, label};
-use crate::diagnostic::Span;
-use crate::resolution::{Options, Resolution, resolve};
+use crate::config::{Config, label};
+use crate::diagnostic::{Report, Span};
+use crate::labels::{CogBase, Facts};
+use crate::resolution::{BaseKind, Options, Resolution, resolve};
 
 /// Folder of the virtual environment.
 const VENV: &str = "/opt/venv";
@@ -29,9 +30,14 @@ const SOURCE: &str = "/src";
 pub(crate) const EXCLUDED: [&str; 4] = [".git", ".cog", ".venv", "**/__pycache__"];
 
 impl Plan {
-    /// Plans a build.
-    pub fn new(config: &Config, options: &Options) -> Self {
-        let resolution = resolve(config, options);
+    /// Plans a build. The plan is there exactly when the report has no errors.
+    pub fn new(config: &Config, options: &Options) -> (Option<Self>, Report) {
+        let (resolution, report) = resolve(config, options);
+        let plan = resolution.map(|resolution| Self::of(config, options, resolution));
+        (plan, report)
+    }
+
+    fn of(config: &Config, options: &Options, resolution: Resolution) -> Self {
         let environment: IndexMap<String, String> = config
             .environment
             .iter()
@@ -45,10 +51,11 @@ impl Plan {
         maker.system(&resolution);
         let packages = maker.python(&resolution);
         let below = maker.commands(packages);
-        maker.source(options);
+        let source = (!options.no_source).then(|| maker.source(options));
+        let schema = options.schema.as_ref().map(|schema| maker.schema(schema));
         maker.steps.push(Step {
             name: "image".into(),
-            after: below.into_iter().chain(["source".into()]).collect(),
+            after: below.into_iter().chain(source).chain(schema).collect(),
             source: None,
             writes: None,
             action: Action::Assemble {},
@@ -95,7 +102,7 @@ impl Maker<'_> {
     }
 
     fn system(&mut self, resolution: &Resolution) {
-        let reference = resolution.base.clone();
+        let reference = resolution.base.reference.clone();
         self.push("base", &[], None, None, Action::Base { reference });
         let place = self
             .config
@@ -104,6 +111,9 @@ impl Maker<'_> {
             .first()
             .map(|package| self.place(package.span));
         let packages = resolution.system_packages.clone();
+        if packages.is_empty() {
+            return;
+        }
         self.push(
             "apt",
             &["base"],
@@ -144,12 +154,14 @@ impl Maker<'_> {
             interpreter,
             version,
             path: VENV.into(),
+            site_packages: resolution.base.kind == BaseKind::Cog,
         };
         self.push("venv", after, place, Some(VENV), action);
 
         let requirements = &self.config.build.requirements;
         let sdk = resolution.sdk.requirement();
-        let ground = if resolution.pip_after_apt {
+        let apt = !resolution.system_packages.is_empty();
+        let ground = if apt && resolution.pip_after_apt {
             "apt"
         } else {
             "base"
@@ -162,11 +174,12 @@ impl Maker<'_> {
             requirements: lines,
             constraints: requirements.constraints.clone(),
             secrets: requirements.secrets.clone(),
+            local: requirements.local.iter().cloned().collect(),
             environment: environment.clone(),
         };
         let results = |last: &str| {
             let python = (below == "python").then_some("python");
-            ["apt"]
+            [if apt { "apt" } else { "base" }]
                 .into_iter()
                 .chain(python)
                 .chain([last])
@@ -176,18 +189,19 @@ impl Maker<'_> {
         let place = self.requirements_place();
         if requirements.hashed {
             // With one hash pip demands hashes for all packages, and nobody has listed the SDK's.
-            let action = Action::Pip(pip(requirements.lines.clone(), &self.environment));
+            let action = Action::Pip(pip(resolution.requirements.clone(), &self.environment));
             self.push("pip", &with_venv("venv"), place, Some(VENV), action);
             let action = Action::Pip(Pip {
                 constraints: Vec::new(),
                 secrets: Vec::new(),
+                local: Vec::new(),
                 ..pip(vec![sdk], &self.environment)
             });
             self.push("sdk", &with_venv("pip"), None, Some(VENV), action);
             return results("sdk");
         }
         // One resolution for all: a conflict with the SDK is then an error, not a downgrade.
-        let mut lines = requirements.lines.clone();
+        let mut lines = resolution.requirements.clone();
         lines.push(sdk);
         let action = Action::Pip(pip(lines, &self.environment));
         self.push("pip", &with_venv("venv"), place, Some(VENV), action);
@@ -207,26 +221,31 @@ impl Maker<'_> {
 
     /// Commands of the user, one on top of the other; gives what the image is laid on.
     fn commands(&mut self, mut below: Vec<String>) -> Vec<String> {
-        let build = &self.config.build;
-        let commands: Vec<&RunCommand> = build.run.iter().chain(&build.pre_install).collect();
-        for (index, run) in commands.into_iter().enumerate() {
+        let config = self.config;
+        let build = &config.build;
+        let plain = build.run.iter().chain(&build.pre_install).map(|run| {
+            let secret = |mount: &crate::config::SecretMount| Mount::Secret {
+                id: mount.id.clone(),
+                target: mount.target.clone(),
+                required: true,
+            };
+            let mounts = run.mounts.iter().map(secret).collect();
+            (&run.command, mounts, None::<Network>, run.span)
+        });
+        let extended = config.extension.run.iter();
+        let extended =
+            extended.map(|step| (&step.command, step.mounts.clone(), step.network, step.span));
+        for (index, (command, mounts, network, span)) in plain.chain(extended).enumerate() {
             let name = format!("run-{}", index + 1);
-            let secrets = run
-                .mounts
-                .iter()
-                .map(|mount| SecretFile {
-                    id: mount.id.clone(),
-                    target: mount.target.clone(),
-                })
-                .collect();
             self.steps.push(Step {
                 name: name.clone(),
                 after: std::mem::take(&mut below),
-                source: Some(self.place(run.span)),
+                source: Some(self.place(span)),
                 writes: None,
                 action: Action::Run {
-                    command: run.command.clone(),
-                    secrets,
+                    command: command.clone(),
+                    mounts,
+                    network,
                     environment: self.environment.clone(),
                 },
             });
@@ -235,7 +254,7 @@ impl Maker<'_> {
         below
     }
 
-    fn source(&mut self, options: &Options) {
+    fn source(&mut self, options: &Options) -> String {
         let mut exclude: Vec<String> = EXCLUDED.iter().map(|&pattern| pattern.to_owned()).collect();
         exclude.extend(options.ignore.iter().flat_map(|text| ignore_patterns(text)));
         let config_file = (self.config.file != "cog.yaml").then(|| self.config.file.clone());
@@ -246,6 +265,17 @@ impl Maker<'_> {
             config_file,
         });
         self.push("source", &[], None, Some(SOURCE), action);
+        "source".into()
+    }
+
+    /// The OpenAPI document, where Cog's runtime reads it.
+    fn schema(&mut self, schema: &str) -> String {
+        let action = Action::Write {
+            path: format!("{SOURCE}/.cog/openapi_schema.json"),
+            text: format!("{schema}\n"),
+        };
+        self.push("schema", &[], None, Some(&format!("{SOURCE}/.cog")), action);
+        "schema".into()
     }
 
     fn image_config(&self, resolution: &Resolution, options: &Options) -> ImageConfig {
@@ -256,15 +286,41 @@ impl Maker<'_> {
         if let Some(run) = &self.config.run {
             environment.insert("COG_PREDICT_TYPE_STUB".into(), run.value.to_string());
         }
-        let mut labels = IndexMap::new();
-        labels.insert("run.cog.version".into(), resolution.sdk.to_string());
-        labels.insert("run.cog.config".into(), label(self.config));
-        labels.insert("run.cog.has_init".into(), "true".into());
+        if let Some(train) = &self.config.train {
+            environment.insert("COG_TRAIN_TYPE_STUB".into(), train.value.to_string());
+        }
+        let concurrency =
+            options
+                .concurrency
+                .or(self.config.concurrency.as_ref().map(|given| given.value));
+        if let Some(concurrency) = concurrency {
+            environment.insert("COG_MAX_CONCURRENCY".into(), concurrency.to_string());
+        }
+        if resolution.cuda.is_some() {
+            environment.insert("NVIDIA_DRIVER_CAPABILITIES".into(), "all".into());
+        }
+        let (cuda, cudnn) = (resolution.cuda.as_ref(), resolution.cudnn.as_ref());
+        let cog_base = (resolution.base.kind == BaseKind::Cog).then(|| CogBase {
+            name: resolution.base.reference.clone(),
+            layers: Vec::new(),
+        });
+        let facts = Facts {
+            version: resolution.sdk.to_string(),
+            config: label(self.config, cuda, cudnn),
+            schema: options.schema.clone(),
+            pip_freeze: None,
+            has_init: true,
+            cog_base,
+            revision: options.revision.clone(),
+            release: options.release.clone(),
+            push: None,
+        };
+        let mut labels = facts.labels();
         labels.extend(options.labels.iter().cloned());
         ImageConfig {
             environment,
             path: vec![format!("{VENV}/bin")],
-            entrypoint: vec!["/usr/bin/tini".into(), "--".into()],
+            entrypoint: vec![init(resolution.base.kind).into(), "--".into()],
             command: ["python", "-m", "cog.server.http"]
                 .map(String::from)
                 .to_vec(),
@@ -272,6 +328,15 @@ impl Maker<'_> {
             exposed_ports: vec!["5000/tcp".into()],
             labels,
         }
+    }
+}
+
+/// The init program: of the package, or of Cog's base images.
+fn init(base: BaseKind) -> &'static str {
+    if base == BaseKind::Cog {
+        "/sbin/tini"
+    } else {
+        "/usr/bin/tini"
     }
 }
 

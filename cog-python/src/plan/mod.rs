@@ -8,10 +8,11 @@
 //! The JSON form is versioned by the field `version`; [`Plan::from_json`] refuses others, and a
 //! plan read back is equal to the one written.
 
+mod dockerfile;
+mod graph;
 mod make;
 mod text;
 
-#[cfg(feature = "cli")]
 pub(crate) use make::EXCLUDED;
 
 use indexmap::IndexMap;
@@ -21,7 +22,7 @@ use crate::config::{PythonVersion, SystemPackage};
 use crate::sdk::SdkVersion;
 
 /// Version of the JSON form that this crate writes and reads.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// Everything a build will do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,19 @@ pub struct Decision {
     /// What was chosen.
     pub choice: String,
     /// Why; one sentence without a full stop.
+    pub reason: String,
+    /// What was not chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<Rejected>,
+}
+
+/// An alternative that was not chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rejected {
+    /// The alternative.
+    pub choice: String,
+    /// Why not; a clause without a full stop.
     pub reason: String,
 }
 
@@ -123,6 +137,9 @@ pub enum Action {
         version: PythonVersion,
         /// Folder of the environment.
         path: String,
+        /// Whether it sees the packages of the interpreter, such as the torch of a base image.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        site_packages: bool,
     },
     /// Installs Python packages into the virtual environment.
     Pip(Pip),
@@ -130,15 +147,25 @@ pub enum Action {
     Run {
         /// Shell text; several lines run as one script that stops at the first failure.
         command: String,
-        /// Secrets the command can read.
+        /// What the command sees besides the image.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        secrets: Vec<SecretFile>,
+        mounts: Vec<Mount>,
+        /// Network of the command, when it is not the plan's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<Network>,
         /// Variables of the command.
         #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
         environment: IndexMap<String, String>,
     },
     /// Copies the project.
     Source(Source),
+    /// Writes a text into a file with mode 0644.
+    Write {
+        /// Absolute path.
+        path: String,
+        /// Content, with a line feed at its end.
+        text: String,
+    },
     /// Lays the steps it comes after over each other and adds the image's configuration.
     Assemble {},
 }
@@ -157,6 +184,9 @@ pub struct Pip {
     /// Secrets that requirement lines use as `${NAME}`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// Files and folders of the project that lines name; they are mounted for the step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local: Vec<String>,
     /// Variables of the step.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub environment: IndexMap<String, String>,
@@ -177,14 +207,40 @@ pub struct Source {
     pub config_file: Option<String>,
 }
 
-/// A secret as a file of one step.
+/// What a command sees besides the image. Nothing of it is in the image afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SecretFile {
-    /// Name under which the secret is given.
-    pub id: String,
-    /// Absolute path.
-    pub target: String,
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Mount {
+    /// A secret as a file.
+    Secret {
+        /// Name under which the secret is given.
+        id: String,
+        /// Absolute path.
+        target: String,
+        /// Whether a build without the secret fails.
+        required: bool,
+    },
+    /// An SSH agent.
+    Ssh {
+        /// Name under which the agent is given; `default` is the usual one.
+        id: String,
+        /// Whether a build without the agent fails.
+        required: bool,
+    },
+    /// A folder that outlives the build.
+    Cache {
+        /// Name; builds that give the same one share it.
+        id: String,
+        /// Absolute path.
+        target: String,
+    },
+    /// A folder or file of the project; what the command writes there is dropped.
+    Bind {
+        /// Path in the project; empty is all of it.
+        source: String,
+        /// Absolute path.
+        target: String,
+    },
 }
 
 /// What a container of the image takes over.
@@ -267,8 +323,14 @@ impl Plan {
         for step in &self.steps {
             match &step.action {
                 Action::Pip(pip) => ids.extend(pip.secrets.iter().map(String::as_str)),
-                Action::Run { secrets, .. } => {
-                    ids.extend(secrets.iter().map(|secret| secret.id.as_str()));
+                Action::Run { mounts, .. } => {
+                    let required = mounts.iter().filter_map(|mount| match mount {
+                        Mount::Secret {
+                            id, required: true, ..
+                        } => Some(id.as_str()),
+                        _ => None,
+                    });
+                    ids.extend(required);
                 }
                 _ => {}
             }

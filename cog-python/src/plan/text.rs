@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Action, Plan, Step};
+use super::{Action, Mount, Plan, Step};
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,6 +21,16 @@ impl fmt::Display for Plan {
                 decision.subject, decision.choice
             )?;
             writeln!(formatter, "  {:width$}    because {}", "", decision.reason)?;
+            // The other form, for those who ask why: every alternative.
+            if formatter.alternate() {
+                for rejected in &decision.rejected {
+                    writeln!(
+                        formatter,
+                        "  {:width$}    not {}: {}",
+                        "", rejected.choice, rejected.reason
+                    )?;
+                }
+            }
         }
         writeln!(formatter, "\nSteps")?;
         let width = self
@@ -51,10 +61,10 @@ impl fmt::Display for Plan {
         }
         for (name, value) in &self.config.labels {
             // The configuration holds the environment, which was shown above.
-            let value = if name == "run.cog.config" {
-                "(cog.yaml as JSON)"
-            } else {
-                value
+            let value = match name.as_str() {
+                "run.cog.config" => "(cog.yaml as JSON)",
+                "run.cog.openapi_schema" => "(OpenAPI document)",
+                _ => value,
             };
             writeln!(formatter, "  label       {name}={value}")?;
         }
@@ -104,9 +114,15 @@ fn describe(action: &Action) -> Vec<String> {
             interpreter,
             version,
             path,
+            site_packages,
         } => {
+            let seen = if *site_packages {
+                ", with the packages it has"
+            } else {
+                ""
+            };
             vec![format!(
-                "make {path} with {interpreter}, which must be Python {version}"
+                "make {path} with {interpreter}, which must be Python {version}{seen}"
             )]
         }
         Action::Pip(pip) => {
@@ -118,19 +134,21 @@ fn describe(action: &Action) -> Vec<String> {
                     .map(|line| format!("constraint {line}")),
             );
             lines.extend(pip.secrets.iter().map(|name| format!("secret {name}")));
+            lines.extend(pip.local.iter().map(|path| format!("project file {path}")));
             lines
         }
         Action::Run {
-            command, secrets, ..
+            command,
+            mounts,
+            network,
+            ..
         } => {
             let mut lines: Vec<_> = command.lines().map(str::to_owned).collect();
-            lines.extend(
-                secrets
-                    .iter()
-                    .map(|secret| format!("secret {} at {}", secret.id, secret.target)),
-            );
+            lines.extend(mounts.iter().map(mount));
+            lines.extend(network.iter().map(|_| "no network".to_owned()));
             lines
         }
+        Action::Write { path, text } => vec![format!("write {path}, {} bytes", text.len())],
         Action::Assemble {} => vec!["lay the steps over each other".into()],
         Action::Source(source) => {
             let mut lines = vec![format!("copy the project to {}", source.destination)];
@@ -143,6 +161,16 @@ fn describe(action: &Action) -> Vec<String> {
             );
             lines
         }
+    }
+}
+
+fn mount(mount: &Mount) -> String {
+    match mount {
+        Mount::Secret { id, target, .. } => format!("secret {id} at {target}"),
+        Mount::Ssh { id, .. } => format!("SSH agent {id}"),
+        Mount::Cache { id, target } => format!("cache {id} at {target}"),
+        Mount::Bind { source, target } if source.is_empty() => format!("project at {target}"),
+        Mount::Bind { source, target } => format!("project file {source} at {target}"),
     }
 }
 

@@ -90,7 +90,7 @@ pub(super) fn normalize(name: &str) -> String {
 }
 
 /// Whether the text ends as a wheel or a source archive does.
-fn is_archive(text: &str) -> bool {
+pub(super) fn is_archive(text: &str) -> bool {
     [".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"]
         .iter()
         .any(|suffix| text.to_ascii_lowercase().ends_with(suffix))

@@ -19,20 +19,39 @@
 //! | `cog`, `coglet` lines | removed with a warning: the builder installs the runtime |
 //! | `${NAME}` | a secret named `NAME`, given to pip as a variable; never part of the plan |
 //! | `https://user:password@host/…` | refused: the password would end up in the build's records |
-//! | local paths, `-e ./folder` | refused: the project is copied after packages are installed |
+//! | wheels, archives and folders of the project | mounted for the step, and given to pip by that path |
+//! | `-e ./folder` | installed as a folder: nobody edits it in an image |
+//! | `-e .` | left out: the project is in the image, at `/src` |
+//! | `--extra-index-url` on the line of a package | moved to a line of its own, where pip reads it |
+//!
+//! `pyproject.toml`, `uv.lock` and `pylock.toml` are read, too, and become such lines.
+//! Named packages are PEP 508 and PEP 440, as `pep508_rs` reads them.
 
 mod lexer;
 mod line;
+mod lock;
+mod package;
 mod read;
 
+use std::collections::BTreeSet;
+
 pub(crate) use line::has_credentials;
+pub(crate) use package::environment;
+pub use package::{Package, Wanted};
 pub(crate) use read::{Reader, Statement};
+
+/// Where files of the project are mounted while packages are installed.
+pub const LOCAL_FOLDER: &str = "/run/cog-python/project";
 
 /// The requirements of a model, ready for pip.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirements {
     /// Lines of the requirements file, without comments, blank lines and the SDK's own lines.
     pub lines: Vec<String>,
+    /// The named packages among the lines.
+    pub packages: Vec<Package>,
+    /// Files and folders of the project that lines name, relative to it.
+    pub local: BTreeSet<String>,
     /// Lines of the constraints file, from local `-c` files.
     pub constraints: Vec<String>,
     /// Names of variables that lines use as `${NAME}`, sorted: each is a secret of the pip step.

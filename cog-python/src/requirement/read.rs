@@ -1,11 +1,15 @@
 //! Reading requirements: checks every line, follows local `-r` and `-c` files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Requirements;
 use super::lexer::logical_lines;
-use super::line::{Line, classify, has_credentials, is_remote, is_version_control, variables};
-use crate::diagnostic::{Report, Source, Span};
+use super::line::{
+    Line, classify, has_credentials, is_archive, is_remote, is_version_control, variables,
+};
+use super::lock;
+use super::package::{Package, Parsed, Wanted};
+use super::{LOCAL_FOLDER, Requirements};
+use crate::diagnostic::{Place, Report, Source, Span};
 use crate::files::ProjectFiles;
 
 /// One requirement as written in `cog.yaml`.
@@ -31,6 +35,8 @@ pub(crate) struct Reader<'a> {
     open: Vec<String>,
     /// Where to name the SDK's version, for the warning about lines that do it.
     sdk: String,
+    /// Takes the files that are read, by name.
+    sources: Option<&'a mut BTreeMap<String, Source>>,
 }
 
 impl<'a> Reader<'a> {
@@ -43,7 +49,13 @@ impl<'a> Reader<'a> {
             secrets: BTreeSet::new(),
             open: Vec::new(),
             sdk,
+            sources: None,
         }
+    }
+
+    /// Keeps the files that are read, by name.
+    pub(crate) fn collect(&mut self, sources: &'a mut BTreeMap<String, Source>) {
+        self.sources = Some(sources);
     }
 
     /// Ends reading.
@@ -66,8 +78,27 @@ impl<'a> Reader<'a> {
 
     fn lines(&mut self, source: &Source, target: Target) {
         self.open.push(source.name().to_owned());
-        for line in logical_lines(source.text()) {
-            self.line(source, &line.text, line.span, target);
+        if let Some(sources) = &mut self.sources {
+            sources.insert(source.name().to_owned(), source.clone());
+        }
+        match lock::lines(source.name(), source.text()) {
+            None => {
+                for line in logical_lines(source.text()) {
+                    self.line(source, &line.text, line.span, target);
+                }
+            }
+            Some(Ok(lines)) => {
+                for line in lines {
+                    self.line(source, &line.text, place(source, line.offset), target);
+                }
+            }
+            Some(Err(error)) => {
+                let span = place(source, error.offset);
+                self.report.push(source.error(
+                    span,
+                    format!("`{}` is not understood: {}", source.name(), error.message),
+                ));
+            }
         }
         self.open.pop();
     }
@@ -85,7 +116,7 @@ impl<'a> Reader<'a> {
             );
             return;
         }
-        let keep = match classify(text) {
+        let line = match classify(text) {
             Line::Named { name, .. } if matches!(name.as_str(), "cog" | "coglet") => {
                 self.report.push(
                     source
@@ -95,69 +126,204 @@ impl<'a> Reader<'a> {
                         )
                         .hint("choose the version with `build.sdk_version` or `--sdk-version`"),
                 );
-                false
+                None
             }
-            Line::Named {
-                url: Some(location),
-                ..
-            }
-            | Line::Unnamed(location) => {
+            Line::Named { .. } => self.named(source, span, text, target),
+            Line::Unnamed(location) => self
+                .location(source, span, location)
+                .or_else(|| is_remote(location).then(|| text.to_owned())),
+            Line::Editable(location) if is_remote(location) => {
                 self.requirements.needs_tools |= is_version_control(location);
-                self.remote(source, span, location)
+                Some(text.to_owned())
             }
-            Line::Editable(location) => {
-                self.requirements.needs_tools |= is_version_control(location);
-                if is_remote(location) {
-                    true
-                } else {
-                    self.report.push(
-                        source
-                            .error(
-                                span,
-                                format!("editable install of `{location}` is not possible"),
-                            )
-                            .hint(
-                                "the project is copied to /src after packages are installed; \
-                                 modules next to the `run` file can be imported without installing",
-                            ),
-                    );
-                    false
-                }
-            }
-            Line::FindLinks(location) => self.remote(source, span, location),
-            Line::Include(path) => self.include(source, span, path, target),
-            Line::Constraint(path) => self.include(source, span, path, Target::Constraints),
+            Line::Editable(location) => self.editable(source, span, location),
+            Line::FindLinks(location) if is_remote(location) => Some(text.to_owned()),
+            Line::FindLinks(location) => self.find_links(source, span, location),
+            Line::Include(path) => self
+                .include(source, span, path, target)
+                .then(|| text.to_owned()),
+            Line::Constraint(path) => self
+                .include(source, span, path, Target::Constraints)
+                .then(|| text.to_owned()),
             Line::Option(name) => {
                 self.requirements.hashed |= name == "--require-hashes";
-                true
+                Some(text.to_owned())
             }
-            Line::Named { url: None, .. } => true,
         };
-        if keep {
-            self.secrets.extend(variables(text));
+        if let Some(line) = line {
+            self.secrets.extend(variables(&line));
             match target {
                 Target::Requirements => {
-                    self.requirements.hashed |= text.contains(" --hash");
+                    self.requirements.hashed |= line.contains(" --hash");
                     self.requirements.needs_tools |=
-                        text.starts_with("--no-binary") || text.starts_with("--only-binary=:none:");
-                    self.requirements.lines.push(text.to_owned());
+                        line.starts_with("--no-binary") || line.starts_with("--only-binary=:none:");
+                    self.requirements.lines.push(line);
                 }
-                Target::Constraints => self.requirements.constraints.push(text.to_owned()),
+                Target::Constraints => self.requirements.constraints.push(line),
             }
         }
     }
 
-    /// Whether a location is remote; a local one is reported.
-    fn remote(&mut self, source: &Source, span: Span, location: &str) -> bool {
-        if is_remote(location) {
-            return true;
+    /// A line that starts with the name of a package.
+    fn named(&mut self, source: &Source, span: Span, text: &str, target: Target) -> Option<String> {
+        let place = Place {
+            file: source.name().to_owned(),
+            span,
+        };
+        let parsed = match Package::parse(text, self.requirements.lines.len(), place) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let span = Span {
+                    column: span.column + error.start,
+                    length: span.length.saturating_sub(error.start).max(1),
+                    ..span
+                };
+                self.report.push(
+                    source
+                        .error(
+                            span,
+                            format!("`{text}` is no requirement: {}", error.message),
+                        )
+                        .hint("the form is `name[extra]==1.2.3 ; marker`, or `name @ https://…`"),
+                );
+                return None;
+            }
+        };
+        let Parsed {
+            mut package,
+            find_links,
+        } = parsed;
+        let changed = !package.indexes.is_empty() || !find_links.is_empty();
+        if changed {
+            self.report.push(
+                source
+                    .warning(span, format!("pip knows no index on the line of `{}`; it is given to all lines", package.name))
+                    .hint("write `--extra-index-url URL` and `--find-links URL` on lines of their own"),
+            );
         }
+        for link in find_links {
+            let option = format!("--find-links {link}");
+            if !self.requirements.lines.contains(&option) {
+                self.requirements.lines.push(option);
+            }
+        }
+        package.line = self.requirements.lines.len();
+        let mut line = package.cleaned(text, changed);
+        if let Wanted::Location(location) = &package.wanted {
+            self.requirements.needs_tools |= is_version_control(location);
+            if !is_remote(location) {
+                let local = self.local(source, span, location)?;
+                line = package.located(&format!("file://{local}"));
+            }
+        }
+        if target == Target::Requirements {
+            self.requirements.packages.push(package);
+        }
+        Some(line)
+    }
+
+    /// An URL or a path without a name; `None` when it is remote or wrong.
+    fn location(&mut self, source: &Source, span: Span, text: &str) -> Option<String> {
+        self.requirements.needs_tools |= is_version_control(text);
+        if is_remote(text) {
+            return None;
+        }
+        // What follows a path stays behind it: extras, a marker, options.
+        let end = text
+            .find(" ;")
+            .into_iter()
+            .chain(text.find(" --"))
+            .chain(text.find("; "))
+            .chain(text.find('['))
+            .min()
+            .unwrap_or(text.len());
+        let local = self.local(source, span, text[..end].trim_end())?;
+        Some(format!("{local}{}", &text[end..]))
+    }
+
+    /// `-e PATH`: a folder of the project is installed as any other; the project itself is in the image anyway.
+    fn editable(&mut self, source: &Source, span: Span, location: &str) -> Option<String> {
+        let path = location.split('[').next().unwrap_or_default();
+        let project = relative_to(source.name(), path.trim_end_matches('/'));
+        if project.is_empty() || project == "." {
+            self.report.push(
+                source
+                    .warning(span, "the project is not installed: it is copied to /src, where its modules are found")
+                    .hint("to install what it depends on, name its pyproject.toml with `python_requirements`"),
+            );
+            return None;
+        }
+        let local = self.location(source, span, location)?;
         self.report.push(
             source
-                .error(span, format!("`{location}` is a local path, which pip can not see in the build"))
-                .hint("publish the package to an index, or give an URL (`https://…`, `git+https://…`)"),
+                .warning(span, format!("`{location}` is installed as it is now, not linked: the image has no folder to edit"))
+                .hint("write the path without `-e`"),
         );
-        false
+        Some(local)
+    }
+
+    /// `--find-links PATH`: a folder of the project that holds wheels.
+    fn find_links(&mut self, source: &Source, span: Span, location: &str) -> Option<String> {
+        let path = self.inside(source, span, location)?;
+        self.requirements.local.insert(path.clone());
+        Some(format!("--find-links {LOCAL_FOLDER}/{path}"))
+    }
+
+    /// A wheel, an archive or a folder of the project, as the path it has while packages are installed.
+    fn local(&mut self, source: &Source, span: Span, location: &str) -> Option<String> {
+        let path = self.inside(source, span, location)?;
+        let found = if is_archive(&path) {
+            self.files.check_file(&path)
+        } else {
+            let builds = ["pyproject.toml", "setup.py", "setup.cfg"];
+            if builds
+                .iter()
+                .any(|file| self.files.check_file(&format!("{path}/{file}")).is_ok())
+            {
+                Ok(())
+            } else {
+                self.report.push(
+                    source
+                        .error(span, format!("`{location}` is neither a wheel or archive nor a folder with a pyproject.toml or setup.py"))
+                        .hint("a path is relative to the file that names it; a package of an index has no `/`"),
+                );
+                return None;
+            }
+        };
+        if let Err(problem) = found {
+            self.report.push(
+                source
+                    .error(span, format!("file `{location}` {problem}"))
+                    .hint("the path is relative to the file that names it"),
+            );
+            return None;
+        }
+        // A source archive or a folder is built, maybe with a compiler.
+        self.requirements.needs_tools |= !path.to_ascii_lowercase().ends_with(".whl");
+        self.requirements.local.insert(path.clone());
+        Some(format!("{LOCAL_FOLDER}/{path}"))
+    }
+
+    /// A path relative to the project, which it must not leave.
+    fn inside(&mut self, source: &Source, span: Span, location: &str) -> Option<String> {
+        let path = location.strip_prefix("file:").unwrap_or(location);
+        let path = path
+            .strip_prefix("//")
+            .map_or(path, |path| if path.starts_with('/') { path } else { "/" });
+        let inside = relative_to(source.name(), path);
+        if inside.is_empty()
+            || inside.starts_with('/')
+            || inside.starts_with("../")
+            || inside == ".."
+        {
+            self.report.push(
+                source
+                    .error(span, format!("`{location}` is outside of the project, which is all that the builder is given"))
+                    .hint("copy it into the project and name it by a path relative to this file"),
+            );
+            return None;
+        }
+        Some(inside)
     }
 
     /// Reads a local file in place; `true` when the line stays because it names an URL.
@@ -182,6 +348,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The line of a byte.
+fn place(source: &Source, offset: usize) -> Span {
+    let before = source.text().get(..offset).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |index| index + 1);
+    Span {
+        line: before.matches('\n').count() + 1,
+        column: before[start..].chars().count() + 1,
+        length: 1,
+    }
+}
+
 /// pip resolves included files against the file that names them.
 fn relative_to(file: &str, path: &str) -> String {
     let mut parts: Vec<&str> = match file.rsplit_once('/') {
@@ -203,8 +380,6 @@ fn relative_to(file: &str, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn read(files: &[(&str, &str)]) -> (Requirements, String) {
@@ -277,14 +452,58 @@ mod tests {
     }
 
     #[test]
-    fn local_paths_and_passwords_are_refused_together() {
+    fn missing_paths_and_passwords_are_refused_together() {
         let (requirements, report) = read(&[(
             "requirements.txt",
-            "./pkg\n-e .\nx @ file:///x.whl\nwheels/a.whl\n--index-url https://me:hunter2@host/\n-r gone.txt\nok\n",
+            "./pkg\n-e .\nx @ file:///x.whl\nwheels/a.whl\n--index-url https://me:hunter2@host/\n-r gone.txt\n../up.whl\nsix six\nok\n",
         )]);
         assert_eq!(requirements.lines, ["ok"]);
-        assert_eq!(report.matches("error: ").count(), 6, "{report}");
+        assert_eq!(report.matches("error: ").count(), 7, "{report}");
+        assert_eq!(report.matches("warning: ").count(), 1, "{report}");
         assert!(!report.contains("hunter2"));
+    }
+
+    /// Wheels, archives, folders and editable folders of the project, which Cog refuses in part.
+    #[test]
+    fn local_packages_are_given_to_pip_by_the_path_they_are_mounted_at() {
+        let (requirements, report) = read(&[
+            (
+                "requirements.txt",
+                "-r sub/more.txt\nwheels/a-1-py3-none-any.whl ; python_version > '3'\n-f wheels\n",
+            ),
+            (
+                "sub/more.txt",
+                "./pkg[extra]\nb @ file:../c.tar.gz\n-e ./pkg\n./my pkg.zip\n",
+            ),
+            ("sub/pkg/pyproject.toml", ""),
+            ("sub/my pkg.zip", ""),
+            ("c.tar.gz", ""),
+            ("wheels/a-1-py3-none-any.whl", ""),
+        ]);
+        assert_eq!(report.matches("error: ").count(), 0, "{report}");
+        assert_eq!(
+            requirements.lines,
+            [
+                "/run/cog-python/project/sub/pkg[extra]",
+                "b @ file:///run/cog-python/project/c.tar.gz",
+                "/run/cog-python/project/sub/pkg",
+                "/run/cog-python/project/sub/my pkg.zip",
+                "/run/cog-python/project/wheels/a-1-py3-none-any.whl ; python_version > '3'",
+                "--find-links /run/cog-python/project/wheels",
+            ]
+        );
+        let local: Vec<&str> = requirements.local.iter().map(String::as_str).collect();
+        assert_eq!(
+            local,
+            [
+                "c.tar.gz",
+                "sub/my pkg.zip",
+                "sub/pkg",
+                "wheels",
+                "wheels/a-1-py3-none-any.whl"
+            ]
+        );
+        assert!(requirements.needs_tools);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Release, Tables};
 
 /// The table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CogBase {
     /// Registry host.
@@ -39,15 +39,29 @@ impl Tables {
         };
         let mut contents = Vec::new();
         let (mut cudas, mut pythons): (Vec<&Release>, Vec<&str>) = (Vec::new(), Vec::new());
-        for row in self.torch.releases.iter().filter(|row| row.torch >= base.minimum_torch) {
-            for python in row.python.iter().map(String::as_str).filter(|python| new_enough(python)) {
+        for row in self
+            .torch
+            .releases
+            .iter()
+            .filter(|row| row.torch >= base.minimum_torch)
+        {
+            for python in row
+                .python
+                .iter()
+                .map(String::as_str)
+                .filter(|python| new_enough(python))
+            {
                 for build in row.builds.iter().chain(&row.pypi) {
                     let cuda = build.cuda();
                     if let Some(cuda) = cuda {
                         cudas.push(cuda);
                         pythons.push(python);
                     }
-                    contents.push(Content { cuda, python, torch: Some(&row.torch) });
+                    contents.push(Content {
+                        cuda,
+                        python,
+                        torch: Some(&row.torch),
+                    });
                 }
             }
         }
@@ -56,9 +70,17 @@ impl Tables {
         pythons.sort_unstable();
         pythons.dedup();
         for python in pythons {
-            contents.push(Content { cuda: None, python, torch: None });
+            contents.push(Content {
+                cuda: None,
+                python,
+                torch: None,
+            });
             for &cuda in &cudas {
-                contents.push(Content { cuda: Some(cuda), python, torch: None });
+                contents.push(Content {
+                    cuda: Some(cuda),
+                    python,
+                    torch: None,
+                });
             }
         }
         contents
@@ -100,10 +122,20 @@ impl Tables {
             parts.push(format!("python{}", line(python)));
         }
         if !torch.is_empty() {
-            parts.push(format!("torch{}", torch.split('+').next().unwrap_or_default()));
+            parts.push(format!(
+                "torch{}",
+                torch.split('+').next().unwrap_or_default()
+            ));
         }
-        let tag = if parts.is_empty() { "latest".to_owned() } else { parts.join("-") };
-        format!("{}/{}:{tag}", self.cog_base.registry, self.cog_base.repository)
+        let tag = if parts.is_empty() {
+            "latest".to_owned()
+        } else {
+            parts.join("-")
+        };
+        format!(
+            "{}/{}:{tag}",
+            self.cog_base.registry, self.cog_base.repository
+        )
     }
 }
 
@@ -130,10 +162,16 @@ mod tests {
     #[test]
     fn a_torch_that_no_image_has_is_left_out() {
         let tables = Tables::built_in();
-        assert_eq!(tables.cog_base_torch("12.1", "3.10", "2.1"), Some("2.1.2".into()));
+        assert_eq!(
+            tables.cog_base_torch("12.1", "3.10", "2.1"),
+            Some("2.1.2".into())
+        );
         assert_eq!(tables.cog_base_torch("12.4", "3.10", "2.0.1"), None);
         assert!(tables.cog_base_exists("12.4", "3.13", ""));
         assert!(!tables.cog_base_exists("12.2", "3.13", ""));
-        assert_eq!(tables.cog_base_name("12.6.1", "3.12", ""), "r8.im/cog-base:cuda12.6-python3.12");
+        assert_eq!(
+            tables.cog_base_name("12.6.1", "3.12", ""),
+            "r8.im/cog-base:cuda12.6-python3.12"
+        );
     }
 }

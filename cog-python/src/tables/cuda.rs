@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::Release;
 
 /// The table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cuda {
     /// Repository of the images.
@@ -23,7 +23,7 @@ pub struct Cuda {
 }
 
 /// A release of CUDA and cuDNN that images exist for.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CudaImage {
     /// CUDA.
@@ -37,7 +37,7 @@ pub struct CudaImage {
 }
 
 /// The oldest driver of a major release of CUDA.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Driver {
     /// Major release of CUDA.
@@ -160,7 +160,8 @@ mod tests {
             "nvidia/cuda:12.6.3-cudnn-devel-ubuntu24.04"
         );
         assert_eq!(
-            cuda.image(&release("11.6.2"), "8", Flavour::Runtime).unwrap(),
+            cuda.image(&release("11.6.2"), "8", Flavour::Runtime)
+                .unwrap(),
             "nvidia/cuda:11.6.2-cudnn8-runtime-ubuntu20.04"
         );
         assert_eq!(cuda.image(&release("12.3"), "8", Flavour::Devel), None);
@@ -170,7 +171,11 @@ mod tests {
     #[test]
     fn every_cudnn_is_named_once() {
         let cuda = &Tables::built_in().cuda;
-        let names: Vec<_> = cuda.cudnns(&release("11.8")).iter().map(ToString::to_string).collect();
+        let names: Vec<_> = cuda
+            .cudnns(&release("11.8"))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(names, ["8"]);
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Release;
 
 /// The table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
     /// Floors, oldest architecture first.
@@ -17,7 +17,7 @@ pub struct Gpu {
 }
 
 /// The first torch and CUDA for an architecture.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Floor {
     /// Compute capability.
@@ -40,17 +40,19 @@ pub struct Architecture {
 
 /// Why a text is not an architecture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a GPU architecture must be a compute capability such as 9.0 or sm_90, found `{0}`")]
-pub struct ArchitectureError(String);
+#[error("must be a compute capability such as 9.0 or sm_90")]
+pub struct ArchitectureError;
 
 impl FromStr for Architecture {
     type Err = ArchitectureError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ArchitectureError(text.to_owned());
+        let error = || ArchitectureError;
         let text = text.trim();
         let (major, minor) = match text.strip_prefix("sm_") {
-            Some(digits) if digits.len() >= 2 && digits.is_ascii() => digits.split_at(digits.len() - 1),
+            Some(digits) if digits.len() >= 2 && digits.is_ascii() => {
+                digits.split_at(digits.len() - 1)
+            }
             Some(_) => return Err(error()),
             None => text.split_once('.').ok_or_else(error)?,
         };
@@ -79,7 +81,10 @@ impl Architecture {
     /// The architectures that `nvidia-smi --query-gpu=compute_cap --format=csv,noheader` lists, each once, oldest
     /// first. Lines that are none are passed over.
     pub fn of_smi(output: &str) -> Vec<Self> {
-        let mut found: Vec<Self> = output.lines().filter_map(|line| line.parse().ok()).collect();
+        let mut found: Vec<Self> = output
+            .lines()
+            .filter_map(|line| line.parse().ok())
+            .collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -104,7 +109,12 @@ impl Gpu {
     }
 
     /// The floor of an architecture that a torch is below; none when it has kernels, or nothing is known.
-    pub fn missing_kernels(&self, architecture: Architecture, torch: &Release, cuda: Option<&Release>) -> Option<&Floor> {
+    pub fn missing_kernels(
+        &self,
+        architecture: Architecture,
+        torch: &Release,
+        cuda: Option<&Release>,
+    ) -> Option<&Floor> {
         let floor = self
             .floors
             .iter()

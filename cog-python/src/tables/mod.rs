@@ -38,7 +38,7 @@ pub use tensorflow::{TensorFlow, TensorFlowRelease};
 pub use torch::{Build, Torch, TorchPackage, TorchRelease, Wheel};
 
 /// All tables.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tables {
     /// torch, torchvision and torchaudio.
     pub torch: Torch,
@@ -119,7 +119,10 @@ mod tests {
     #[test]
     fn a_row_of_the_user_replaces_the_built_in_one() {
         let tables = Tables::built_in()
-            .with("x.toml", "[[torch.release]]\ntorch = \"2.4.1\"\npython = [\"3.12\"]\nbuilds = [\"cu129\"]\n")
+            .with(
+                "x.toml",
+                "[[torch.release]]\ntorch = \"2.4.1\"\npython = [\"3.12\"]\nbuilds = [\"cu129\"]\n",
+            )
             .unwrap();
         let rows: Vec<_> = tables
             .torch
@@ -134,10 +137,16 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_with_its_line() {
         let error = Tables::built_in()
-            .with("x.toml", "[[torch.release]]\ntorch = \"2.4.1\"\nwheel = 1\n")
+            .with(
+                "x.toml",
+                "[[torch.release]]\ntorch = \"2.4.1\"\nwheel = 1\n",
+            )
             .unwrap_err()
             .to_string();
-        assert!(error.starts_with("tables of `x.toml` are not understood"), "{error}");
+        assert!(
+            error.starts_with("tables of `x.toml` are not understood"),
+            "{error}"
+        );
         assert!(error.contains("line 3"), "{error}");
     }
 }

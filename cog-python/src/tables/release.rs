@@ -19,8 +19,8 @@ pub struct Release {
 
 /// Why a text is not a release.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be one to three numbers separated by dots, such as 12.4 or 2.4.1, found `{0}`")]
-pub struct ReleaseError(String);
+#[error("must be one to three numbers separated by dots, such as 12.4 or 2.4.1")]
+pub struct ReleaseError;
 
 impl Release {
     /// The text as written.
@@ -81,7 +81,6 @@ impl FromStr for Release {
     type Err = ReleaseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ReleaseError(text.to_owned());
         let number = |part: &str| {
             let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
             digits.then(|| part.parse().ok()).flatten()
@@ -94,7 +93,7 @@ impl FromStr for Release {
             .map(number)
             .collect::<Option<Vec<u32>>>()
             .filter(|numbers| numbers.len() <= 3)
-            .ok_or_else(error)?;
+            .ok_or(ReleaseError)?;
         Ok(Self {
             text: text.to_owned(),
             numbers,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::Release;
 
 /// The table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorFlow {
     /// Releases, oldest first.
@@ -14,7 +14,7 @@ pub struct TensorFlow {
 }
 
 /// A release of TensorFlow.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorFlowRelease {
     /// TensorFlow.

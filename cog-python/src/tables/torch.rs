@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Release, Tables};
 
 /// The table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Torch {
     /// Address below which each build has a folder.
@@ -18,7 +18,7 @@ pub struct Torch {
 }
 
 /// What is assumed of releases that are newer than the table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Newer {
     /// CUDA that the wheel on PyPI is built for.
@@ -26,7 +26,7 @@ pub struct Newer {
 }
 
 /// A release of torch, with the others that are made for it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TorchRelease {
     /// torch.
@@ -142,7 +142,8 @@ impl Torch {
             self.releases.retain(|known| known.torch != row.torch);
             self.releases.push(row);
         }
-        self.releases.sort_by(|left, right| left.torch.cmp(&right.torch));
+        self.releases
+            .sort_by(|left, right| left.torch.cmp(&right.torch));
     }
 
     /// The newest release of the table.
@@ -162,7 +163,12 @@ impl Tables {
     ///
     /// Builds for a CUDA that no image of NVIDIA has are left out.
     fn torch_wheels(&self, package: TorchPackage) -> impl Iterator<Item = (&Release, Wheel)> {
-        let has_image = |cuda: &Release| self.cuda.images.iter().any(|image| cuda.matches(&image.cuda));
+        let has_image = |cuda: &Release| {
+            self.cuda
+                .images
+                .iter()
+                .any(|image| cuda.matches(&image.cuda))
+        };
         self.torch.releases.iter().flat_map(move |row| {
             let release = match package {
                 TorchPackage::Torch => Some(&row.torch),
@@ -177,15 +183,24 @@ impl Tables {
                     let release = release?;
                     // torch's own local tags are left out: the index has one build of a version only, and pip
                     // prefers it to the untagged one of PyPI.
-                    let tagged = package == TorchPackage::Torchvision && row.local && build.cuda().is_none();
+                    let tagged =
+                        package == TorchPackage::Torchvision && row.local && build.cuda().is_none();
                     let version = if tagged {
                         format!("{}+{}", release, build.folder())
                     } else {
                         release.to_string()
                     };
-                    let index = on_index.then(|| format!("{}{}/", self.torch.index, build.folder()));
+                    let index =
+                        on_index.then(|| format!("{}{}/", self.torch.index, build.folder()));
                     let cuda = build.cuda().cloned();
-                    Some((release, Wheel { version, index, cuda }))
+                    Some((
+                        release,
+                        Wheel {
+                            version,
+                            index,
+                            cuda,
+                        },
+                    ))
                 })
         })
     }
@@ -193,16 +208,26 @@ impl Tables {
     /// The wheel of a version for a CUDA: of the newest build that the CUDA can run.
     ///
     /// A version of torch with two numbers means the newest release of that line, as Cog has it.
-    pub fn torch_gpu_wheel(&self, package: TorchPackage, version: &str, cuda: &Release) -> Option<Wheel> {
+    pub fn torch_gpu_wheel(
+        &self,
+        package: TorchPackage,
+        version: &str,
+        cuda: &Release,
+    ) -> Option<Wheel> {
         let wanted: Release = version.parse().ok()?;
         let names = |release: &Release| match package {
             TorchPackage::Torch => release.matches(&wanted),
             TorchPackage::Torchvision => release.as_str() == version,
         };
         self.torch_wheels(package)
-            .filter(|(release, wheel)| names(release) && wheel.cuda.as_ref().is_some_and(|built| built <= cuda))
+            .filter(|(release, wheel)| {
+                names(release) && wheel.cuda.as_ref().is_some_and(|built| built <= cuda)
+            })
             .max_by(|(left, left_wheel), (right, right_wheel)| {
-                left_wheel.cuda.cmp(&right_wheel.cuda).then_with(|| left.cmp(right))
+                left_wheel
+                    .cuda
+                    .cmp(&right_wheel.cuda)
+                    .then_with(|| left.cmp(right))
             })
             .map(|(_, wheel)| wheel)
     }
@@ -223,7 +248,10 @@ impl Tables {
                 .filter(|(release, _)| version.matches(release))
                 .filter_map(|(_, wheel)| wheel.cuda)
         };
-        let tagged = version.local().and_then(Build::from_folder).and_then(|build| build.cuda);
+        let tagged = version
+            .local()
+            .and_then(Build::from_folder)
+            .and_then(|build| build.cuda);
         if let Some(cuda) = tagged.filter(|tagged| cudas().any(|cuda| cuda == *tagged)) {
             return vec![cuda];
         }
@@ -244,20 +272,35 @@ mod tests {
 
     #[test]
     fn folders_name_a_cuda() {
-        assert_eq!(Build::from_folder("cu128").unwrap().cuda().unwrap().to_string(), "12.8");
+        assert_eq!(
+            Build::from_folder("cu128")
+                .unwrap()
+                .cuda()
+                .unwrap()
+                .to_string(),
+            "12.8"
+        );
         assert!(Build::from_folder("cpu").unwrap().cuda().is_none());
         assert!(Build::from_folder("rocm6.2").is_none());
         let cuda = |url| Build::cuda_of_index(url).map(|cuda| cuda.to_string());
-        assert_eq!(cuda("https://download.pytorch.org/whl/cu128/"), Some("12.8".into()));
+        assert_eq!(
+            cuda("https://download.pytorch.org/whl/cu128/"),
+            Some("12.8".into())
+        );
         assert_eq!(cuda("https://download.pytorch.org/whl/cpu/"), None);
-        assert_eq!(cuda("https://custom.example.com/cu118"), Some("11.8".into()));
+        assert_eq!(
+            cuda("https://custom.example.com/cu118"),
+            Some("11.8".into())
+        );
     }
 
     #[test]
     fn the_newest_build_that_the_cuda_can_run_is_taken() {
         let tables = Tables::built_in();
         let wheel = |version: &str, cuda: &str| {
-            tables.torch_gpu_wheel(TorchPackage::Torch, version, &release(cuda)).unwrap()
+            tables
+                .torch_gpu_wheel(TorchPackage::Torch, version, &release(cuda))
+                .unwrap()
         };
         assert!(wheel("2.5.1", "12.6").index.unwrap().ends_with("/cu124/"));
         assert_eq!(wheel("2.3", "11.8").version, "2.3.1");
@@ -268,7 +311,11 @@ mod tests {
     fn a_local_tag_names_the_cuda() {
         let tables = Tables::built_in();
         let cudas = |version: &str| {
-            tables.torch_cudas(&release(version)).iter().map(Release::to_string).collect::<Vec<_>>()
+            tables
+                .torch_cudas(&release(version))
+                .iter()
+                .map(Release::to_string)
+                .collect::<Vec<_>>()
         };
         assert_eq!(cudas("2.3.1+cu118"), ["11.8"]);
         assert_eq!(cudas("2.3.1+cu999"), ["11.8", "12.1"]);

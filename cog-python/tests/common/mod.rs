@@ -59,7 +59,8 @@ pub fn plan_of(files: &Files, options: &Options) -> Plan {
         ignore: files.get(".dockerignore").cloned(),
         ..options.clone()
     };
-    Plan::new(&config.unwrap_or_else(|| panic!("{report}")), &options)
+    let (plan, report) = Plan::new(&config.unwrap_or_else(|| panic!("{report}")), &options);
+    plan.unwrap_or_else(|| panic!("{report}"))
 }
 
 /// The plan of the example.

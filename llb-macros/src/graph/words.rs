@@ -217,6 +217,7 @@ pub(super) const ACTIONS: &[Word] = &[
 
 /// Methods of a state with one value.
 pub(super) const VALUES: &[&str] = &[
+    "append_path",
     "cgroup_parent",
     "cmd",
     "dir",

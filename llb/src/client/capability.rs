@@ -16,7 +16,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    fn new(pong: PongResponse) -> Self {
+    pub(crate) fn new(pong: PongResponse) -> Self {
         let mut capabilities = Self::default();
         let mut enabled = |caps: Vec<ApiCap>| {
             let mut names = BTreeSet::new();

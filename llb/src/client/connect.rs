@@ -1,4 +1,9 @@
 //! Connecting: what listens, how it wants to be spoken to, and whether it answers.
+//!
+//! A connection is made and tried before it is given out, and nothing of that takes longer than the
+//! timeouts of `transport` (10 seconds to accept, 10 to answer, 40 through a program such as ssh) and 30
+//! seconds for the first call. A connection that breaks is made again for the next call; what ran over
+//! it is lost and says so, because a daemon ends a build whose client is gone.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -9,8 +14,9 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 use super::address::Address;
+use super::context;
 use super::discover::{self, Environment};
-use super::error::{Error, ErrorKind};
+use super::error::{Attempt, Error, ErrorKind};
 use super::transport::{self, Answer, Protocol};
 use super::{Client, ControlClient, Engine};
 use crate::proto::moby::buildkit::v1::ListWorkersRequest;
@@ -28,8 +34,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreachable`] if nothing listens there or what listens is no BuildKit.
+    /// [`ErrorKind::Unreachable`] if nothing listens there or what listens is no BuildKit, with the one
+    /// [attempt](Error::attempts); [`ErrorKind::Address`] if a Docker context or builder cannot be used.
     pub async fn connect(address: &Address) -> Result<Self, Error> {
+        let environment = Environment::of_process();
+        let address = &context::follow(address, &environment)?;
         let answer = transport::ask(address)
             .await
             .map_err(|error| unreachable(address, error))?;
@@ -55,14 +64,15 @@ impl Client {
 
     /// Connects to the daemon the environment names, or to a default one.
     ///
-    /// The first of these that is set decides: `BUILDKIT_HOST`, `DOCKER_HOST`, the Docker context
-    /// (`DOCKER_CONTEXT` or the current one). If none is, `/var/run/docker.sock` and
+    /// The first of these that is set decides: `BUILDKIT_HOST`, `BUILDX_BUILDER`, `DOCKER_HOST` (with `DOCKER_TLS_VERIFY`
+    /// and `DOCKER_CERT_PATH`), the Docker context (`DOCKER_CONTEXT` or the current one). If none is, `/var/run/docker.sock` and
     /// `/run/buildkit/buildkitd.sock` are tried in turn. To name a daemon in the program, use
     /// [`Client::connect`].
     ///
     /// # Errors
     ///
-    /// One error that lists every place tried, why each failed, and what to do.
+    /// One error that lists every place tried, why each failed, and what to do; [`Error::attempts`] has them for
+    /// programs.
     pub async fn discover() -> Result<Self, Error> {
         Self::discover_in(&Environment::of_process()).await
     }
@@ -76,10 +86,13 @@ impl Client {
             };
             match result {
                 Ok(client) => return Ok(client),
-                Err(error) => failures.push((candidate.origin, error)),
+                Err(error) => failures.push(Attempt {
+                    origin: candidate.origin,
+                    error,
+                }),
             }
         }
-        Err(discover::nothing_found(&failures))
+        Err(discover::nothing_found(failures))
     }
 
     async fn connect_as(
@@ -134,7 +147,11 @@ impl Client {
             }
             Ok(Err(status)) => Err(unreachable(
                 address,
-                io::Error::other(format!("it is no BuildKit: {}", status.message())),
+                match std::error::Error::source(&status) {
+                    // The pipe broke; if it was a program, that says why.
+                    Some(_) if matches!(address, Address::Dial(_)) => io::Error::other(status),
+                    _ => io::Error::other(format!("it is no BuildKit: {}", status.message())),
+                },
             )),
             Err(_) => Err(unreachable(
                 address,
@@ -155,31 +172,53 @@ impl Client {
 }
 
 /// The error of an address where nothing useful answers.
-fn unreachable(address: &Address, error: io::Error) -> Error {
-    let (reason, hint) = match error.kind() {
-        io::ErrorKind::NotFound => (
+pub(super) fn unreachable(address: &Address, error: io::Error) -> Error {
+    let (reason, hint) = match (address, error.kind()) {
+        (Address::Dial(_), _) => (root_cause(&error), "run the command by hand to see more: "),
+        (Address::Tls(..), _) => (
+            root_cause(&error),
+            "check the address, and the certificates on both sides",
+        ),
+        (Address::Tcp(_), io::ErrorKind::ConnectionRefused) => (
+            "nothing listens there".to_owned(),
+            "start the daemon with this address, and check host and port",
+        ),
+        (_, io::ErrorKind::NotFound) => (
             "there is no such socket".to_owned(),
             "start the daemon, or name another address",
         ),
-        io::ErrorKind::PermissionDenied => (
+        (_, io::ErrorKind::PermissionDenied) => (
             "permission denied".to_owned(),
             "the socket needs permission: join the group that owns it, or run as root",
         ),
-        io::ErrorKind::ConnectionRefused => (
+        (_, io::ErrorKind::ConnectionRefused) => (
             "nothing listens there".to_owned(),
             "start the daemon; the socket file may be left over from one that is gone",
         ),
         _ => (
-            error.to_string(),
+            root_cause(&error),
             "check that a BuildKit daemon or a Docker engine listens there",
         ),
     };
+    let command = address.command_line().unwrap_or_default();
     Error::new(
         ErrorKind::Unreachable,
         format!("cannot reach a daemon at {address}: {reason}"),
     )
-    .hint(hint)
+    .hint(format!("{hint}{command}"))
     .caused_by(error)
+}
+
+/// What a chain of errors comes down to. A program that led nowhere says so inside of what HTTP says.
+fn root_cause(error: &io::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    let inner = error.get_ref().map(|inner| inner as &dyn std::error::Error);
+    let mut next = inner.or_else(|| cause.source());
+    while let Some(deeper) = next {
+        cause = deeper;
+        next = deeper.source();
+    }
+    cause.to_string()
 }
 
 #[cfg(test)]

@@ -12,17 +12,21 @@ use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 use super::Client;
+use super::cache::Direction;
 use super::cancel::Cancel;
 use super::error::{Error, ErrorKind};
 use super::failure::{build_error, call_error};
+use super::layouts::Layouts;
 use super::outcome::Outcome;
 use super::push::push;
 use super::result::{self, Build};
-use super::solve::{CacheOption, Solve};
+use super::solve::Solve;
 use super::unique::{Sent, make_unique};
 use super::watch::{End, Watch};
 use crate::progress::{Event, Progress};
 use crate::proto::moby::buildkit::v1 as wire;
+#[cfg(feature = "gateway")]
+use crate::proto::moby::buildkit::v1::frontend::CacheOptionsEntry as CacheImport;
 use crate::proto::pb;
 use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id};
 
@@ -72,6 +76,7 @@ pub(crate) struct Job {
     result_config: Option<String>,
     cancel: Cancel,
     sent: Sent,
+    layouts: Layouts,
 }
 
 impl Job {
@@ -89,12 +94,13 @@ impl Job {
             services.secrets.insert(id.clone(), secret.read(id)?);
         }
         for (id, agent) in &solve.agents {
-            services.agents.insert(id.clone(), agent.find(id)?);
+            services.agents.insert(id.clone(), agent.open(id)?);
         }
         let mut exporters = Vec::new();
         let mut pushes = Vec::new();
         let mut result_config = None;
         let mut targets = Targets::default();
+        let mut directories = Vec::new();
         for (position, export) in solve.exports.iter().enumerate() {
             let resolved = export.resolve(client.engine(), position)?;
             exporters.push(resolved.exporter);
@@ -108,13 +114,33 @@ impl Job {
                 }
                 result_config = Some(config);
             }
+            directories.extend(resolved.layout);
             if let Some(target) = resolved.target {
                 targets.insert(position, target);
             }
         }
         services.targets = targets;
+        let mut layouts = Layouts::default();
+        for (name, directory) in &solve.layouts {
+            layouts.add_source(name, directory)?;
+        }
+        for directory in directories {
+            layouts.add_export(&directory)?;
+        }
+        let cache_to = layouts.open_caches(&solve.cache_to, Direction::Write)?;
+        let cache_from = layouts.open_caches(&solve.cache_from, Direction::Read)?;
+        services.layouts = layouts.served();
 
         let mut attributes = solve.attributes;
+        if let Some(seconds) = solve.epoch {
+            attributes
+                .entry("build-arg:SOURCE_DATE_EPOCH".to_owned())
+                .or_insert_with(|| seconds.to_string());
+            for exporter in &mut exporters {
+                let attributes = exporter.attrs.entry("source-date-epoch".to_owned());
+                attributes.or_insert_with(|| seconds.to_string());
+            }
+        }
         let mut definition = solve.definition;
         let session = new_id()?;
         let renamed = definition.as_mut().map(|one| make_unique(one, &session));
@@ -132,7 +158,6 @@ impl Job {
             definition: definition.clone(),
             renamed: renamed.unwrap_or_default(),
         };
-        let cache_from = entries(solve.cache_from);
         if !solve.frontend.is_empty() && !cache_from.is_empty() {
             attributes.insert("cache-imports".to_owned(), cache_imports(&cache_from));
         }
@@ -147,7 +172,7 @@ impl Job {
             frontend: solve.frontend,
             frontend_attrs: attributes,
             cache: Some(wire::CacheOptions {
-                exports: entries(solve.cache_to),
+                exports: cache_to,
                 imports: cache_from,
                 ..wire::CacheOptions::default()
             }),
@@ -168,6 +193,7 @@ impl Job {
             result_config,
             cancel: solve.cancel,
             sent,
+            layouts,
         })
     }
 
@@ -195,6 +221,37 @@ impl Job {
         Box::pin(result::with_config(bridge, request, config))
     }
 
+    /// The image config that the result has to carry, on engines whose exporters take none.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_result_config(&mut self) -> Option<String> {
+        self.result_config.take()
+    }
+
+    /// The attributes of the build, which a build function gets instead of a frontend.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn take_attributes(&mut self) -> BTreeMap<String, String> {
+        std::mem::take(&mut self.request.frontend_attrs)
+    }
+
+    /// The id of the session.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn session(&self) -> &str {
+        &self.request.session
+    }
+
+    /// The caches to read.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn cache_imports(&self) -> Vec<CacheImport> {
+        let caches = self.request.cache.iter();
+        caches
+            .flat_map(|cache| cache.imports.clone())
+            .map(|cache| CacheImport {
+                r#type: cache.r#type,
+                attrs: cache.attrs,
+            })
+            .collect()
+    }
+
     /// The id of the build, by which the gateway knows it.
     pub(crate) fn reference(&self) -> &str {
         &self.request.r#ref
@@ -215,6 +272,9 @@ impl Job {
             .map_err(|status| call_error("opening a session", &status))?;
         debug_assert_eq!(session.id(), self.request.session);
         let mut watch = Watch::new(forward, self.sent);
+        for note in self.layouts.notes() {
+            watch.report(&Event::Warning(note));
+        }
         let end = watch
             .follow(
                 &mut control,
@@ -238,6 +298,7 @@ impl Job {
                         .extend(digest.map(|digest| ("containerimage.digest".to_owned(), digest)));
                 }
                 services.targets.commit()?;
+                self.layouts.commit(&answers)?;
                 Ok(Outcome::new(answers, watch.summary))
             }
             End::Done(Err(status)) => {
@@ -254,7 +315,7 @@ fn explain(error: Error, status: &Status, problem: Option<Problem>) -> Error {
     match problem {
         Some(problem)
             if error.kind() == ErrorKind::Build
-                && (matches!(problem, Problem::LocalFile(_))
+                && (matches!(problem, Problem::LocalFile(_) | Problem::Export(_))
                     || status.message().contains(problem.message())) =>
         {
             Error::from(problem)
@@ -298,16 +359,6 @@ fn default_key(services: &Services) -> String {
         }
     }
     hex(&hash.finalize())
-}
-
-fn entries(options: Vec<CacheOption>) -> Vec<wire::CacheOptionsEntry> {
-    options
-        .into_iter()
-        .map(|option| wire::CacheOptionsEntry {
-            r#type: option.kind,
-            attrs: option.attributes,
-        })
-        .collect()
 }
 
 /// The caches to read, as frontends take them.

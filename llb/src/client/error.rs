@@ -23,7 +23,18 @@ struct Inner {
     step: Option<FailedStep>,
     sources: Vec<SourceExcerpt>,
     stack: Vec<String>,
+    attempts: Vec<Attempt>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// A place where a daemon was looked for, and why there was none.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// What named the place: `DOCKER_HOST=tcp://builder:2376`.
+    pub origin: String,
+    /// Why no daemon was reached there.
+    pub error: Error,
 }
 
 /// What kind of error it is.
@@ -63,6 +74,7 @@ impl Error {
             step: None,
             sources: Vec::new(),
             stack: Vec::new(),
+            attempts: Vec::new(),
             cause: None,
         }))
     }
@@ -82,12 +94,21 @@ impl Error {
         self.edit(|inner| inner.cause = Some(Box::new(cause)))
     }
 
+    #[cfg(feature = "gateway")]
+    pub(crate) fn with_cause(self, cause: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        self.edit(|inner| inner.cause = Some(cause))
+    }
+
     pub(crate) fn with_step(self, step: Option<FailedStep>) -> Self {
         self.edit(|inner| inner.step = step)
     }
 
     pub(crate) fn with_sources(self, sources: Vec<SourceExcerpt>) -> Self {
         self.edit(|inner| inner.sources = sources)
+    }
+
+    pub(crate) fn with_attempts(self, attempts: Vec<Attempt>) -> Self {
+        self.edit(|inner| inner.attempts = attempts)
     }
 
     pub(crate) fn with_stack(self, stack: Vec<String>) -> Self {
@@ -115,6 +136,11 @@ impl Error {
             self.kind(),
             ErrorKind::Unreachable | ErrorKind::ConnectionLost
         )
+    }
+
+    /// Where a daemon was looked for, and why there was none; empty if the error is another.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.0.attempts
     }
 
     /// The step of the build that failed, if the daemon named one.

@@ -5,12 +5,65 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Engine;
+use super::attribute;
 use super::error::{Error, ErrorKind};
 use crate::proto::moby::buildkit::v1::Exporter;
 use crate::session::{Sink, Target, TargetKind};
 
 /// Name of the image config among the metadata of a result, and among the attributes of an export.
 pub(super) const IMAGE_CONFIG: &str = "containerimage.config";
+
+/// Attributes of BuildKit's exporters.
+const KNOWN: &[&str] = &[
+    "attestation-prefix",
+    "buildinfo",
+    "compression",
+    "compression-level",
+    "containerimage.config",
+    "dangling-name-prefix",
+    "force-compression",
+    "mode",
+    "name",
+    "name-canonical",
+    "oci-artifact",
+    "oci-mediatypes",
+    "platform-split",
+    "prefer-nondist-layers",
+    "push",
+    "push-by-digest",
+    "registry.insecure",
+    "rewrite-timestamp",
+    "source-date-epoch",
+    "store",
+    "tar",
+    "unpack",
+];
+
+/// How the layers of an image are compressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    Uncompressed,
+    /// gzip, what every registry and engine takes.
+    Gzip,
+    /// gzip that can be pulled file by file (stargz).
+    Estargz,
+    /// zstd, smaller and faster; for registries and engines of the last years.
+    Zstd,
+}
+
+impl Compression {
+    /// BuildKit's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Uncompressed => "uncompressed",
+            Self::Gzip => "gzip",
+            Self::Estargz => "estargz",
+            Self::Zstd => "zstd",
+        }
+    }
+}
 
 /// One export of a build's result: an image, an archive, or files.
 ///
@@ -40,7 +93,9 @@ enum Kind {
     /// An image in the daemon's own store: `moby` on Docker engines, `image` elsewhere.
     Image,
     Oci,
+    OciDirectory,
     Docker,
+    DockerDirectory,
     Tar,
     Local,
 }
@@ -51,6 +106,8 @@ pub(crate) struct Resolved {
     pub(crate) exporter: Exporter,
     /// What to serve for it.
     pub(crate) target: Option<Target>,
+    /// The directory that becomes an OCI layout.
+    pub(crate) layout: Option<PathBuf>,
     /// The names the engine has to push when the build has succeeded.
     pub(crate) push: Vec<String>,
     /// The image config that has to come with the build's result.
@@ -114,6 +171,16 @@ impl Export {
         Self::into_sink(Kind::Docker, writer)
     }
 
+    /// An image as an OCI layout, in a directory. A layout that is there gets one more image. One for each build.
+    pub fn oci_directory(directory: impl Into<PathBuf>) -> Self {
+        Self::to(Kind::OciDirectory, directory).attribute("tar", "false")
+    }
+
+    /// An image as an OCI layout with Docker's media types, in a directory. One for each build.
+    pub fn docker_directory(directory: impl Into<PathBuf>) -> Self {
+        Self::to(Kind::DockerDirectory, directory).attribute("tar", "false")
+    }
+
     /// The files of the result as a tar archive, in a file.
     pub fn tar(file: impl Into<PathBuf>) -> Self {
         Self::to(Kind::Tar, file)
@@ -158,6 +225,33 @@ impl Export {
         self.attribute(format!("annotation.{key}"), value)
     }
 
+    /// How new layers are compressed. Layers that are there, such as those of a base image, stay as they are, unless
+    /// `force` is set.
+    #[must_use = "the settings are in the value returned"]
+    pub fn compression(self, kind: Compression, force: bool) -> Self {
+        self.attribute("compression", kind.as_str())
+            .attribute("force-compression", force.to_string())
+    }
+
+    /// Whether manifests and layers have OCI's media types, or Docker's.
+    #[must_use = "the settings are in the value returned"]
+    pub fn oci_media_types(self, oci: bool) -> Self {
+        self.attribute("oci-mediatypes", oci.to_string())
+    }
+
+    /// Whether times of files are no later than [`Solve::source_date_epoch`](super::Solve::source_date_epoch), so that
+    /// the same files give the same image.
+    #[must_use = "the settings are in the value returned"]
+    pub fn rewrite_timestamp(self, rewrite: bool) -> Self {
+        self.attribute("rewrite-timestamp", rewrite.to_string())
+    }
+
+    /// Whether to push without a tag: the image is found by its digest only.
+    #[must_use = "the settings are in the value returned"]
+    pub fn push_by_digest(self, by_digest: bool) -> Self {
+        self.attribute("push-by-digest", by_digest.to_string())
+    }
+
     /// Any attribute of the exporter, by BuildKit's name: `compression`, `rewrite-timestamp`, ...
     #[must_use = "the settings are in the value returned"]
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -176,7 +270,9 @@ impl Export {
             Kind::Image if *engine == Engine::BuildKit => ("image", None),
             Kind::Image => ("moby", None),
             Kind::Oci => ("oci", Some(TargetKind::File)),
+            Kind::OciDirectory => ("oci", None),
             Kind::Docker => ("docker", Some(TargetKind::File)),
+            Kind::DockerDirectory => ("docker", None),
             Kind::Tar => ("tar", Some(TargetKind::File)),
             Kind::Local => ("local", Some(TargetKind::Directory)),
         };
@@ -193,13 +289,18 @@ impl Export {
                 ..
             }
         );
-        if without_store && matches!(self.kind, Kind::Oci | Kind::Docker) {
+        let is_archive = matches!(
+            self.kind,
+            Kind::Oci | Kind::OciDirectory | Kind::Docker | Kind::DockerDirectory
+        );
+        if without_store && is_archive {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "this Docker engine cannot export images as archives",
             )
             .hint("turn on its containerd image store, or export an image and use `docker save`"));
         }
+        attribute::check(&self.attributes, KNOWN).map_err(|what| refuse(&what))?;
         let pushes = self
             .attributes
             .get("push")
@@ -225,6 +326,9 @@ impl Export {
             (Some(_), None) => return Err(refuse("has no output path")),
             (None, _) => None,
         };
+        let layout = matches!(self.kind, Kind::OciDirectory | Kind::DockerDirectory)
+            .then(|| self.output.clone())
+            .flatten();
         let mut exporter = Exporter {
             r#type: name.to_owned(),
             attrs: self.attributes.clone(),
@@ -242,6 +346,7 @@ impl Export {
         Ok(Resolved {
             exporter,
             target,
+            layout,
             push,
             config,
         })
@@ -301,6 +406,18 @@ mod tests {
             (Export::image("a").config("{"), "not JSON"),
             (Export::local(home.path()).config("{}"), "no image"),
             (Export::tar(home.path()), "is a directory"),
+            (
+                Export::image("a").attribute("compresion", "zstd"),
+                "did you mean `compression`",
+            ),
+            (
+                Export::image("a").attribute("compression", "lzma"),
+                "expected uncompressed, gzip",
+            ),
+            (
+                Export::image("a").attribute("push", "yes"),
+                "expected true or false",
+            ),
             (
                 Export::oci(home.path().join("no/such/dir.tar")),
                 "parent directory",

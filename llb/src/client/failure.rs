@@ -161,6 +161,25 @@ pub(super) fn build_error(status: &Status, summary: &Summary, sent: &Sent) -> Er
     }
 }
 
+/// The error of a step that was asked for over the gateway, in a definition that was sent as it is.
+#[cfg(feature = "gateway")]
+pub(crate) fn step_error(status: &Status, summary: &Summary, definition: pb::Definition) -> Error {
+    let sent = Sent {
+        definition: Some(definition),
+        ..Sent::default()
+    };
+    build_error(status, summary, &sent)
+}
+
+/// The error of a build whose function returned one; `build` is what the daemon made of it.
+#[cfg(feature = "gateway")]
+pub(crate) fn function_error(build: &Error, function: crate::gateway::Error) -> Error {
+    Error::new(ErrorKind::Build, format!("build failed: {function}"))
+        .with_step(build.step().cloned())
+        .with_sources(build.sources().to_vec())
+        .with_cause(function.into_std())
+}
+
 /// The error of a call that is not a build.
 pub(crate) fn call_error(what: &str, status: &Status) -> Error {
     if is_transport(status) {

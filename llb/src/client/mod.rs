@@ -29,9 +29,13 @@
 
 mod address;
 mod ask;
+mod attribute;
+mod cache;
 mod cancel;
 mod capability;
 mod connect;
+mod context;
+mod dial;
 mod discover;
 mod drive;
 mod error;
@@ -40,6 +44,7 @@ mod exit;
 mod export;
 mod failure;
 mod info;
+mod layouts;
 mod lowering;
 mod outcome;
 mod push;
@@ -47,21 +52,37 @@ mod resolve;
 mod result;
 mod solve;
 mod source_text;
+mod stdio;
+mod tls;
 mod transport;
 mod unique;
 mod watch;
 
 pub use crate::source::ResolvedImage;
 pub use address::Address;
+pub use cache::CacheOption;
 pub use cancel::Cancel;
 pub use capability::Capabilities;
-pub use error::{Error, ErrorKind};
+pub use dial::Dial;
+pub use error::{Attempt, Error, ErrorKind};
 pub use excerpt::SourceExcerpt;
-pub use export::Export;
+pub use export::{Compression, Export};
 pub use failure::FailedStep;
 pub use info::{CacheRecord, DaemonInfo, Prune, Worker};
 pub use outcome::Outcome;
-pub use solve::{CacheOption, Entitlement, Solve};
+pub use solve::{Entitlement, Solve};
+pub use tls::Tls;
+
+#[cfg(feature = "gateway")]
+pub(crate) use connect::LARGEST_MESSAGE;
+#[cfg(feature = "gateway")]
+pub(crate) use drive::Job;
+#[cfg(feature = "gateway")]
+pub(crate) use failure::{call_error, function_error, step_error};
+#[cfg(feature = "gateway")]
+pub(crate) use resolve::{answer as resolved_image, request as resolve_image_request};
+#[cfg(feature = "gateway")]
+pub(crate) use result::give_config;
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
 
@@ -110,3 +131,8 @@ impl Client {
         &self.engine
     }
 }
+
+/// Compiles the code of the page about the client.
+#[cfg(all(doctest, feature = "progress"))]
+#[doc = include_str!("../../../docs/client.md")]
+struct ClientPage;

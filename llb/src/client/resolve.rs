@@ -2,7 +2,9 @@
 
 use super::Client;
 use super::error::{Error, ErrorKind};
-use crate::proto::moby::buildkit::v1::frontend::ResolveImageConfigRequest;
+use crate::proto::moby::buildkit::v1::frontend::{
+    ResolveImageConfigRequest, ResolveImageConfigResponse,
+};
 use crate::proto::pb;
 use crate::source::{ResolveMode, ResolvedImage};
 use crate::value::{ImageRef, Platform};
@@ -33,29 +35,8 @@ impl Client {
         let reference = ImageRef::parse(reference).map_err(|error| {
             Error::new(ErrorKind::Request, format!("image {reference:?}: {error}"))
         })?;
+        let message = request(&reference, platform, mode);
         let reference = reference.as_str();
-        let message = ResolveImageConfigRequest {
-            r#ref: reference.to_owned(),
-            platform: Some(pb::Platform {
-                architecture: platform.architecture.to_string(),
-                os: platform.os.to_string(),
-                variant: platform.variant.to_string(),
-                os_version: platform.os_version.to_string(),
-                os_features: platform
-                    .os_features
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-            }),
-            resolve_mode: match mode {
-                ResolveMode::Default => "default",
-                ResolveMode::ForcePull => "pull",
-                ResolveMode::PreferLocal => "local",
-            }
-            .to_owned(),
-            log_name: format!("resolve image config for {reference}"),
-            ..ResolveImageConfigRequest::default()
-        };
         let what = format!("looking up image {reference:?} for {platform}");
         let found = self.ask(&what, async |mut bridge| {
             let request = bridge.request(message)?;
@@ -65,15 +46,50 @@ impl Client {
                 .await?
                 .into_inner())
         });
-        let found = found.await?;
-        Ok(ResolvedImage {
-            reference: if found.r#ref.is_empty() {
-                reference.to_owned()
-            } else {
-                found.r#ref
-            },
-            digest: found.digest,
-            config: found.config.to_vec(),
-        })
+        Ok(answer(reference, found.await?))
+    }
+}
+
+/// The question what an image is.
+pub(crate) fn request(
+    reference: &ImageRef,
+    platform: &Platform,
+    mode: ResolveMode,
+) -> ResolveImageConfigRequest {
+    let reference = reference.as_str();
+    ResolveImageConfigRequest {
+        r#ref: reference.to_owned(),
+        platform: Some(pb::Platform {
+            architecture: platform.architecture.to_string(),
+            os: platform.os.to_string(),
+            variant: platform.variant.to_string(),
+            os_version: platform.os_version.to_string(),
+            os_features: platform
+                .os_features
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        }),
+        resolve_mode: match mode {
+            ResolveMode::Default => "default",
+            ResolveMode::ForcePull => "pull",
+            ResolveMode::PreferLocal => "local",
+        }
+        .to_owned(),
+        log_name: format!("resolve image config for {reference}"),
+        ..ResolveImageConfigRequest::default()
+    }
+}
+
+/// The answer to it.
+pub(crate) fn answer(reference: &str, found: ResolveImageConfigResponse) -> ResolvedImage {
+    ResolvedImage {
+        reference: if found.r#ref.is_empty() {
+            reference.to_owned()
+        } else {
+            found.r#ref
+        },
+        digest: found.digest,
+        config: found.config.to_vec(),
     }
 }

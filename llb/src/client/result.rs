@@ -83,7 +83,7 @@ pub(super) async fn with_config(
 }
 
 /// Sets the config of a result, and of each platform that a frontend gave one.
-fn give_config(result: &mut BuildResult, config: String) {
+pub(crate) fn give_config(result: &mut BuildResult, config: String) {
     let config = bytes::Bytes::from(config);
     for (key, value) in &mut result.metadata {
         if key

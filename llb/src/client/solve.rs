@@ -1,10 +1,12 @@
 //! What to build, and with what of this machine.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use prost::Message as _;
 
+use super::cache::CacheOption;
 use super::cancel::Cancel;
 use super::error::{Error, ErrorKind};
 use super::export::Export;
@@ -33,6 +35,7 @@ pub struct Solve {
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) inputs: BTreeMap<String, pb::Definition>,
     pub(crate) directories: BTreeMap<String, LocalDirectory>,
+    pub(crate) layouts: BTreeMap<String, PathBuf>,
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) agents: BTreeMap<String, SshAgent>,
     pub(crate) logins: BTreeMap<String, Login>,
@@ -41,6 +44,7 @@ pub struct Solve {
     pub(crate) cache_to: Vec<CacheOption>,
     pub(crate) cache_from: Vec<CacheOption>,
     pub(crate) no_cache: bool,
+    pub(crate) epoch: Option<i64>,
     pub(crate) session_key: Option<String>,
     pub(crate) cancel: Cancel,
     pub(crate) lowering: Option<Policy>,
@@ -56,19 +60,6 @@ pub enum Entitlement {
     SecurityInsecure,
     /// Steps may use devices.
     Device,
-}
-
-/// Where a build cache is kept.
-///
-/// ```
-/// use llb::client::CacheOption;
-///
-/// let cache = CacheOption::registry("registry.example/me/cache").attribute("mode", "max");
-/// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CacheOption {
-    pub(crate) kind: String,
-    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 impl Entitlement {
@@ -94,28 +85,6 @@ impl FromStr for Entitlement {
             let text = format!("unknown privilege `{name}`, expected one of: {names}");
             Error::new(ErrorKind::Request, text)
         })
-    }
-}
-
-impl CacheOption {
-    /// A cache of any kind the daemon knows: `inline`, `gha`, `s3`, ...
-    pub fn new(kind: impl Into<String>) -> Self {
-        Self {
-            kind: kind.into(),
-            attributes: BTreeMap::new(),
-        }
-    }
-
-    /// A cache in a registry.
-    pub fn registry(reference: impl Into<String>) -> Self {
-        Self::new("registry").attribute("ref", reference)
-    }
-
-    /// An attribute of the cache, by BuildKit's name.
-    #[must_use = "the settings are in the value returned"]
-    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.attributes.insert(key.into(), value.into());
-        self
     }
 }
 
@@ -162,6 +131,12 @@ impl Solve {
         }
     }
 
+    /// Builds what a build function makes: see [`Client::build`](super::Client::build).
+    #[cfg(feature = "gateway")]
+    pub fn build() -> Self {
+        Self::default()
+    }
+
     /// An attribute for the frontend.
     #[must_use = "the settings are in the value returned"]
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -198,6 +173,21 @@ impl Solve {
         self
     }
 
+    /// The time that images say they were made at, in seconds since 1970, instead of now; files no later with
+    /// [`Export::rewrite_timestamp`]. Frontends get it as `SOURCE_DATE_EPOCH`.
+    #[must_use = "the settings are in the value returned"]
+    pub fn source_date_epoch(mut self, seconds: i64) -> Self {
+        self.epoch = Some(seconds);
+        self
+    }
+
+    /// Attaches an attestation to images: `provenance` (options such as `mode=max`) or `sbom`
+    /// (`generator=IMAGE`). The options are BuildKit's and may be empty.
+    #[must_use = "the settings are in the value returned"]
+    pub fn attest(self, kind: &str, options: impl Into<String>) -> Self {
+        self.attribute(format!("attest:{kind}"), options)
+    }
+
     /// Runs every step again, whatever the cache holds.
     #[must_use = "the settings are in the value returned"]
     pub fn no_cache(mut self) -> Self {
@@ -213,6 +203,14 @@ impl Solve {
     #[must_use = "the settings are in the value returned"]
     pub fn local(mut self, name: impl Into<String>, directory: impl Into<LocalDirectory>) -> Self {
         self.directories.insert(name.into(), directory.into());
+        self
+    }
+
+    /// An OCI layout of this machine, by the name of the store that the graph has for it
+    /// ([`OciLayout::store`](crate::OciLayout::store)).
+    #[must_use = "the settings are in the value returned"]
+    pub fn oci_layout(mut self, name: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
+        self.layouts.insert(name.into(), directory.into());
         self
     }
 
@@ -308,12 +306,15 @@ impl Solve {
             (None, true) => return refuse("a build needs a definition or a frontend".to_owned()),
             (None, false) => {}
         }
-        for (cache, field) in [(&self.cache_to, "dest"), (&self.cache_from, "src")] {
-            if cache.iter().any(|cache| cache.kind == "local") {
-                return refuse(format!(
-                    "caches of kind `local` (`{field}`) are not supported yet, use `registry`"
-                ));
-            }
+        Ok(())
+    }
+
+    /// Contradictions of a build with a function.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn check_function(&self) -> Result<(), Error> {
+        if self.definition.is_some() || self.problem.is_some() || !self.frontend.is_empty() {
+            let message = "a build has a function, or a definition or a frontend, not both";
+            return Err(Error::new(ErrorKind::Request, message).hint("start with `Solve::build()`"));
         }
         Ok(())
     }
@@ -386,10 +387,6 @@ mod tests {
                 "`context`, given are: src",
             ),
             (Solve::definition(pb::Definition::default()), "empty"),
-            (
-                Solve::frontend("x").cache_to(CacheOption::new("local")),
-                "not supported yet",
-            ),
         ] {
             let error = solve.check().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Request);

@@ -18,6 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::address::Address;
+use super::tls;
 
 /// Anything bytes go through in both directions.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -27,8 +28,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// A pipe to a daemon.
 pub(crate) type Pipe = Box<dyn Io>;
 
+/// How long a socket or port may take to accept a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long what listens may take to answer at all. A program such as ssh has to connect first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(40);
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// How gRPC is reached on a pipe.
@@ -54,10 +58,15 @@ pub(crate) async fn open(address: &Address) -> io::Result<Pipe> {
     let connecting = async {
         Ok::<Pipe, io::Error>(match address {
             Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Address::Tcp(authority) => {
-                let stream = TcpStream::connect(authority.as_str()).await?;
-                stream.set_nodelay(true)?;
-                Box::new(stream)
+            Address::Tcp(authority) => Box::new(open_tcp(authority).await?),
+            Address::Tls(authority, tls) => {
+                let stream = open_tcp(authority).await?;
+                Box::new(tls::secure(stream, authority, tls).await?)
+            }
+            Address::Dial(dial) => Box::new(dial.open()?),
+            // They are followed to what they name before anything is opened.
+            Address::Context(_) | Address::Builder(_) => {
+                return Err(io::Error::other(format!("{address} was not looked up")));
             }
         })
     };
@@ -66,11 +75,17 @@ pub(crate) async fn open(address: &Address) -> io::Result<Pipe> {
         .map_err(|_| timed_out("it does not accept connections"))?
 }
 
+async fn open_tcp(authority: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(authority).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 /// Opens a pipe on which gRPC can start.
 pub(crate) async fn open_grpc(address: &Address, protocol: Protocol) -> io::Result<Pipe> {
     let mut pipe = open(address).await?;
     if protocol == Protocol::Upgrade {
-        timeout(ANSWER_TIMEOUT, upgrade(&mut pipe))
+        timeout(patience(address), upgrade(&mut pipe))
             .await
             .map_err(|_| timed_out("it did not answer the upgrade to gRPC"))??;
     }
@@ -79,7 +94,14 @@ pub(crate) async fn open_grpc(address: &Address, protocol: Protocol) -> io::Resu
 
 /// Asks what listens at an address, in a connection of its own.
 pub(crate) async fn ask(address: &Address) -> io::Result<Answer> {
+    if let Address::Dial(dial) = address
+        && !dial.is_engine()
+    {
+        // `buildctl dial-stdio` leads to a buildkitd, and each connection costs a program.
+        return Ok(Answer::Other);
+    }
     let mut pipe = open(address).await?;
+    let broken = std::sync::Mutex::new(None);
     let asking = async {
         // A daemon that closes at once may do so before the request is through.
         let request = b"GET /version HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n";
@@ -88,7 +110,14 @@ pub(crate) async fn ask(address: &Address) -> io::Result<Answer> {
             let mut part = [0; 4096];
             while answer.len() < LONGEST_ANSWER {
                 match pipe.read(&mut part).await {
-                    Ok(0) | Err(_) => break,
+                    Ok(0) => break,
+                    Err(error) => {
+                        // A program that leads nowhere says why.
+                        if let (Address::Dial(_), Ok(mut broken)) = (address, broken.lock()) {
+                            *broken = Some(error);
+                        }
+                        break;
+                    }
                     Ok(length) => answer.extend_from_slice(&part[..length]),
                 }
                 if !b"HTTP/1.".starts_with(&answer[..answer.len().min(7)]) {
@@ -98,9 +127,12 @@ pub(crate) async fn ask(address: &Address) -> io::Result<Answer> {
         }
         answer
     };
-    let answer = timeout(ANSWER_TIMEOUT, asking)
+    let answer = timeout(patience(address), asking)
         .await
         .map_err(|_| timed_out("it accepts connections but does not answer"))?;
+    if let Some(error) = broken.into_inner().ok().flatten() {
+        return Err(error);
+    }
     if !answer.starts_with(b"HTTP/1.") {
         return Ok(Answer::Other);
     }
@@ -120,7 +152,7 @@ pub(crate) async fn speaks_http2(address: &Address) -> bool {
         pipe.read_exact(&mut header).await.ok()?;
         Some(header[3] == 4 && &header[..4] != b"HTTP")
     };
-    matches!(timeout(ANSWER_TIMEOUT, trial).await, Ok(Some(true)))
+    matches!(timeout(patience(address), trial).await, Ok(Some(true)))
 }
 
 async fn upgrade(pipe: &mut Pipe) -> io::Result<()> {
@@ -152,6 +184,13 @@ fn api_version(answer: &str) -> Option<(u32, u32)> {
     let version = rest.trim_start().strip_prefix('"')?.split('"').next()?;
     let (major, minor) = version.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn patience(address: &Address) -> Duration {
+    match address {
+        Address::Dial(_) => DIAL_TIMEOUT,
+        _ => ANSWER_TIMEOUT,
+    }
 }
 
 fn timed_out(what: &str) -> io::Error {

@@ -15,13 +15,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use prost::Message as _;
 
+use super::common::CommonMetadata;
 use super::positions::Positions;
 use super::{Definition, DefinitionOp, OpData, OpDigest, SourceInfo};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::metadata::OpMetadata;
+use crate::proto::pb;
 use crate::sourcemap::Range;
 use fields::{Malformed, Part, Reason};
+
+/// So many ops are looked up one right after the other, so that waiting for memory overlaps.
+const AT_ONCE: usize = 64;
 
 /// Definitions inside definitions, where source files come from, may be so deep.
 const DEEPEST: usize = 33;
@@ -82,6 +88,7 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
     let locations = ops.entries(&parts.locations)?;
 
     // Entries say where everything about an op is, so that each op is made at once and in its place.
+    let mut common = CommonMetadata::default();
     let mut whole = Vec::with_capacity(ops.digests.len());
     for (position, digest) in ops.digests.iter().enumerate() {
         let metadata = match &metadata[position] {
@@ -92,17 +99,18 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
             Some(message) => check_locations(source::locations(*message)?, *digest, infos.len())?,
             None => Vec::new(),
         };
-        whole.push(DefinitionOp::from(OpData {
+        whole.push(OpData {
             digest: *digest,
             bytes: ops.bytes(position),
-            metadata,
+            metadata: common.share(metadata),
             locations,
-        }));
+        });
     }
     Ok(Definition {
-        ops: Arc::new(whole),
+        ops: Arc::new(DefinitionOp::list(None, whole).collect()),
         infos: Arc::new(infos),
         head,
+        lacks_metadata: !ops.digests.is_empty() && parts.metadata.is_empty(),
     })
 }
 
@@ -221,7 +229,9 @@ impl Ops {
         let (mut count, mut head) = (0, None);
         for (position, reader) in self.digests.iter().enumerate() {
             for input in inputs(&self.buffer[self.range(position)]) {
-                let digest = OpDigest::parse(input.digest).filter(|digest| self.has(*digest));
+                let before = position.checked_sub(1).map(|before| self.digests[before]);
+                let digest = OpDigest::parse(input.digest)
+                    .filter(|digest| Some(*digest) == before || self.has(*digest));
                 let Some(digest) = digest else {
                     let message = format!(
                         "definition: op {reader} reads {:?}, which is not in it",
@@ -252,32 +262,47 @@ impl Ops {
     /// The values of a map by digest, each at the position of its op. Of equal keys the last one counts.
     fn entries<'b>(&self, entries: &[Part<'b>]) -> Result<Vec<Option<Part<'b>>>, Fault> {
         let mut values = vec![None; self.digests.len()];
-        let last = self.digests.last();
-        for entry in entries {
-            let (mut key, mut message) = ("", Part::default());
-            let mut fields = entry.fields();
-            while let Some((number, value)) = fields.next()? {
-                match number {
-                    1 => key = value.text(number, *entry)?,
-                    2 => message = value.part(number, *entry)?,
-                    _ => {}
-                }
+        let mut found = Vec::with_capacity(entries.len().min(AT_ONCE));
+        for entries in entries.chunks(AT_ONCE) {
+            found.clear();
+            for entry in entries {
+                found.push(read_entry(*entry)?);
             }
-            let position = OpDigest::parse(key).and_then(|digest| {
-                if Some(&digest) == last {
-                    return Some(self.digests.len() - 1);
-                }
-                let digest_at = |position: usize| self.digests[position];
-                self.positions.find(digest, digest_at)
-            });
-            let Some(position) = position else {
-                let message = format!("definition: it describes op {key:?}, which is not in it");
-                return Err(Fault::new(message));
-            };
-            values[position] = Some(message);
+            for (key, digest, message) in &found {
+                let position = digest.and_then(|digest| self.position(digest));
+                let Some(position) = position else {
+                    let message =
+                        format!("definition: it describes op {key:?}, which is not in it");
+                    return Err(Fault::new(message));
+                };
+                values[position] = Some(*message);
+            }
         }
         Ok(values)
     }
+
+    /// Where an op is, the last one included.
+    fn position(&self, digest: OpDigest) -> Option<usize> {
+        if self.digests.last() == Some(&digest) {
+            return Some(self.digests.len() - 1);
+        }
+        let digest_at = |position: usize| self.digests[position];
+        self.positions.find(digest, digest_at)
+    }
+}
+
+/// The key and the value of an entry of a map by digest.
+fn read_entry(entry: Part<'_>) -> Result<(&str, Option<OpDigest>, Part<'_>), Malformed> {
+    let (mut key, mut message) = ("", Part::default());
+    let mut fields = entry.fields();
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => key = value.text(number, entry)?,
+            2 => message = value.part(number, entry)?,
+            _ => {}
+        }
+    }
+    Ok((key, OpDigest::parse(key), message))
 }
 
 fn check_op(digest: OpDigest, bytes: &[u8]) -> Result<(), Fault> {
@@ -316,6 +341,20 @@ pub(crate) fn inputs(op: &[u8]) -> impl Iterator<Item = WireInput<'_>> {
         }
         None
     })
+}
+
+/// The platform of an op of a definition.
+pub(super) fn platform(op: &[u8]) -> Option<pb::Platform> {
+    let mut platform = None;
+    let mut fields = Part::whole(op).fields();
+    while let Ok(Some((number, value))) = fields.next() {
+        if number == 10 {
+            let message = value.part(number, Part::default()).ok()?;
+            let platform: &mut pb::Platform = platform.get_or_insert_default();
+            platform.merge(message.bytes).ok()?;
+        }
+    }
+    platform
 }
 
 /// Whether an op of a definition does something, and not only names a result.
@@ -380,11 +419,8 @@ impl OpDigest {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
-
     use super::*;
     use crate::prelude::*;
-    use crate::proto::pb;
 
     fn message() -> pb::Definition {
         let definition = image("alpine")
@@ -394,7 +430,7 @@ mod tests {
         pb::Definition::decode(&*definition.to_bytes()).unwrap()
     }
 
-    fn error(message: pb::Definition) -> String {
+    fn error(message: &pb::Definition) -> String {
         Definition::from_bytes(&message.encode_to_vec())
             .unwrap_err()
             .to_string()
@@ -429,11 +465,11 @@ mod tests {
     fn broken_definitions_are_refused() {
         let mut without_source = message();
         without_source.def.remove(0);
-        assert!(error(without_source).contains("which is not in it"));
+        assert!(error(&without_source).contains("which is not in it"));
 
         let mut without_result = message();
         without_result.def.pop();
-        assert!(error(without_result).contains("last op"));
+        assert!(error(&without_result).contains("last op"));
 
         let mut elsewhere = message();
         for locations in elsewhere.source.as_mut().unwrap().locations.values_mut() {
@@ -442,7 +478,7 @@ mod tests {
                 ranges: Vec::new(),
             });
         }
-        assert!(error(elsewhere).contains("comes from source file 0, but there are 0"));
+        assert!(error(&elsewhere).contains("comes from source file 0, but there are 0"));
     }
 
     #[test]
@@ -452,12 +488,12 @@ mod tests {
         metadata
             .metadata
             .insert(digest.clone(), pb::OpMetadata::default());
-        assert!(error(metadata).contains("describes op \"sha256:"));
+        assert!(error(&metadata).contains("describes op \"sha256:"));
 
         let mut locations = message();
         let source = locations.source.get_or_insert_default();
         source.locations.insert(digest, pb::Locations::default());
-        assert!(error(locations).contains("describes op \"sha256:"));
+        assert!(error(&locations).contains("describes op \"sha256:"));
     }
 
     #[test]
@@ -473,7 +509,7 @@ mod tests {
                 .metadata
                 .insert(OpDigest::of(&bytes).to_string(), metadata);
             message.def.push(bytes.into());
-            assert!(error(message).contains("which no op has"));
+            assert!(error(&message).contains("which no op has"));
         }
     }
 

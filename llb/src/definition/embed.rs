@@ -1,15 +1,12 @@
 //! Definitions as states, to build on: `client/llb`'s `NewDefinitionOp`.
 
-use std::collections::BTreeMap;
 use std::panic::Location;
 
-use prost::Message as _;
-
-use super::VertexCache;
-use super::{Definition, OpDigest};
+use super::decode::{inputs, platform};
+use super::{Definition, DefinitionOp, OpDigest, Positions, VertexCache};
 use crate::constraints::{Constraints, Options};
 use crate::error::{ErrorKind, Problem};
-use crate::graph::{Output, Vertex, VertexData};
+use crate::graph::{Inputs, Vertex, VertexData};
 use crate::op::{EmbeddedOp, Op};
 use crate::proto::pb;
 use crate::sourcemap::{SourceLocation, SourceMap};
@@ -41,29 +38,59 @@ impl Definition {
             Some(vertex) => State::from_output(Some(vertex.output(index))),
             None => State::scratch(),
         };
-        if self
-            .ops
-            .iter()
-            .any(|op| *op.metadata() != crate::OpMetadata::default())
-        {
+        if !self.lacks_metadata {
             return state;
         }
-        // A definition without metadata was put together by hand, and BuildKit refuses to run it.
+        // A definition without metadata was put together by hand.
         let message = format!(
             "invalid definition op with no ops {} 0: the definition has no metadata",
             self.ops.len()
         );
         state.record(Problem::at(ErrorKind::Definition, message, location))
     }
+
+    /// An output of one of the ops as a state, to go on from there: a vertex below the result of `client/llb`'s
+    /// `NewDefinitionOp`.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let options = MarshalOptions::linux_amd64();
+    /// let definition = image("alpine").run(sh("apk add git")).marshal(&options)?;
+    /// let base = definition.state_of(definition.ops()[0].digest(), 0);
+    /// assert_eq!(base.marshal(&options)?, image("alpine").marshal(&options)?);
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    ///
+    /// An op that is not there, or the last one, which only names the result, is a mistake that marshalling reports.
+    #[track_caller]
+    pub fn state_of(&self, op: OpDigest, output: u32) -> State {
+        let location = Location::caller();
+        let last = self.ops.last().map(DefinitionOp::digest);
+        let vertex = Some(op)
+            .filter(|op| Some(*op) != last)
+            .and_then(|op| Embedding::new(self, location).embed(op));
+        if let Some(vertex) = vertex {
+            return State::from_output(Some(vertex.output(output)));
+        }
+        let message = match self.ops.len() {
+            0 => format!("cannot marshal empty definition op: there is no op {op}"),
+            count => format!(
+                "invalid definition op with unknown op {op}: it is none of the {} that have results",
+                count - 1
+            ),
+        };
+        State::scratch().record(Problem::at(ErrorKind::Definition, message, location))
+    }
 }
 
 struct Embedding<'d> {
-    definition: &'d Definition,
+    ops: &'d [DefinitionOp],
     location: &'static Location<'static>,
     maps: Vec<SourceMap>,
-    /// Where each op stands in the definition.
-    positions: BTreeMap<OpDigest, usize>,
-    vertices: BTreeMap<OpDigest, Vertex>,
+    positions: Positions,
+    /// What the ops became.
+    vertices: Vec<Option<Vertex>>,
 }
 
 impl<'d> Embedding<'d> {
@@ -74,88 +101,76 @@ impl<'d> Embedding<'d> {
                 .as_ref()
                 .map_or(map.clone(), |definition| map.with_state(definition.state()))
         });
-        let positions = definition
-            .ops
-            .iter()
-            .enumerate()
-            .map(|(position, op)| (op.digest(), position));
+        let ops = definition.ops();
         Self {
-            definition,
+            ops,
             location,
             maps: maps.collect(),
-            positions: positions.collect(),
-            vertices: BTreeMap::new(),
+            positions: Positions::new(ops.iter().map(DefinitionOp::digest)),
+            vertices: vec![None; ops.len()],
         }
+    }
+
+    fn position(&self, digest: OpDigest) -> Option<usize> {
+        let digest_at = |position: usize| self.ops[position].digest();
+        self.positions.find(digest, digest_at)
     }
 
     /// Makes vertices of `head` and all it reads, without using the call stack for depth.
     fn embed(mut self, head: OpDigest) -> Option<Vertex> {
+        let head = self.position(head)?;
         let mut stack = vec![head];
-        while let Some(&digest) = stack.last() {
-            // Several ops may have waited for it.
-            if self.vertices.contains_key(&digest) {
+        let mut outputs = Vec::new();
+        while let Some(&position) = stack.last() {
+            if self.vertices[position].is_some() {
                 stack.pop();
                 continue;
             }
-            let op = &self.definition.ops[*self.positions.get(&digest)?];
-            let message = pb::Op::decode(op.bytes()).ok()?;
-            let inputs: Vec<(OpDigest, u32)> = message
-                .inputs
-                .iter()
-                .map(|input| {
-                    Some((
-                        OpDigest::parse(&input.digest)?,
-                        u32::try_from(input.index).ok()?,
-                    ))
-                })
-                .collect::<Option<_>>()?;
-            let missing = inputs
-                .iter()
-                .map(|(input, _)| *input)
-                .filter(|input| !self.vertices.contains_key(input));
             let waiting = stack.len();
-            stack.extend(missing);
+            outputs.clear();
+            for input in inputs(self.ops[position].bytes()) {
+                let read = self.position(OpDigest::parse(input.digest)?)?;
+                match &self.vertices[read] {
+                    Some(vertex) => outputs.push(vertex.output(u32::try_from(input.index).ok()?)),
+                    None => stack.push(read),
+                }
+            }
             if stack.len() > waiting {
                 continue;
             }
             stack.pop();
-            let outputs = inputs
-                .iter()
-                .map(|(input, index)| self.vertices[input].output(*index))
-                .collect();
-            let vertex = self.vertex(digest, message.platform, outputs)?;
-            self.vertices.insert(digest, vertex);
+            self.vertices[position] = Some(self.vertex(position, outputs.drain(..).collect()));
         }
-        self.vertices.remove(&head)
+        self.vertices[head].take()
     }
 
-    fn vertex(
-        &self,
-        digest: OpDigest,
-        platform: Option<pb::Platform>,
-        inputs: Vec<Output>,
-    ) -> Option<Vertex> {
-        let op = &self.definition.ops[*self.positions.get(&digest)?];
+    fn vertex(&self, position: usize, inputs: Inputs) -> Vertex {
+        let op = &self.ops[position];
         let locations = op.locations().map(|(info, ranges)| SourceLocation {
             map: self.maps[info as usize].clone(),
             ranges: ranges.to_vec(),
         });
-        Some(Vertex::new(VertexData {
-            op: Op::Embedded(Box::new(EmbeddedOp {
-                bytes: op.shared_bytes(),
-                metadata: op.metadata().clone(),
-                platform: platform.map(read_platform),
-            })),
-            inputs: inputs.into(),
-            constraints: Constraints::from(Options {
-                locations: locations.collect(),
+        let locations: Vec<_> = locations.collect();
+        let constraints = if locations.is_empty() {
+            Constraints::default()
+        } else {
+            Constraints::from(Options {
+                locations,
                 ..Options::default()
-            }),
+            })
+        };
+        Vertex::new(VertexData {
+            op: Op::Embedded(Box::new(EmbeddedOp {
+                op: op.clone(),
+                platform: platform(op.bytes()).map(read_platform),
+            })),
+            inputs,
+            constraints,
             location: self.location,
             frame: None,
-            problems: Vec::new(),
+            problems: Box::default(),
             cache: VertexCache::default(),
-        }))
+        })
     }
 }
 
@@ -171,7 +186,10 @@ fn read_platform(platform: pb::Platform) -> Platform {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use crate::prelude::*;
+    use crate::proto::pb;
 
     #[test]
     fn an_op_that_several_read_becomes_one_vertex() {
@@ -182,6 +200,22 @@ mod tests {
         let definition = both.marshal(&options).unwrap();
         let again = definition.state().marshal(&options).unwrap();
         assert_eq!(again.to_bytes(), definition.to_bytes());
+    }
+
+    #[test]
+    fn a_definition_may_say_nothing_about_its_ops_but_must_list_them() {
+        let options = MarshalOptions::linux_amd64();
+        let definition = image("alpine").marshal(&options).unwrap();
+        let mut message = pb::Definition::decode(&*definition.to_bytes()).unwrap();
+        message
+            .metadata
+            .values_mut()
+            .for_each(prost::Message::clear);
+        let silent = Definition::from_bytes(&message.encode_to_vec()).unwrap();
+        assert!(silent.state().marshal(&options).is_ok());
+        message.metadata.clear();
+        let unlisted = Definition::from_bytes(&message.encode_to_vec()).unwrap();
+        assert!(unlisted.state().marshal(&options).is_err());
     }
 
     #[test]

@@ -7,10 +7,9 @@ use super::options::MarshalData;
 use crate::constraints::Options;
 use crate::graph::VertexData;
 use crate::metadata::OpMetadata;
-use crate::op::exec::{ContentCache, ExecOp, MountKind, MountOp, SecretOp, Sharing, SshOp};
+use crate::op::ExecOp;
 use crate::op::file::{CopyAction, FileActionKind, FileActionOp, FileInput, FileOp};
-use crate::op::{BuildOp, DiffOp, EmbeddedOp, MergeOp, Op, PassthroughOp, SourceOp};
-use crate::state::context::{Network, Security};
+use crate::op::{BuildOp, DiffOp, MergeOp, Op, PassthroughOp, SourceOp};
 use crate::value::Capability;
 use crate::value::platform::Platform;
 use crate::value::user::{Owner, UserOpt};
@@ -37,8 +36,12 @@ pub(super) fn encode(
     options: &MarshalData,
 ) -> OpMetadata {
     let own = data.constraints.options();
-    let mut metadata = options.constraints.options().metadata.clone();
-    metadata.overlay(&own.metadata);
+    let mut metadata = OpMetadata::default();
+    for given in [&options.constraints, &data.constraints] {
+        if let Some(given) = given.given() {
+            metadata.overlay(&given.metadata);
+        }
+    }
     let op = OpWriter {
         writer,
         metadata: &mut metadata,
@@ -53,7 +56,7 @@ pub(super) fn encode(
         Op::Diff(diff) => op.diff(diff, inputs),
         Op::Build(build) => op.build(build, inputs),
         Op::Passthrough(passthrough) => op.passthrough(passthrough, inputs),
-        Op::Embedded(embedded) => op.embedded(embedded),
+        Op::Embedded(_) => debug_assert!(false, "an embedded op is written already"),
         Op::Deferred(_) => debug_assert!(false, "a deferred state was not resolved"),
     }
     metadata
@@ -114,12 +117,6 @@ impl<'a> OpWriter<'a> {
         self.own.platform.as_ref().unwrap_or(&self.options.platform)
     }
 
-    /// An op of another definition stays what it is: no option reaches it.
-    fn embedded(self, embedded: &EmbeddedOp) {
-        self.writer.raw(&embedded.bytes);
-        self.metadata.clone_from(&embedded.metadata);
-    }
-
     fn source(mut self, source: &SourceOp) {
         self.metadata.caps = self.metadata.caps.union(source.caps);
         let platform = source.has_platform().then(|| self.platform());
@@ -151,7 +148,15 @@ impl<'a> OpWriter<'a> {
             .options
             .caps
             .map(|caps| caps.contains(Capability::ExecMetaSetsDefaultPath));
-        exec_caps(self.metadata, exec, self.own, sets_path == Some(true));
+        self.metadata.caps = self
+            .metadata
+            .caps
+            .union(exec.caps)
+            .with_if(
+                self.own.metadata.linux_resources.is_some(),
+                Capability::ExecMetaLinuxResources,
+            )
+            .with_if(sets_path == Some(true), Capability::ExecMetaSetsDefaultPath);
 
         let mut table = InputTable::default();
         let positions: SmallVec<[i64; 4]> = exec
@@ -163,7 +168,7 @@ impl<'a> OpWriter<'a> {
                     .map_or(-1, |source| table.position(inputs[source as usize]))
             })
             .collect();
-        let platform = match (&self.own.platform, &exec.context.platform) {
+        let platform = match (&self.own.platform, &exec.platform) {
             (Some(own), _) => own,
             (None, Some(state)) => state,
             (None, None) => &self.options.platform,
@@ -171,46 +176,26 @@ impl<'a> OpWriter<'a> {
         self.head(&table.inputs, Some(platform));
 
         let adds_path = sets_path == Some(false) && self.options.platform.os != "windows";
-        self.writer.message(2, |writer| {
-            writer.message(1, |meta| write_exec_meta(meta, exec, adds_path));
-            for (mount, input) in exec.mounts.iter().zip(&positions) {
-                writer.message(2, |writer| write_mount(writer, mount, *input));
-            }
-            for secret in exec.secrets.iter().filter(|secret| secret.target.is_some()) {
-                writer.message(2, |writer| write_secret_mount(writer, secret));
-            }
-            for ssh in &exec.ssh {
-                writer.message(2, |writer| write_ssh_mount(writer, ssh));
-            }
-            writer.unsigned(
-                3,
-                match exec.context.network.unwrap_or_default() {
-                    Network::Sandbox => 0,
-                    Network::Host => 1,
-                    Network::None => 2,
-                },
-            );
-            writer.unsigned(
-                4,
-                match exec.context.security.unwrap_or_default() {
-                    Security::Sandbox => 0,
-                    Security::Insecure => 1,
-                },
-            );
-            for secret in &exec.secrets {
-                let Some(name) = &secret.env else { continue };
-                writer.message(5, |writer| {
-                    writer.string(1, &secret.id);
-                    writer.string(2, name);
-                    writer.bool(3, secret.optional);
+        let (meta, rest) = exec.wire.split_at(exec.meta_end);
+        let (env, settings) = meta.split_at(exec.env_end);
+        self.writer.message_of_about(exec.wire.len(), 2, |writer| {
+            writer.message_of_about(exec.meta_end, 1, |meta| {
+                meta.raw(env);
+                if adds_path && !exec.has_path {
+                    meta.assignment(2, "PATH", DEFAULT_PATH);
+                }
+                meta.raw(settings);
+            });
+            let mut start = 0;
+            for (mount, input) in exec.mounts.iter().zip(positions) {
+                let end = mount.end - exec.meta_end;
+                writer.message(2, |writer| {
+                    writer.signed(1, input);
+                    writer.raw(&rest[start..end]);
                 });
+                start = end;
             }
-            for device in &exec.devices {
-                writer.message(6, |writer| {
-                    writer.string(1, &device.name);
-                    writer.bool(2, device.optional);
-                });
-            }
+            writer.raw(&rest[start..]);
         });
     }
 
@@ -304,193 +289,6 @@ fn write_platform(writer: &mut Writer, platform: &Platform) {
             .iter()
             .for_each(|feature| writer.string_always(5, feature));
     });
-}
-
-fn exec_caps(metadata: &mut OpMetadata, exec: &ExecOp, own: &Options, sets_default_path: bool) {
-    let mut require = |needed: bool, capability: Capability| {
-        metadata.caps = metadata.caps.with_if(needed, capability);
-    };
-    let has = |test: fn(&MountOp) -> bool| exec.mounts.iter().any(test);
-    require(true, Capability::ExecMetaBase);
-    require(sets_default_path, Capability::ExecMetaSetsDefaultPath);
-    require(
-        !exec.valid_exit_codes.is_empty(),
-        Capability::ExecValidExitCode,
-    );
-    require(!exec.context.ulimits.is_empty(), Capability::ExecMetaUlimit);
-    require(
-        own.metadata.linux_resources.is_some(),
-        Capability::ExecMetaLinuxResources,
-    );
-    require(
-        exec.context.network.unwrap_or_default() != Network::Sandbox,
-        Capability::ExecMetaNetwork,
-    );
-    require(
-        exec.context.security.unwrap_or_default() != Security::Sandbox,
-        Capability::ExecMetaSecurity,
-    );
-    require(exec.proxy.is_some(), Capability::ExecMetaProxyEnv);
-    require(!exec.devices.is_empty(), Capability::ExecMetaCdi);
-    require(
-        has(|mount| !mount.selector.is_empty()),
-        Capability::ExecMountSelector,
-    );
-    let cache = has(|mount| matches!(mount.kind, MountKind::Cache { .. }));
-    require(cache, Capability::ExecMountCache);
-    require(cache, Capability::ExecMountCacheSharing);
-    require(
-        has(|mount| matches!(mount.kind, MountKind::Tmpfs { .. })),
-        Capability::ExecMountTmpfs,
-    );
-    require(
-        has(|mount| matches!(mount.kind, MountKind::Tmpfs { size: 1.. })),
-        Capability::ExecMountTmpfsSize,
-    );
-    require(
-        has(|mount| mount.source.is_some() && mount.kind == MountKind::Bind),
-        Capability::ExecMountBind,
-    );
-    require(
-        has(|mount| mount.content_cache != ContentCache::Default),
-        Capability::ExecMountContentCache,
-    );
-    require(!exec.secrets.is_empty(), Capability::ExecMountSecret);
-    require(
-        exec.secrets.iter().any(|secret| secret.env.is_some()),
-        Capability::ExecSecretEnv,
-    );
-    require(!exec.ssh.is_empty(), Capability::ExecMountSsh);
-}
-
-fn write_exec_meta(writer: &mut Writer, exec: &ExecOp, adds_path: bool) {
-    const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
-    let context = &exec.context;
-    exec.args
-        .iter()
-        .for_each(|argument| writer.string_always(1, argument));
-    context
-        .env
-        .iter()
-        .for_each(|(name, value)| writer.assignment(2, name, value));
-    if let Some(ssh) = exec
-        .ssh
-        .first()
-        .filter(|_| context.env.get(SSH_AUTH_SOCK).is_none())
-    {
-        writer.assignment(2, SSH_AUTH_SOCK, &ssh.target);
-    }
-    if adds_path && context.env.get("PATH").is_none() {
-        writer.assignment(2, "PATH", DEFAULT_PATH);
-    }
-    writer.string(3, context.dir.as_deref().unwrap_or_default());
-    writer.string(4, context.user.as_deref().unwrap_or_default());
-    if let Some(proxy) = &exec.proxy {
-        writer.message(5, |writer| {
-            writer.string(1, &proxy.http_proxy);
-            writer.string(2, &proxy.https_proxy);
-            writer.string(3, &proxy.ftp_proxy);
-            writer.string(4, &proxy.no_proxy);
-            writer.string(5, &proxy.all_proxy);
-        });
-    }
-    for (host, address) in &context.extra_hosts {
-        writer.message(6, |writer| {
-            writer.string(1, host);
-            writer.string(2, address);
-        });
-    }
-    writer.string(7, context.hostname.as_deref().unwrap_or_default());
-    for ulimit in &context.ulimits {
-        writer.message(9, |writer| {
-            writer.string(1, &ulimit.name);
-            writer.signed(2, ulimit.soft);
-            writer.signed(3, ulimit.hard);
-        });
-    }
-    writer.string(10, context.cgroup_parent.as_deref().unwrap_or_default());
-    writer.bool(11, true);
-    writer.packed(
-        12,
-        exec.valid_exit_codes.iter().map(|&code| i64::from(code)),
-    );
-}
-
-fn write_mount(writer: &mut Writer, mount: &MountOp, input: i64) {
-    writer.signed(1, input);
-    writer.string(2, &mount.selector);
-    writer.string(3, &mount.target);
-    writer.signed(4, mount.output.map_or(-1, i64::from));
-    writer.bool(5, mount.readonly);
-    match &mount.kind {
-        MountKind::Bind => {}
-        MountKind::Cache { id, sharing } => {
-            writer.unsigned(6, 3);
-            writer.message(20, |writer| {
-                writer.string(1, id);
-                writer.unsigned(
-                    2,
-                    match sharing {
-                        Sharing::Shared => 0,
-                        Sharing::Private => 1,
-                        Sharing::Locked => 2,
-                    },
-                );
-            });
-        }
-        MountKind::Tmpfs { size } => {
-            writer.unsigned(6, 4);
-            writer.message(19, |writer| writer.signed(1, *size));
-        }
-    }
-    writer.unsigned(
-        24,
-        match mount.content_cache {
-            ContentCache::Default => 0,
-            ContentCache::On => 1,
-            ContentCache::Off => 2,
-        },
-    );
-}
-
-fn write_secret_mount(writer: &mut Writer, secret: &SecretOp) {
-    writer.signed(1, -1);
-    writer.string(3, secret.target.as_deref().unwrap_or_default());
-    writer.unsigned(6, 1);
-    writer.message(21, |writer| {
-        write_secret_options(
-            writer,
-            &secret.id,
-            secret.uid,
-            secret.gid,
-            secret.mode,
-            secret.optional,
-        );
-    });
-}
-
-fn write_ssh_mount(writer: &mut Writer, ssh: &SshOp) {
-    writer.signed(1, -1);
-    writer.string(3, &ssh.target);
-    writer.unsigned(6, 2);
-    writer.message(22, |writer| {
-        write_secret_options(writer, &ssh.id, ssh.uid, ssh.gid, ssh.mode, ssh.optional);
-    });
-}
-
-fn write_secret_options(
-    writer: &mut Writer,
-    id: &str,
-    uid: u32,
-    gid: u32,
-    mode: u32,
-    optional: bool,
-) {
-    writer.string(1, id);
-    writer.unsigned(2, u64::from(uid));
-    writer.unsigned(3, u64::from(gid));
-    writer.unsigned(4, u64::from(mode));
-    writer.bool(5, optional);
 }
 
 fn write_file_action(

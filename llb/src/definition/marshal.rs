@@ -1,15 +1,18 @@
 //! From a graph to a definition: order, deduplication, metadata, source maps.
 
 use std::cell::OnceCell;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::Location;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::common::CommonMetadata;
 use super::encode::{EncodedInput, encode, encode_final};
 use super::options::MarshalData;
+use super::positions::Positions;
 use super::vertex_cache::Remembered;
 use super::{Definition, DefinitionOp, MarshalOptions, OpData, OpDigest, SourceInfo};
 use crate::error::{Error, Problem};
@@ -45,12 +48,18 @@ struct Marshaller<'a> {
     remembered: Remembered,
     /// A definition made before that this one begins with, without the op that names its result.
     prefix: Prefix,
-    /// The ops after the prefix.
-    ops: Vec<NewOp<'a>>,
-    /// The position of the op that each visited vertex became. Only looked up, never iterated.
-    visited: LookupMap<usize, u32>,
-    /// The position of each digest after the prefix. Only looked up, never iterated.
-    positions: LookupMap<OpDigest, u32>,
+    /// The ops after the prefix. Their bytes are in the buffer, except for those that were made before.
+    ops: Vec<OpData>,
+    /// Where each of them comes from.
+    origins: Vec<Origin<'a>>,
+    /// The position of each digest among them.
+    positions: Positions,
+    /// The positions of ops that are inputs of vertices on the way, in the order in which they were visited.
+    found: Vec<u32>,
+    /// The position of the op that each visited vertex became, if it can be visited again. Only looked up, never
+    /// iterated.
+    visited: LookupMap<u32>,
+    common: CommonMetadata,
     /// The bytes of all new ops.
     writer: Writer,
     inputs: Vec<EncodedInput>,
@@ -66,17 +75,19 @@ struct Prefix {
     definition: Definition,
     length: u32,
     head: Option<OpDigest>,
-    positions: OnceCell<LookupMap<OpDigest, u32>>,
-    /// What ops that turned up again add to the metadata of those in the prefix.
-    additions: Vec<(u32, OpMetadata)>,
-    /// The places that they add.
-    locations: Vec<(u32, u32, Vec<Range>)>,
+    positions: OnceCell<Positions>,
+    /// What ops that turned up again add to those in the prefix.
+    additions: BTreeMap<usize, Vec<Addition>>,
 }
 
-struct NewOp<'a> {
-    op: DefinitionOp,
-    /// Where the bytes are in the buffer; empty for an op that its vertex remembers.
-    span: std::ops::Range<usize>,
+enum Addition {
+    Metadata(OpMetadata),
+    Location(u32, Vec<Range>),
+}
+
+struct Origin<'a> {
+    /// Where the op's bytes end in the buffer; they begin where those before it end.
+    end: usize,
     /// Who will remember the op: nobody if it is more than what one vertex says.
     vertex: Option<&'a Vertex>,
 }
@@ -93,8 +104,11 @@ impl<'a> Marshaller<'a> {
             remembered,
             prefix: Prefix::default(),
             ops: Vec::new(),
+            origins: Vec::new(),
+            positions: Positions::default(),
+            found: Vec::new(),
             visited: LookupMap::default(),
-            positions: LookupMap::default(),
+            common: CommonMetadata::default(),
             writer: Writer::default(),
             inputs: Vec::new(),
             maps: Vec::new(),
@@ -114,16 +128,9 @@ impl<'a> Marshaller<'a> {
         self.enter(head, &mut stack);
         while let Some(top) = stack.last_mut() {
             let data = top.vertex.data();
-            let input = match &data.op {
-                Op::File(file) => file
-                    .visits
-                    .get(top.next)
-                    .map(|&position| &data.inputs[position as usize]),
-                _ => data.inputs.get(top.next),
-            };
-            top.next += 1;
-            if let Some(input) = input {
-                self.enter(&input.vertex, &mut stack);
+            if let Some(input) = data.visit(top.next) {
+                top.next += 1;
+                self.enter(&data.inputs[input].vertex, &mut stack);
             } else {
                 let vertex = top.vertex;
                 stack.pop();
@@ -132,118 +139,157 @@ impl<'a> Marshaller<'a> {
         }
     }
 
-    /// Puts a vertex on the stack unless it has been emitted.
+    /// Finds the op that a vertex became, or puts the vertex on the stack.
     fn enter(&mut self, vertex: &'a Vertex, stack: &mut Vec<Visit<'a>>) {
-        if self.visited.contains_key(&vertex.id()) || self.is_in_prefix(vertex) {
-            return;
+        if let Some(position) = self.position_of_vertex(vertex) {
+            self.found.push(position);
+        } else {
+            stack.push(Visit { vertex, next: 0 });
         }
-        if self.ops.is_empty() && self.prefix.length == 0 {
-            let cache = &vertex.data().cache;
-            // Locations are numbered for a whole definition, so only one without any can be a part of another.
-            let known = cache.definition(&mut self.remembered);
-            if let Some(known) = known.filter(|known| known.infos.is_empty()).cloned() {
-                self.begin_with(vertex, known);
-                return;
-            }
+    }
+
+    fn position_of_vertex(&mut self, vertex: &Vertex) -> Option<u32> {
+        // What only one input has comes up once.
+        if vertex.is_shared()
+            && let Some(&position) = self.visited.get(&vertex.id())
+        {
+            return Some(position);
         }
-        stack.push(Visit { vertex, next: 0 });
+        let position = if self.ops.is_empty() && self.prefix.length == 0 {
+            self.begin_with(vertex)?
+        } else {
+            self.position_in_prefix(vertex)?
+        };
+        self.visited.insert(vertex.id(), position);
+        Some(position)
     }
 
     /// Whatever comes first in a graph comes first, in the same order, in the graph's definition.
-    fn begin_with(&mut self, vertex: &Vertex, known: Definition) {
+    fn begin_with(&mut self, vertex: &Vertex) -> Option<u32> {
+        let cache = &vertex.data().cache;
+        // Locations are numbered for a whole definition, so only one without any can be a part of another.
+        let known = cache.definition(&mut self.remembered);
+        let known = known.filter(|known| known.infos.is_empty())?;
         let length = known.ops.len() - 1;
         self.prefix.length = position(length);
         self.prefix.head = known.head();
-        self.visited.insert(vertex.id(), position(length - 1));
-        self.prefix.definition = known;
+        self.prefix.definition = known.clone();
+        Some(position(length - 1))
     }
 
-    fn is_in_prefix(&mut self, vertex: &Vertex) -> bool {
+    fn position_in_prefix(&mut self, vertex: &Vertex) -> Option<u32> {
         if self.prefix.length == 0 {
-            return false;
+            return None;
         }
-        let Some(op) = vertex.data().cache.op(&mut self.remembered) else {
-            return false;
-        };
-        let Some(position) = self.prefix.position_of(op.digest()) else {
-            return false;
-        };
-        self.visited.insert(vertex.id(), position);
-        true
+        let op = vertex.data().cache.op(&mut self.remembered)?;
+        self.prefix.position_of(op.digest())
     }
 
     fn digest_at(&self, position: u32) -> OpDigest {
         match position.checked_sub(self.prefix.length) {
             None => self.prefix.definition.ops[position as usize].digest(),
-            Some(position) => self.ops[position as usize].op.digest(),
+            Some(position) => self.ops[position as usize].digest,
         }
     }
 
+    /// Adds the op of a vertex whose inputs have been found.
     fn emit(&mut self, vertex: &'a Vertex) {
         let data = vertex.data();
         self.problems.extend(data.problems.iter().cloned());
-        let mut inputs = std::mem::take(&mut self.inputs);
-        inputs.clear();
-        inputs.extend(data.inputs.iter().map(|input| EncodedInput {
-            digest: self.digest_at(self.visited[&input.vertex.id()]),
-            index: input.index,
-        }));
-        let position = match data.cache.op(&mut self.remembered).cloned() {
-            Some(known) => match self.position_of(known.digest(), &inputs) {
-                Some(position) => {
-                    self.add_metadata(position, known.metadata());
-                    position
-                }
-                None => self.push(NewOp {
-                    op: known,
-                    span: 0..0,
-                    vertex: None,
-                }),
-            },
-            None => self.encode(vertex, &inputs),
+        let inputs = self.take_inputs(data);
+        let position = match (&data.op, data.cache.op(&mut self.remembered)) {
+            (_, Some(known)) => self.add_known(known.data(), None, &inputs),
+            // An op of another definition stays what it is: no option reaches it.
+            (Op::Embedded(embedded), None) => {
+                self.add_known(embedded.op.data(), Some(vertex), &inputs)
+            }
+            (_, None) => self.encode(vertex, &inputs),
         };
         self.inputs = inputs;
-        self.visited.insert(vertex.id(), position);
+        self.found.push(position);
+        if vertex.is_shared() {
+            self.visited.insert(vertex.id(), position);
+        }
         self.locate(vertex, position);
+    }
+
+    /// The ops that the inputs of a vertex became, in the order of the inputs.
+    fn take_inputs(&mut self, data: &VertexData) -> Vec<EncodedInput> {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        let first = self.found.len() - data.inputs.len();
+        inputs.clear();
+        inputs.extend(data.inputs.iter().map(|input| EncodedInput {
+            digest: OpDigest([0; 32]),
+            index: input.index,
+        }));
+        for step in 0..inputs.len() {
+            if let Some(input) = data.visit(step) {
+                inputs[input].digest = self.digest_at(self.found[first + step]);
+            }
+        }
+        self.found.truncate(first);
+        inputs
+    }
+
+    fn add_known(
+        &mut self,
+        known: &OpData,
+        vertex: Option<&'a Vertex>,
+        inputs: &[EncodedInput],
+    ) -> u32 {
+        if let Some(position) = self.position_of(known.digest, inputs) {
+            self.add_metadata(position, &known.metadata);
+            return position;
+        }
+        let op = OpData {
+            digest: known.digest,
+            bytes: known.bytes.clone(),
+            metadata: Arc::clone(&known.metadata),
+            locations: Vec::new(),
+        };
+        self.push(op, vertex)
     }
 
     fn encode(&mut self, vertex: &'a Vertex, inputs: &[EncodedInput]) -> u32 {
         let start = self.writer.written().len();
         let options = self.data();
         let metadata = encode(&mut self.writer, vertex.data(), inputs, options);
-        let bytes = &self.writer.written()[start..];
-        let (digest, end) = (OpDigest::of(bytes), start + bytes.len());
+        let digest = OpDigest::of(&self.writer.written()[start..]);
         if let Some(position) = self.position_of(digest, inputs) {
             self.writer.truncate(start);
             self.add_metadata(position, &metadata);
             return position;
         }
-        self.push(NewOp {
-            op: DefinitionOp::from(OpData {
-                digest,
-                bytes: Bytes::new(),
-                metadata,
-                locations: Vec::new(),
-            }),
-            span: start..end,
-            vertex: Some(vertex),
-        })
+        let op = OpData {
+            digest,
+            bytes: Bytes::new(),
+            metadata: self.common.share(metadata),
+            locations: Vec::new(),
+        };
+        self.push(op, Some(vertex))
     }
 
-    fn push(&mut self, op: NewOp<'a>) -> u32 {
-        let position = self.prefix.length + position(self.ops.len());
-        self.positions.insert(op.op.digest(), position);
+    fn push(&mut self, op: OpData, vertex: Option<&'a Vertex>) -> u32 {
+        let position = position(self.ops.len());
+        let digest_at = |position: usize| self.ops[position].digest;
+        self.positions.insert(position, op.digest, digest_at);
         self.ops.push(op);
-        position
+        self.origins.push(Origin {
+            end: self.writer.written().len(),
+            vertex,
+        });
+        self.prefix.length + position
     }
 
     fn position_of(&self, digest: OpDigest, inputs: &[EncodedInput]) -> Option<u32> {
-        if let Some(&position) = self.positions.get(&digest) {
-            return Some(position);
+        let digest_at = |position: usize| self.ops[position].digest;
+        let find = |digest| self.positions.find(digest, digest_at);
+        if let Some(new) = find(digest) {
+            return Some(self.prefix.length + position(new));
         }
         // An op that reads something that is not before the prefix's head cannot be in the prefix.
         let is_behind = |input: &EncodedInput| {
-            Some(input.digest) == self.prefix.head || self.positions.contains_key(&input.digest)
+            Some(input.digest) == self.prefix.head || find(input.digest).is_some()
         };
         if self.prefix.length == 0 || inputs.iter().any(is_behind) {
             return None;
@@ -253,14 +299,14 @@ impl<'a> Marshaller<'a> {
 
     /// The op at this position has turned up again, perhaps with other metadata.
     fn add_metadata(&mut self, position: u32, metadata: &OpMetadata) {
-        let Some(position) = position.checked_sub(self.prefix.length) else {
-            self.prefix.additions.push((position, metadata.clone()));
+        let Some(new) = position.checked_sub(self.prefix.length) else {
+            self.prefix.add_metadata(position as usize, metadata);
             return;
         };
-        let new = &mut self.ops[position as usize];
-        if new.op.metadata() != metadata {
-            new.op.data_mut().metadata.overlay(metadata);
-            new.vertex = None;
+        let op = &mut self.ops[new as usize];
+        if *op.metadata != *metadata {
+            Arc::make_mut(&mut op.metadata).overlay(metadata);
+            self.origins[new as usize].vertex = None;
         }
     }
 
@@ -316,13 +362,15 @@ impl<'a> Marshaller<'a> {
     }
 
     fn add_location(&mut self, position: u32, info: u32, ranges: Vec<Range>) {
-        let Some(position) = position.checked_sub(self.prefix.length) else {
-            self.prefix.locations.push((position, info, ranges));
+        let Some(new) = position.checked_sub(self.prefix.length) else {
+            let additions = self.prefix.additions.entry(position as usize);
+            additions
+                .or_default()
+                .push(Addition::Location(info, ranges));
             return;
         };
-        let new = &mut self.ops[position as usize];
-        new.op.data_mut().locations.push((info, ranges));
-        new.vertex = None;
+        self.ops[new as usize].locations.push((info, ranges));
+        self.origins[new as usize].vertex = None;
     }
 
     fn info_of(&mut self, location: &SourceLocation) -> u32 {
@@ -355,80 +403,118 @@ impl<'a> Marshaller<'a> {
         if !self.problems.is_empty() {
             return Err(Error::new(self.problems));
         }
-        let digest = self.digest_at(self.visited[&head.vertex.id()]);
-        let start = self.writer.written().len();
-        encode_final(
-            &mut self.writer,
-            EncodedInput {
-                digest,
-                index: head.index,
-            },
-        );
+        let digest = self.digest_at(self.found[0]);
+        let input = EncodedInput {
+            digest,
+            index: head.index,
+        };
+        self.push_final(input);
         let buffer = Bytes::from(self.writer.into_bytes());
+        let mut start = 0;
+        for (op, origin) in self.ops.iter_mut().zip(&self.origins) {
+            if origin.end > start {
+                op.bytes = buffer.slice(start..origin.end);
+            }
+            start = origin.end;
+        }
+        let count = self.prefix.length as usize + self.ops.len();
+        let changed = self.prefix.changed(&mut self.ops);
 
-        let mut ops = Vec::with_capacity(self.prefix.length as usize + self.ops.len() + 1);
+        let mut ops = Vec::with_capacity(count);
         let known = self.prefix.definition.ops.iter();
         ops.extend(known.take(self.prefix.length as usize).cloned());
-        let mut caps = match self.prefix.definition.ops.last() {
-            Some(last) => last.metadata().caps,
-            None => CapabilitySet::new()
-                .with(Capability::Constraints)
-                .with(Capability::Platform),
-        };
-        for (position, addition) in self.prefix.additions {
-            caps = caps.union(metadata_caps(&addition));
-            let op: &mut DefinitionOp = &mut ops[position as usize];
-            if *op.metadata() != addition {
-                op.data_mut().metadata.overlay(&addition);
+        let mut new = DefinitionOp::list(Some(Arc::clone(&self.remembered.options)), self.ops);
+        for (op, origin) in new.by_ref().zip(self.origins) {
+            if let Some(vertex) = origin.vertex {
+                vertex.data().cache.set_op(&op);
             }
-        }
-        for (position, info, ranges) in self.prefix.locations {
-            let op: &mut DefinitionOp = &mut ops[position as usize];
-            op.data_mut().locations.push((info, ranges));
-        }
-        for NewOp {
-            mut op,
-            span,
-            vertex,
-        } in self.ops
-        {
-            if !span.is_empty() {
-                op.data_mut().bytes = buffer.slice(span);
-            }
-            if let Some(vertex) = vertex {
-                vertex.data().cache.set_op(&self.remembered, &op);
-            }
-            caps = caps.union(metadata_caps(op.metadata()));
             ops.push(op);
         }
-        let bytes = buffer.slice(start..);
-        ops.push(DefinitionOp::from(OpData {
-            digest: OpDigest::of(&bytes),
-            bytes,
-            metadata: OpMetadata {
-                caps,
-                ..OpMetadata::default()
-            },
-            locations: Vec::new(),
-        }));
+        for (position, op) in changed.into_iter().zip(new) {
+            ops[position] = op;
+        }
         let definition = Definition {
             ops: Arc::new(ops),
             infos: Arc::new(self.infos),
             head: Some((digest, head.index)),
+            lacks_metadata: false,
         };
         let cache = &head.vertex.data().cache;
         cache.set_definition(&self.remembered, &definition);
         Ok(definition)
     }
+
+    /// Adds the op that names the result.
+    fn push_final(&mut self, head: EncodedInput) {
+        let start = self.writer.written().len();
+        encode_final(&mut self.writer, head);
+        let known = match self.prefix.definition.ops.last() {
+            Some(last) => last.metadata().caps,
+            None => CapabilitySet::new()
+                .with(Capability::Constraints)
+                .with(Capability::Platform),
+        };
+        let added = self.prefix.additions.values().flatten();
+        let added = added.filter_map(|addition| match addition {
+            Addition::Metadata(metadata) => Some(metadata),
+            Addition::Location(..) => None,
+        });
+        let new = self.ops.iter().map(|op| &*op.metadata);
+        let caps = added
+            .chain(new)
+            .fold(known, |caps, metadata| caps.union(metadata_caps(metadata)));
+        let metadata = OpMetadata {
+            caps,
+            ..OpMetadata::default()
+        };
+        self.ops.push(OpData {
+            digest: OpDigest::of(&self.writer.written()[start..]),
+            bytes: Bytes::new(),
+            metadata: Arc::new(metadata),
+            locations: Vec::new(),
+        });
+        self.origins.push(Origin {
+            end: self.writer.written().len(),
+            vertex: None,
+        });
+    }
 }
 
 impl Prefix {
     fn position_of(&self, digest: OpDigest) -> Option<u32> {
-        let positions = self.positions.get_or_init(|| {
-            let ops = self.definition.ops.iter().map(DefinitionOp::digest);
-            ops.zip(0..self.length).collect()
-        });
-        positions.get(&digest).copied()
+        let ops = &self.definition.ops[..self.length as usize];
+        let positions = self
+            .positions
+            .get_or_init(|| Positions::new(ops.iter().map(DefinitionOp::digest)));
+        let found = positions.find(digest, |position| ops[position].digest());
+        found.map(position)
+    }
+
+    fn add_metadata(&mut self, position: usize, metadata: &OpMetadata) {
+        let is_known = *self.definition.ops[position].metadata() == *metadata;
+        if !is_known || self.additions.contains_key(&position) {
+            let additions = self.additions.entry(position).or_default();
+            additions.push(Addition::Metadata(metadata.clone()));
+        }
+    }
+
+    /// Adds changed copies of ops to the new ones; gives the positions where they belong.
+    fn changed(&mut self, ops: &mut Vec<OpData>) -> Vec<usize> {
+        let mut changed = Vec::new();
+        for (position, additions) in std::mem::take(&mut self.additions) {
+            let mut op = self.definition.ops[position].data().clone();
+            for addition in additions {
+                match addition {
+                    Addition::Metadata(metadata) => {
+                        Arc::make_mut(&mut op.metadata).overlay(&metadata);
+                    }
+                    Addition::Location(info, ranges) => op.locations.push((info, ranges)),
+                }
+            }
+            changed.push(position);
+            ops.push(op);
+        }
+        changed
     }
 }
 
@@ -451,38 +537,26 @@ fn position(index: usize) -> u32 {
     clippy::disallowed_types,
     reason = "only looked up, never iterated, so its order shows nowhere"
 )]
-type LookupMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<LookupHasher>>;
+type LookupMap<V> = std::collections::HashMap<usize, V, BuildHasherDefault<AddressHasher>>;
 
-/// Hashes addresses and digests, which are spread already but for an address's lowest bits.
+/// Hashes addresses, which are spread already but for their lowest bits.
 #[derive(Default)]
-struct LookupHasher(u64);
+struct AddressHasher(u64);
 
-impl Hasher for LookupHasher {
+impl Hasher for AddressHasher {
     fn finish(&self) -> u64 {
         self.0
     }
 
     fn write(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            self.write_u64(u64::from(byte));
+            self.write_usize(usize::from(byte));
         }
     }
 
     fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0 ^ value)
+        self.0 = (self.0 ^ value as u64)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .rotate_left(26);
-    }
-}
-
-impl Hash for OpDigest {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // A part of a digest is as good a hash as any.
-        let (part, _) = self.0.split_first_chunk().expect("a digest has 32 bytes");
-        state.write_u64(u64::from_ne_bytes(*part));
     }
 }

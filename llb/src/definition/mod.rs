@@ -1,5 +1,7 @@
 //! The wire form of a graph.
 
+mod canonical;
+mod common;
 mod decode;
 mod embed;
 mod encode;
@@ -7,8 +9,8 @@ mod marshal;
 mod options;
 mod positions;
 mod vertex_cache;
+mod write;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,7 +21,6 @@ pub use options::MarshalOptions;
 use crate::metadata::OpMetadata;
 use crate::sourcemap::Range;
 use crate::value::CapabilitySet;
-use crate::wire::Writer;
 
 pub(crate) use decode::inputs;
 pub(crate) use marshal::marshal;
@@ -45,23 +46,34 @@ pub struct OpDigest([u8; 32]);
 /// assert_eq!(definition.to_bytes(), image("alpine").run(sh("true")).marshal(&MarshalOptions::linux_amd64())?.to_bytes());
 /// # Ok::<(), llb::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Definition {
     pub(crate) ops: Arc<Vec<DefinitionOp>>,
     pub(crate) infos: Arc<Vec<SourceInfo>>,
     pub(crate) head: Option<(OpDigest, u32)>,
+    /// Whether it was read from bytes that have ops but no metadata at all.
+    pub(crate) lacks_metadata: bool,
 }
 
 /// One op of a [`Definition`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DefinitionOp(Arc<OpData>);
+#[derive(Clone)]
+pub struct DefinitionOp {
+    list: Arc<OpList>,
+    position: u32,
+}
 
-/// Shared by all definitions that have the op.
+/// Ops that were made or read together. All of them are kept as long as one is in use.
+struct OpList {
+    /// The options of the marshal that made them; none if they were read.
+    made_for: Option<Arc<MarshalData>>,
+    ops: Vec<OpData>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpData {
     pub(crate) digest: OpDigest,
     pub(crate) bytes: Bytes,
-    pub(crate) metadata: OpMetadata,
+    pub(crate) metadata: Arc<OpMetadata>,
     /// Places in source files; the op that names the result has none.
     pub(crate) locations: Vec<(u32, Vec<Range>)>,
 }
@@ -84,11 +96,11 @@ impl OpDigest {
 
     /// `sha256:` and 64 hexadecimal digits, without an allocation.
     pub(crate) fn text(&self) -> [u8; 71] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
         let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
         for (pair, byte) in text[7..].chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
+            pair[0] = digit(byte >> 4);
+            pair[1] = digit(byte & 15);
         }
         text
     }
@@ -154,96 +166,88 @@ impl Definition {
             caps.union(op.metadata().caps)
         })
     }
+}
 
-    /// The canonical protobuf bytes (`pb.Definition`, maps sorted by key).
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut writer =
-            Writer::with_capacity(self.ops.iter().map(|op| op.bytes().len() + 300).sum());
-        self.write(&mut writer);
-        writer.into_bytes()
-    }
-
-    fn write(&self, writer: &mut Writer) {
-        for op in self.ops() {
-            writer.bytes_always(1, op.bytes());
-        }
-        let by_digest: BTreeMap<OpDigest, &DefinitionOp> =
-            self.ops.iter().map(|op| (op.digest(), op)).collect();
-        for (digest, op) in &by_digest {
-            writer.message_entry(2, &digest.to_string(), |entry| op.metadata().write(entry));
-        }
-        let Some((_, located)) = self.ops.split_last() else {
-            return;
-        };
-        let by_digest: BTreeMap<OpDigest, &DefinitionOp> =
-            located.iter().map(|op| (op.digest(), op)).collect();
-        writer.message(3, |source| {
-            for (digest, op) in &by_digest {
-                source.message_entry(1, &digest.to_string(), |entry| op.write_locations(entry));
-            }
-            for info in self.source_infos() {
-                source.message(2, |writer| info.write(writer));
-            }
-        });
+impl PartialEq for Definition {
+    /// What would be written is the same.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.ops, &self.infos, self.head) == (&other.ops, &other.infos, other.head)
     }
 }
 
-impl From<OpData> for DefinitionOp {
-    fn from(data: OpData) -> Self {
-        Self(Arc::new(data))
-    }
-}
+impl Eq for Definition {}
 
 impl DefinitionOp {
-    /// The op's data, to change this op and no other that shares it.
-    pub(crate) fn data_mut(&mut self) -> &mut OpData {
-        Arc::make_mut(&mut self.0)
+    /// Ops that were made together, with the options they were made for, or read together.
+    pub(crate) fn list(
+        made_for: Option<Arc<MarshalData>>,
+        ops: Vec<OpData>,
+    ) -> impl ExactSizeIterator<Item = Self> {
+        let count = u32::try_from(ops.len()).expect("a definition has fewer than 2^32 ops");
+        let list = Arc::new(OpList { made_for, ops });
+        (0..count).map(move |position| Self {
+            list: Arc::clone(&list),
+            position,
+        })
+    }
+
+    /// An op that was made alone.
+    pub(crate) fn alone(op: OpData) -> Self {
+        let ops = vec![op];
+        let list = Arc::new(OpList {
+            made_for: None,
+            ops,
+        });
+        Self { list, position: 0 }
+    }
+
+    pub(crate) fn data(&self) -> &OpData {
+        &self.list.ops[self.position as usize]
+    }
+
+    fn made_for(&self) -> Option<&Arc<MarshalData>> {
+        self.list.made_for.as_ref()
     }
 
     /// The op's digest.
     pub fn digest(&self) -> OpDigest {
-        self.0.digest
+        self.data().digest
     }
 
     /// The op's bytes (`pb.Op`); their sha256 is the digest.
     pub fn bytes(&self) -> &[u8] {
-        &self.0.bytes
+        &self.data().bytes
     }
 
     pub(crate) fn shared_bytes(&self) -> Bytes {
-        self.0.bytes.clone()
+        self.data().bytes.clone()
     }
 
     /// What travels beside the op.
     pub fn metadata(&self) -> &OpMetadata {
-        &self.0.metadata
+        &self.data().metadata
     }
 
     /// Ranges in source files: the position in [`Definition::source_infos`], and the ranges there.
     pub fn locations(&self) -> impl Iterator<Item = (u32, &[Range])> {
-        self.0
+        self.data()
             .locations
             .iter()
             .map(|(info, ranges)| (*info, &**ranges))
     }
+}
 
-    fn write_locations(&self, writer: &mut Writer) {
-        for (info, ranges) in &self.0.locations {
-            writer.message(1, |location| {
-                location.signed(1, i64::from(*info));
-                for range in ranges {
-                    location.message(2, |writer| {
-                        for (field, position) in [(1, range.start), (2, range.end)] {
-                            let Some(position) = position else { continue };
-                            writer.message(field, |writer| {
-                                writer.signed(1, i64::from(position.line));
-                                writer.signed(2, i64::from(position.character));
-                            });
-                        }
-                    });
-                }
-            });
-        }
+impl PartialEq for DefinitionOp {
+    fn eq(&self, other: &Self) -> bool {
+        self.data() == other.data()
+    }
+}
+
+impl Eq for DefinitionOp {}
+
+impl fmt::Debug for DefinitionOp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.data().fmt(formatter)
     }
 }
 
@@ -266,14 +270,5 @@ impl SourceInfo {
     /// The state that the file can be read from, as a definition.
     pub fn definition(&self) -> Option<&Definition> {
         self.definition.as_deref()
-    }
-
-    fn write(&self, writer: &mut Writer) {
-        writer.string(1, &self.filename);
-        writer.bytes(2, &self.data);
-        if let Some(definition) = &self.definition {
-            writer.message(3, |writer| definition.write(writer));
-        }
-        writer.string(4, &self.language);
     }
 }

@@ -58,7 +58,19 @@ impl MarshalOptions {
     /// The capabilities of the daemon that will run the graph.
     ///
     /// A daemon that does not set a default `PATH` by itself (`exec.meta.setsdefaultpath`) gets one with every exec
-    /// that sets none. Without this call nothing is added.
+    /// that sets none, except for Windows. Without this call nothing is added.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    /// use llb::value::{Capability, CapabilitySet};
+    ///
+    /// let state = image("debian").run(sh("make"));
+    /// let text = |caps| Ok::<_, llb::Error>(state.marshal(&MarshalOptions::linux_amd64().caps(caps))?.to_text());
+    /// let old = CapabilitySet::new();
+    /// assert!(text(old)?.contains(r#"env PATH="/usr/local/sbin:"#));
+    /// assert!(!text(old.with(Capability::ExecMetaSetsDefaultPath))?.contains("env PATH"));
+    /// # Ok::<(), llb::Error>(())
+    /// ```
     #[must_use = "this returns the changed options"]
     pub fn caps(mut self, caps: CapabilitySet) -> Self {
         self.data_mut().caps = Some(caps);

@@ -6,17 +6,25 @@ use super::OpDigest;
 ///
 /// It holds no digests of its own; whoever asks has the list. Digests are hashes already, and only those of ops that
 /// are there get in, so no definition can crowd it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Positions {
-    /// One more than a position, or 0. The length is a power of two, and at least half is 0.
-    slots: Vec<u32>,
+    /// A part of a digest, and one more than its position, or 0. The length is a power of two, and at least half is 0.
+    slots: Vec<(u32, u32)>,
+    count: usize,
+}
+
+impl Default for Positions {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
 }
 
 impl Positions {
-    /// A table for up to `count` ops.
+    /// A table with room for `count` ops; it grows when there are more.
     pub(crate) fn with_capacity(count: usize) -> Self {
         Self {
-            slots: vec![0; (2 * count).next_power_of_two()],
+            slots: vec![(0, 0); (2 * count).next_power_of_two()],
+            count: 0,
         }
     }
 
@@ -48,8 +56,13 @@ impl Positions {
     ) -> bool {
         match self.slot(digest, digest_at) {
             Ok(_) => false,
-            Err(slot) => {
-                self.slots[slot] = position + 1;
+            Err(mut slot) => {
+                self.count += 1;
+                if 2 * self.count > self.slots.len() {
+                    self.grow();
+                    slot = self.free_slot(part(digest));
+                }
+                self.slots[slot] = (part(digest), position + 1);
                 true
             }
         }
@@ -61,24 +74,66 @@ impl Positions {
         digest: OpDigest,
         digest_at: impl Fn(usize) -> OpDigest,
     ) -> Result<usize, usize> {
-        let (part, _) = digest.0.split_first_chunk().expect("a digest has 32 bytes");
+        let part = part(digest);
         let last = self.slots.len() - 1;
-        let mut slot = usize::try_from(u64::from_le_bytes(*part) & last as u64).unwrap_or(0);
+        let mut slot = part as usize & last;
         loop {
-            match self.slots[slot].checked_sub(1) {
+            let (known, next) = self.slots[slot];
+            match next.checked_sub(1) {
                 None => return Err(slot),
-                Some(position) if digest_at(position as usize) == digest => {
+                Some(position) if known == part && digest_at(position as usize) == digest => {
                     return Ok(position as usize);
                 }
                 Some(_) => slot = (slot + 1) & last,
             }
         }
     }
+
+    fn free_slot(&self, part: u32) -> usize {
+        let last = self.slots.len() - 1;
+        let mut slot = part as usize & last;
+        while self.slots[slot].1 != 0 {
+            slot = (slot + 1) & last;
+        }
+        slot
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let slots = vec![(0, 0); (4 * self.slots.len()).max(64)];
+        for (part, position) in std::mem::replace(&mut self.slots, slots) {
+            if position != 0 {
+                let slot = self.free_slot(part);
+                self.slots[slot] = (part, position);
+            }
+        }
+    }
+}
+
+/// A part of a digest is as good a hash as any.
+fn part(digest: OpDigest) -> u32 {
+    let (part, _) = digest.0.split_first_chunk().expect("a digest has 32 bytes");
+    u32::from_le_bytes(*part)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_grow() {
+        let digests: Vec<OpDigest> = (0..1000_u32)
+            .map(|number| OpDigest::of(&number.to_le_bytes()))
+            .collect();
+        let mut positions = Positions::default();
+        for (position, digest) in (0..).zip(&digests) {
+            assert!(positions.insert(position, *digest, |position| digests[position]));
+        }
+        for (position, digest) in digests.iter().enumerate() {
+            let found = positions.find(*digest, |position| digests[position]);
+            assert_eq!(found, Some(position));
+        }
+    }
 
     #[test]
     fn digests_are_found_where_they_came_first() {

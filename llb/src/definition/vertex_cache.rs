@@ -12,14 +12,14 @@ use super::{Definition, DefinitionOp};
 /// Filled when a graph has been marshalled without mistakes.
 #[derive(Debug, Default)]
 pub(crate) struct VertexCache {
-    op: OnceLock<(Arc<MarshalData>, DefinitionOp)>,
+    op: OnceLock<DefinitionOp>,
     definition: OnceLock<Box<(Arc<MarshalData>, Definition)>>,
 }
 
 impl VertexCache {
     pub(super) fn op(&self, options: &mut Remembered) -> Option<&DefinitionOp> {
-        let (made_for, op) = self.op.get()?;
-        options.is(made_for).then_some(op)
+        let op = self.op.get()?;
+        options.is(op.made_for()?).then_some(op)
     }
 
     pub(super) fn definition(&self, options: &mut Remembered) -> Option<&Definition> {
@@ -27,10 +27,9 @@ impl VertexCache {
         options.is(made_for).then_some(definition)
     }
 
-    /// Remembers an op, if none is remembered yet.
-    pub(super) fn set_op(&self, options: &Remembered, op: &DefinitionOp) {
-        self.op
-            .get_or_init(|| (Arc::clone(&options.options), op.clone()));
+    /// Remembers an op with the options it was made for, if none is remembered yet.
+    pub(super) fn set_op(&self, op: &DefinitionOp) {
+        self.op.get_or_init(|| op.clone());
     }
 
     /// Remembers a definition, if none is remembered yet.
@@ -44,7 +43,7 @@ impl VertexCache {
 ///
 /// Equal options are recognized by address once they have been compared.
 pub(super) struct Remembered {
-    options: Arc<MarshalData>,
+    pub(super) options: Arc<MarshalData>,
 }
 
 impl Remembered {

@@ -2,10 +2,35 @@
 
 use smol_str::SmolStr;
 
-use crate::op::exec::{ContentCache, DeviceOp, SecretOp, Sharing, SshOp};
+use crate::op::exec::{ContentCache, Sharing};
 use crate::state::State;
 
 /// A file system mounted into an exec; made by [`bind`], [`cache`] or [`tmpfs`].
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::ContentCache;
+///
+/// let exec = sh("make")
+///     .mount(bind("/src", local("context")).selector("app").content_cache(ContentCache::On))
+///     .mount(bind("/build", scratch()).no_output())
+///     .mount(cache("/cache", "make").sharing(Sharing::Private).source(image("seed")))
+///     .mount(tmpfs("/tmp").size(64 << 20));
+/// assert_eq!(image("debian").run(exec).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %seed = source "docker-image://docker.io/library/seed:latest"
+/// %context = local "context"
+/// %make = exec "/bin/sh" "-c" "make" cwd=/ {
+///   / = %debian -> out0
+///   /build = scratch no-output
+///   /cache = cache "make" private from %seed
+///   /src = %context select app content-cache=on -> out1
+///   /tmp = tmpfs size=67108864
+/// }
+/// return %make
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mount {
     pub(crate) target: SmolStr,
@@ -14,15 +39,47 @@ pub struct Mount {
     pub(crate) readonly: bool,
     pub(crate) no_output: bool,
     pub(crate) content_cache: ContentCache,
-    /// Id and sharing of a cache mount; an empty id is no cache.
-    pub(crate) cache: Option<(SmolStr, Sharing)>,
-    /// Size of a tmpfs in bytes.
-    pub(crate) tmpfs: Option<i64>,
+    pub(crate) kind: MountKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MountKind {
+    Bind,
+    /// With an empty id it is no cache but a bind.
+    Cache {
+        id: SmolStr,
+        sharing: Sharing,
+    },
+    Tmpfs {
+        /// In bytes; 0 is no limit.
+        size: i64,
+    },
 }
 
 /// A secret as a file or as an environment variable; made by [`secret`].
 ///
 /// Its content never enters the definition, the cache key or the image.
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let exec = sh("deploy")
+///     .mount(secret("/root/.netrc").id("netrc").file(1000, 1000, 0o440).optional())
+///     .mount(secret("TOKEN").as_env("TOKEN"))
+///     .mount(secret("/key").id("key").and_env("KEY"));
+/// assert_eq!(image("debian").run(exec).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %deploy = exec "/bin/sh" "-c" "deploy" cwd=/ {
+///   / = %debian -> out0
+///   /root/.netrc = secret "netrc" owner=1000:1000 mode=0440 optional
+///   /key = secret "key"
+///   $TOKEN = secret "TOKEN"
+///   $KEY = secret "key"
+/// }
+/// return %deploy
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Secret {
     pub(crate) id: String,
@@ -35,6 +92,22 @@ pub struct Secret {
 }
 
 /// The client's ssh agent as a socket; made by [`ssh`].
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let agent = ssh().id("work").target("/run/agent").file(0, 0, 0o666).optional();
+/// assert_eq!(image("debian").run(sh("git fetch").mount(agent)).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %git-fetch = exec "/bin/sh" "-c" "git fetch" cwd=/ {
+///   env SSH_AUTH_SOCK="/run/agent"
+///   / = %debian -> out0
+///   /run/agent = ssh "work" mode=0666 optional
+/// }
+/// return %git-fetch
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Ssh {
     pub(crate) id: String,
@@ -79,8 +152,7 @@ pub fn bind(target: impl AsRef<str>, source: impl Into<State>) -> Mount {
         readonly: false,
         no_output: false,
         content_cache: ContentCache::Default,
-        cache: None,
-        tmpfs: None,
+        kind: MountKind::Bind,
     }
 }
 
@@ -93,7 +165,10 @@ pub fn bind(target: impl AsRef<str>, source: impl Into<State>) -> Mount {
 /// ```
 pub fn cache(target: impl AsRef<str>, id: impl AsRef<str>) -> Mount {
     Mount {
-        cache: Some((id.as_ref().into(), Sharing::Shared)),
+        kind: MountKind::Cache {
+            id: id.as_ref().into(),
+            sharing: Sharing::Shared,
+        },
         ..bind(target, State::scratch())
     }
 }
@@ -107,7 +182,7 @@ pub fn cache(target: impl AsRef<str>, id: impl AsRef<str>) -> Mount {
 /// ```
 pub fn tmpfs(target: impl AsRef<str>) -> Mount {
     Mount {
-        tmpfs: Some(0),
+        kind: MountKind::Tmpfs { size: 0 },
         ..bind(target, State::scratch())
     }
 }
@@ -197,8 +272,8 @@ impl Mount {
     /// How concurrent execs share a cache mount; nothing happens to other mounts.
     #[must_use = "this returns the changed mount"]
     pub fn sharing(mut self, sharing: Sharing) -> Self {
-        if let Some((_, current)) = &mut self.cache {
-            *current = sharing;
+        if let MountKind::Cache { sharing: now, .. } = &mut self.kind {
+            *now = sharing;
         }
         self
     }
@@ -213,7 +288,7 @@ impl Mount {
     /// Limit of a tmpfs in bytes; nothing happens to other mounts.
     #[must_use = "this returns the changed mount"]
     pub fn size(mut self, bytes: i64) -> Self {
-        if let Some(size) = &mut self.tmpfs {
+        if let MountKind::Tmpfs { size } = &mut self.kind {
             *size = bytes;
         }
         self
@@ -323,44 +398,12 @@ impl From<Ssh> for RunMount {
     }
 }
 
-impl From<Secret> for SecretOp {
-    fn from(secret: Secret) -> Self {
-        Self {
-            id: secret.id,
-            target: secret.target,
-            env: secret.env,
-            uid: secret.uid,
-            gid: secret.gid,
-            mode: secret.mode,
-            optional: secret.optional,
-        }
-    }
-}
-
 impl Ssh {
     /// The socket at a position among those of its exec, which names it if nothing else does.
-    pub(super) fn into_op(self, position: usize) -> SshOp {
-        let target = if self.target.is_empty() {
-            format!("/run/buildkit/ssh_agent.{position}")
-        } else {
-            self.target
-        };
-        SshOp {
-            id: self.id,
-            target,
-            uid: self.uid,
-            gid: self.gid,
-            mode: self.mode,
-            optional: self.optional,
+    pub(super) fn at(mut self, position: usize) -> Self {
+        if self.target.is_empty() {
+            self.target = format!("/run/buildkit/ssh_agent.{position}");
         }
-    }
-}
-
-impl From<Device> for DeviceOp {
-    fn from(device: Device) -> Self {
-        Self {
-            name: device.name,
-            optional: device.optional,
-        }
+        self
     }
 }

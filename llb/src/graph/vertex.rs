@@ -36,7 +36,7 @@ pub(crate) struct VertexData {
     pub(crate) location: &'static Location<'static>,
     /// The layers that the op was made in.
     pub(crate) frame: Option<Arc<Frame>>,
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Box<[Problem]>,
     pub(crate) cache: VertexCache,
 }
 
@@ -54,15 +54,38 @@ impl Vertex {
         Arc::as_ptr(&self.0).addr()
     }
 
+    /// Whether anything else may have a clone of it. What has is not told from what is about to let go.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Whether it has no op yet.
     pub(crate) fn is_deferred(&self) -> bool {
         matches!(self.0.op, Op::Deferred(_))
+    }
+
+    /// An output, for who needs the vertex no more.
+    pub(crate) fn into_output(self, index: u32) -> Output {
+        Output {
+            vertex: self,
+            index,
+        }
     }
 
     pub(crate) fn output(&self, index: u32) -> Output {
         Output {
             vertex: self.clone(),
             index,
+        }
+    }
+}
+
+impl VertexData {
+    /// Which of the inputs is visited at a step, so that ops come in the order of the Go client; none after the last.
+    pub(crate) fn visit(&self, step: usize) -> Option<usize> {
+        match &self.op {
+            Op::File(file) => file.visits.get(step).map(|&input| input as usize),
+            _ => (step < self.inputs.len()).then_some(step),
         }
     }
 }

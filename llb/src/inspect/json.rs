@@ -346,7 +346,7 @@ fn metadata_value(metadata: &OpMetadata) -> Value {
     let mut object = Object::default();
     object.set("ignore_cache", metadata.ignore_cache);
     if !metadata.description.is_empty() {
-        object.set("description", json!(metadata.description));
+        object.set("description", json!(*metadata.description));
     }
     if let Some(export) = metadata.export_cache {
         object.0.insert("export_cache".to_owned(), export.into());

@@ -146,6 +146,7 @@ fn exec(
             meta: Some(pb::Meta {
                 args: arguments,
                 cwd: "/".to_owned(),
+                remove_mount_stubs_recursive: true,
                 ..pb::Meta::default()
             }),
             mounts,

@@ -76,10 +76,10 @@ impl Draft {
         if let Some(known) = self.known.get(&digest) {
             return *known;
         }
-        let op = DefinitionOp::from(OpData {
+        let op = DefinitionOp::alone(OpData {
             digest,
             bytes,
-            metadata: beside.metadata,
+            metadata: beside.metadata.into(),
             locations: beside.locations,
         });
         self.push(op, message)
@@ -153,15 +153,16 @@ impl Draft {
         };
         let bytes = Bytes::from(canonical::encode(&last));
         let beside = original.ops().last().map(Beside::of).unwrap_or_default();
-        ops.push(DefinitionOp::from(OpData {
+        ops.push(DefinitionOp::alone(OpData {
             digest: OpDigest::of(&bytes),
             bytes,
-            metadata: beside.metadata,
+            metadata: beside.metadata.into(),
             locations: beside.locations,
         }));
         Definition {
             ops: Arc::new(ops),
             infos: Arc::clone(&original.infos),
+            lacks_metadata: original.lacks_metadata,
             head: Some((
                 self.digest(output.0),
                 u32::try_from(output.1).unwrap_or_default(),

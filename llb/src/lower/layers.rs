@@ -37,8 +37,8 @@ struct Node {
     height: usize,
 }
 
-/// More layers than any engine can stack, and few enough to think about.
-const MOST: usize = 1 << 20;
+/// So many layers may be laid over others: far more than any engine can stack, and few enough to think about.
+const MOST: usize = 1 << 17;
 
 /// All stacks of a graph.
 #[derive(Default)]
@@ -46,6 +46,8 @@ pub(super) struct Layers {
     nodes: Vec<Node>,
     known: BTreeMap<(Stack, Layer), usize>,
     outputs: BTreeMap<Edge, Stack>,
+    /// How often a layer was laid over others by a merge.
+    laid: usize,
 }
 
 /// The layers are too many to be counted.
@@ -111,9 +113,9 @@ impl Layers {
                     Some(lower) => self.of(graph, lower)?,
                     None => None,
                 };
-                self.push(below, Layer::Step { lower, upper: edge })
+                Ok(Some(self.push(below, Layer::Step { lower, upper: edge })))
             }
-            None => self.push(None, Layer::Whole(edge)),
+            None => Ok(Some(self.push(None, Layer::Whole(edge)))),
         }
     }
 
@@ -134,7 +136,7 @@ impl Layers {
         if self.is_under(below, above) {
             return self.lay(None, below, above);
         }
-        self.push(None, Layer::Net { lower, upper })
+        Ok(Some(self.push(None, Layer::Net { lower, upper })))
     }
 
     /// Lays the layers of `added` that are over `under` on a stack.
@@ -142,20 +144,22 @@ impl Layers {
         if stack.is_none() && under.is_none() {
             return Ok(added);
         }
+        let count = self.height(added) - self.height(under);
+        self.laid += count;
+        if self.laid > MOST {
+            return Err(TooMany);
+        }
         let layers = self.over(under, added);
         let mut stack = stack;
         for layer in layers {
-            stack = self.push(stack, layer)?;
+            stack = Some(self.push(stack, layer));
         }
         Ok(stack)
     }
 
-    fn push(&mut self, below: Stack, layer: Layer) -> Result<Stack, TooMany> {
+    fn push(&mut self, below: Stack, layer: Layer) -> usize {
         if let Some(known) = self.known.get(&(below, layer)) {
-            return Ok(Some(*known));
-        }
-        if self.nodes.len() >= MOST {
-            return Err(TooMany);
+            return *known;
         }
         let height = self.height(below) + 1;
         self.nodes.push(Node {
@@ -165,7 +169,7 @@ impl Layers {
         });
         let number = self.nodes.len() - 1;
         self.known.insert((below, layer), number);
-        Ok(Some(number))
+        number
     }
 
     /// The number of layers.

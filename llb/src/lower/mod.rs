@@ -24,6 +24,33 @@
 //! assert!(lowered.definition.required_caps().difference(old).is_empty());
 //! # Ok::<(), llb::Error>(())
 //! ```
+//!
+//! # What is the same
+//!
+//! A lowered merge is identical to the merge in names, kinds, contents, link targets, modes, owners, file capabilities and
+//! file times. Left out are things that depend on an engine's storage or on how a result is read even where merges are
+//! real: times of directories; `user.*` attributes; new names (hard links) of unchanged files of the base; content that
+//! changes while size and time stay; sockets; mode and owner of the root directory; names that begin with `.wh.`. Where an
+//! image is merged as a whole, deletions inside it act on nothing before it; that is reported.
+//!
+//! # What takes the place of a merge
+//!
+//! The first of these that is possible:
+//!
+//! | [`Replacement`] | when | [`Effect`] |
+//! |---|---|---|
+//! | a state | the graph has one that is made of the same layers, as of a merge of one branch | the same |
+//! | a chain | file actions, or forks that declare what they write ([`Fork::writes`](crate::Fork::writes)), that never meet | the same |
+//! | applied differences | there is a [`Helper`] | the same, for an exec each |
+//! | a chain | [`Policy::chain_with_warning`] | may differ |
+//!
+//! Else the graph is refused, with the reason and the ways out. Copies never stand in for a merge: they bring unchanged
+//! files back and lose deletions. `docs/lowering.md` of the repository has the whole story.
+//!
+//! # What else an engine may lack
+//!
+//! Settings that change no files, such as limits, are left out with a notice. What an engine would ignore without a word,
+//! such as a symbolic link by file action, is refused like everything else that it lacks.
 
 mod apply;
 mod chain;

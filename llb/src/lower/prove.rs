@@ -9,40 +9,67 @@ use std::collections::BTreeMap;
 
 use super::Declared;
 use super::layers::{Layer, Stack};
-use super::touch::{self, Touched};
+use super::touch::{self, Paths, Touched};
 use super::walk::{Group, Walk, makes_the_root};
 use crate::proto::pb;
 
-/// An input of a merge.
+/// An input of a merge of which something is declared.
 pub(super) struct Branch {
     pub(super) layers: Vec<Layer>,
-    pub(super) declared: Option<Declared>,
-    /// The merge.
-    pub(super) merge: usize,
+    pub(super) declared: Declared,
+}
+
+/// What differs between the state that a step was made on and the one that it is made on again.
+#[derive(Default)]
+struct Others {
+    count: usize,
+    paths: Paths<Layer>,
+    /// Why it may be anything.
+    anything: Option<String>,
+    all_declared: bool,
 }
 
 pub(super) struct Proof<'w, 'g> {
     walk: &'w Walk<'g>,
-    branches: &'w [Branch],
+    /// The merge.
+    merge: usize,
     /// What is declared of the fork that a layer belongs to.
     declared: BTreeMap<Layer, &'w Declared>,
 }
 
+impl Others {
+    fn add(&mut self, proof: &Proof<'_, '_>, layer: Layer) {
+        if makes_the_root(proof.walk.graph, layer) {
+            return;
+        }
+        let is_declared = proof.declared.contains_key(&layer);
+        self.all_declared = is_declared && (self.count == 0 || self.all_declared);
+        self.count += 1;
+        match proof.touched(layer) {
+            Touched::Paths(paths) => paths
+                .into_iter()
+                .for_each(|path| self.paths.insert(path, layer)),
+            Touched::Anything(reason) => {
+                self.anything.get_or_insert(reason);
+            }
+        }
+    }
+}
+
 impl<'w, 'g> Proof<'w, 'g> {
-    pub(super) fn new(walk: &'w Walk<'g>, branches: &'w [Branch]) -> Self {
+    /// Of the merge at a position.
+    pub(super) fn new(walk: &'w Walk<'g>, merge: usize, branches: &'w [Branch]) -> Self {
         let mut declared = BTreeMap::new();
         for branch in branches {
-            if let Some(of_branch) = &branch.declared {
-                for layer in &branch.layers {
-                    declared.insert(*layer, of_branch);
-                    let steps = walk.steps_of_squash(*layer).unwrap_or_default();
-                    declared.extend(steps.into_iter().map(|step| (step, of_branch)));
-                }
+            for layer in &branch.layers {
+                declared.insert(*layer, &branch.declared);
+                let steps = walk.steps_of_squash(*layer).unwrap_or_default();
+                declared.extend(steps.into_iter().map(|step| (step, &branch.declared)));
             }
         }
         Self {
             walk,
-            branches,
+            merge,
             declared,
         }
     }
@@ -53,12 +80,40 @@ impl<'w, 'g> Proof<'w, 'g> {
     ///
     /// The first reason why not, in words.
     pub(super) fn chain(&self, start: Stack, groups: &[Group]) -> Result<(), String> {
-        // What has been made before the current group, over the stack to start from.
-        let mut before: Vec<Layer> = Vec::new();
+        // What differs for the forks that left the same state; most forks of a merge do.
+        let mut others: Option<(Stack, Others)> = None;
         for group in groups {
             self.are_steps(group)?;
-            self.group(start, &before, &group.layers)?;
-            before.extend(&group.layers);
+            let made_on = match group.layers.first() {
+                Some(Layer::Step {
+                    lower: Some(lower), ..
+                }) => self.walk.layers.known(*lower),
+                _ => None,
+            };
+            let common = self.walk.layers.common(start, made_on);
+            let known = others.take().filter(|(known, _)| *known == made_on);
+            let mut different = known.map_or_else(
+                || {
+                    let mut others = Others::default();
+                    let before = groups
+                        .iter()
+                        .take_while(|before| !std::ptr::eq(*before, group));
+                    let layers = &self.walk.layers;
+                    let layers = layers
+                        .over(common, start)
+                        .into_iter()
+                        .chain(layers.over(common, made_on))
+                        .chain(before.flat_map(|before| before.layers.iter().copied()));
+                    layers.for_each(|layer| others.add(self, layer));
+                    others
+                },
+                |(_, others)| others,
+            );
+            self.group(common, &different, group, groups)?;
+            for layer in &group.layers {
+                different.add(self, *layer);
+            }
+            others = Some((made_on, different));
         }
         Ok(())
     }
@@ -78,81 +133,55 @@ impl<'w, 'g> Proof<'w, 'g> {
         }
     }
 
-    fn group(&self, start: Stack, before: &[Layer], steps: &[Layer]) -> Result<(), String> {
-        let layers = &self.walk.layers;
-        let graph = self.walk.graph;
-        let Some(Layer::Step { lower, .. }) = steps.first() else {
-            return Ok(());
-        };
-        // The state that the first step was made on, and what it shares with the one that it is made on now.
-        let made_on = match lower {
-            Some(lower) => layers.known(*lower),
-            None => None,
-        };
-        let common = layers.common(start, made_on);
-        let others: Vec<Layer> = layers
-            .over(common, start)
-            .into_iter()
-            .chain(before.iter().copied())
-            .chain(layers.over(common, made_on))
-            .filter(|layer| !makes_the_root(graph, *layer))
-            .collect();
-        if others.is_empty() {
+    fn group(
+        &self,
+        common: Stack,
+        others: &Others,
+        group: &Group,
+        groups: &[Group],
+    ) -> Result<(), String> {
+        if others.count == 0 {
             return Ok(());
         }
-        for step in steps {
+        let graph = self.walk.graph;
+        let mut all_declared = others.all_declared;
+        let mut paths: Vec<(String, Layer)> = Vec::new();
+        for step in &group.layers {
             if let Layer::Step { upper, .. } = step
                 && matches!(graph.ops[upper.0].message.op, Some(pb::op::Op::Exec(_)))
-                && !self.is_only_here(upper.0)
+                && !self.is_only_here(upper.0, groups)
             {
                 let title = self.walk.title(upper.0);
                 return Err(format!(
                     "the command {title} has a result that is used elsewhere, and would run twice"
                 ));
             }
-        }
-        let own: Vec<_> = steps
-            .iter()
-            .map(|step| (*step, self.touched(*step)))
-            .collect();
-        let other: Vec<_> = others
-            .iter()
-            .map(|layer| (*layer, self.touched(*layer)))
-            .collect();
-        let involved = own.iter().chain(&other);
-        let all_declared = involved
-            .clone()
-            .all(|(layer, _)| self.declared.contains_key(layer));
-        for (_, touched) in involved {
-            if let Touched::Anything(reason) = touched {
-                return Err(reason.clone());
+            match self.touched(*step) {
+                Touched::Paths(touched) => {
+                    paths.extend(touched.into_iter().map(|path| (path, *step)));
+                }
+                Touched::Anything(reason) => return Err(reason),
             }
+            let declared = self.declared.get(step);
+            all_declared &= declared.is_some();
+            let reads = declared.map_or(&[][..], |declared| &declared.reads[..]);
+            paths.extend(reads.iter().map(|path| (path.clone(), *step)));
+        }
+        if let Some(reason) = &others.anything {
+            return Err(reason.clone());
         }
         if !all_declared && !self.has_no_links(common) {
             return Err(
                 "what they are laid over may have links, so that two names are one path".to_owned(),
             );
         }
-        let reads = self
-            .declared
-            .get(&steps[0])
-            .map_or(&[][..], |own| &own.reads[..]);
-        for (layer, touched) in &other {
-            let Touched::Paths(theirs) = touched else {
-                continue;
-            };
-            let ours = own.iter().filter_map(|(step, touched)| match touched {
-                Touched::Paths(paths) => Some((*step, &paths[..])),
-                Touched::Anything(_) => None,
-            });
-            for (step, paths) in ours.chain([(steps[0], reads)]) {
-                if let Some((path, other)) = touch::meeting(paths, theirs) {
-                    return Err(format!(
-                        "{path:?} of {} meets {other:?} of {}",
-                        self.title(step),
-                        self.title(*layer)
-                    ));
-                }
+        for (path, step) in paths {
+            if let Some((other, layer)) = others.paths.meeting(&path) {
+                return Err(format!(
+                    "{path:?} of {} meets {other:?} of {}",
+                    self.title(step),
+                    self.title(*layer)
+                ));
             }
         }
         Ok(())
@@ -176,22 +205,21 @@ impl<'w, 'g> Proof<'w, 'g> {
         }
     }
 
-    /// Whether nothing reads an op but the branches of this merge.
-    fn is_only_here(&self, position: usize) -> bool {
-        let merge = self.branches.first().map(|branch| branch.merge);
+    /// Whether nothing reads an op but the steps that are made again, and the merge itself.
+    fn is_only_here(&self, position: usize, groups: &[Group]) -> bool {
+        let walk = self.walk;
         let is_step = |reader: usize| {
-            self.branches.iter().flat_map(|branch| &branch.layers).any(
+            groups.iter().flat_map(|group| &group.layers).any(
                 |layer| matches!(layer, Layer::Step { upper, lower: Some(lower) } if upper.0 == reader && lower.0 == position),
             )
         };
-        let walk = self.walk;
-        walk.readers(position).all(|reader| {
-            Some(reader) == merge
-                || reader < walk.graph.ops.len()
-                    && (is_step(reader)
-                        || walk.is_merge_or_diff(reader)
-                            && walk.readers(reader).all(|reader| Some(reader) == merge))
-        })
+        let is_side = |reader: usize| {
+            reader < walk.graph.ops.len()
+                && walk.is_merge_or_diff(reader)
+                && walk.readers(reader).all(|reader| reader == self.merge)
+        };
+        walk.readers(position)
+            .all(|reader| reader == self.merge || is_side(reader) || is_step(reader))
     }
 
     /// Whether all layers of a stack are known to make no links.

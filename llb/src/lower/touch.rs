@@ -3,6 +3,9 @@
 //! A file action with literal paths touches them and the directories that it may make on the way. A command touches
 //! whatever it can write to; what that is in a whole state, only a declaration can tell.
 
+use std::collections::BTreeMap;
+use std::ops::Bound::{Included, Unbounded};
+
 use super::layers::{self, Edge, Layer};
 use super::view::Graph;
 use crate::proto::pb;
@@ -150,20 +153,43 @@ pub(super) fn makes_no_links(graph: &Graph<'_>, layer: Layer) -> bool {
     })
 }
 
-/// The first two paths of which one is equal to the other, above or below it.
-pub(super) fn meeting<'p>(left: &'p [String], right: &'p [String]) -> Option<(&'p str, &'p str)> {
-    let pairs = left
-        .iter()
-        .flat_map(|one| right.iter().map(move |other| (&**one, &**other)));
-    pairs
-        .into_iter()
-        .find(|(one, other)| one == other || is_below(one, other) || is_below(other, one))
+/// Paths with something beside each.
+pub(super) struct Paths<T>(BTreeMap<String, T>);
+
+impl<T> Default for Paths<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
 }
 
-fn is_below(path: &str, above: &str) -> bool {
-    match path.strip_prefix(above) {
-        Some(rest) => above.ends_with('/') || rest.starts_with('/'),
-        None => false,
+impl<T> Paths<T> {
+    /// Adds a path, unless it is there already.
+    pub(super) fn insert(&mut self, path: String, beside: T) {
+        self.0.entry(path).or_insert(beside);
+    }
+
+    /// A path that is equal to the given one, above or below it.
+    pub(super) fn meeting(&self, path: &str) -> Option<(&str, &T)> {
+        let above = path
+            .char_indices()
+            .filter(|(_, letter)| *letter == '/')
+            .map(|(end, _)| &path[..end.max(1)]);
+        let mut above = above.chain([path]);
+        if let Some(found) = above.find_map(|above| self.0.get_key_value(above)) {
+            return Some((found.0, found.1));
+        }
+        let start = if path == "/" {
+            path.to_owned()
+        } else {
+            format!("{path}/")
+        };
+        let below = self
+            .0
+            .range::<str, _>((Included(&*start), Unbounded))
+            .next();
+        below
+            .filter(|(below, _)| below.starts_with(&start))
+            .map(|(below, beside)| (&**below, beside))
     }
 }
 
@@ -192,10 +218,15 @@ mod tests {
 
     #[test]
     fn paths_meet_by_parts_and_not_by_letters() {
-        let meets =
-            |left: &str, right: &str| meeting(&[left.to_owned()], &[right.to_owned()]).is_some();
+        let meets = |left: &str, right: &str| {
+            let mut paths = Paths::default();
+            paths.insert(left.to_owned(), ());
+            paths.meeting(right).is_some()
+        };
         assert!(meets("/a", "/a"));
         assert!(meets("/a/b", "/a"));
+        assert!(meets("/a", "/a/b"));
+        assert!(meets("/a", "/"));
         assert!(meets("/", "/a"));
         assert!(!meets("/a", "/ab"));
         assert!(!meets("/a/b", "/a/c"));

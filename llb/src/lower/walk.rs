@@ -246,9 +246,9 @@ impl<'g> Walk<'g> {
         }
         let lowered = match stacks {
             Ok((stack, inputs)) => self.replace(position, stack, &inputs),
-            Err(layers::TooMany) => {
-                Err("it has more than a million layers, which no engine can stack".to_owned())
-            }
+            Err(layers::TooMany) => Err(
+                "it has more than a hundred thousand layers, which no engine can stack".to_owned(),
+            ),
         };
         match lowered {
             Ok(output) => drop(self.lowered.insert(position, output)),
@@ -332,7 +332,7 @@ impl<'g> Walk<'g> {
                 "file actions and declared paths that never meet",
             ),
         };
-        let proof = Proof::new(self, &branches).chain(start, steps);
+        let proof = Proof::new(self, position, &branches).chain(start, steps);
         // Of a squash, only the helper makes one layer.
         if proof.is_ok() && (effect == Effect::Same || helper.is_none()) {
             let output = chain::run_again(self, base, steps)?;
@@ -396,18 +396,16 @@ impl<'g> Walk<'g> {
         (start, groups)
     }
 
-    /// The inputs of a merge, with what is declared of them.
+    /// The inputs of a merge of which something is declared.
     fn branches(&self, position: usize, inputs: &[Stack]) -> Vec<Branch> {
         let metadata = self.graph.ops[position].definition_op.metadata();
-        let branch = |(input, stack): (usize, &Stack)| Branch {
-            layers: self.layers.over(None, *stack),
-            declared: Declared::read(metadata, input),
-            merge: position,
-        };
-        match &self.graph.ops[position].message.op {
-            Some(pb::op::Op::Merge(_)) => inputs.iter().enumerate().map(branch).collect(),
-            _ => Vec::new(),
-        }
+        let declared = inputs.iter().enumerate().filter_map(|(input, stack)| {
+            Some(Branch {
+                declared: Declared::read(metadata, input)?,
+                layers: self.layers.over(None, *stack),
+            })
+        });
+        declared.collect()
     }
 
     fn helper(&self) -> Option<&'g super::Helper> {

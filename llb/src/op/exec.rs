@@ -1,63 +1,40 @@
-//! Execs as the wire has them: a command, its context and its mounts.
+//! Execs as the wire has them.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use smol_str::SmolStr;
 
-use crate::state::context::Context;
+use crate::value::CapabilitySet;
+use crate::value::platform::Platform;
 
-/// Most commands have few arguments.
-pub(crate) type Args = SmallVec<[SmolStr; 4]>;
-
-/// `ExecOp`: a command that runs on mounts.
-#[derive(Clone, Debug)]
+/// `ExecOp`: a command that runs on mounts, written but for what only a marshal knows.
+#[derive(Debug)]
 pub(crate) struct ExecOp {
-    pub(crate) args: Args,
-    pub(crate) context: Arc<Context>,
+    /// The fields of the command (`Meta`), then those of each mount but its input, then the fields behind the mounts.
+    pub(crate) wire: Vec<u8>,
+    /// Where the environment ends, in the command.
+    pub(crate) env_end: usize,
+    /// Where the command ends.
+    pub(crate) meta_end: usize,
+    /// Whether the environment has a `PATH`.
+    pub(crate) has_path: bool,
     /// Sorted by target; the order of equal targets is the order in which they were given.
     pub(crate) mounts: SmallVec<[MountOp; 2]>,
-    pub(crate) secrets: Vec<SecretOp>,
-    pub(crate) ssh: Vec<SshOp>,
-    pub(crate) devices: Vec<DeviceOp>,
-    pub(crate) proxy: Option<Box<ProxyEnv>>,
-    pub(crate) valid_exit_codes: Vec<i32>,
+    pub(crate) caps: CapabilitySet,
+    /// The platform of the state.
+    pub(crate) platform: Option<Arc<Platform>>,
 }
 
-impl ExecOp {
-    /// A command with nothing else.
-    pub(crate) fn new(args: Args) -> Self {
-        Self {
-            args,
-            context: Context::rooted(),
-            mounts: SmallVec::new(),
-            secrets: Vec::new(),
-            ssh: Vec::new(),
-            devices: Vec::new(),
-            proxy: None,
-            valid_exit_codes: Vec::new(),
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct MountOp {
     /// Position among the inputs of the vertex; none is scratch.
     pub(crate) source: Option<u32>,
-    pub(crate) target: SmolStr,
-    pub(crate) selector: SmolStr,
-    pub(crate) readonly: bool,
-    pub(crate) kind: MountKind,
-    pub(crate) content_cache: ContentCache,
     /// Position among the outputs of the exec.
     pub(crate) output: Option<u32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum MountKind {
-    Bind,
-    Cache { id: SmolStr, sharing: Sharing },
-    Tmpfs { size: i64 },
+    /// The path of the source that is mounted; none is all of it.
+    pub(crate) selector: Option<Box<str>>,
+    /// Where its fields end; they begin where those before it end.
+    pub(crate) end: usize,
 }
 
 /// How concurrent execs share a cache mount.
@@ -82,33 +59,6 @@ pub enum ContentCache {
     On,
     /// By definition.
     Off,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct SecretOp {
-    pub(crate) id: String,
-    pub(crate) target: Option<String>,
-    pub(crate) env: Option<String>,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) mode: u32,
-    pub(crate) optional: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct SshOp {
-    pub(crate) id: String,
-    pub(crate) target: String,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) mode: u32,
-    pub(crate) optional: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct DeviceOp {
-    pub(crate) name: String,
-    pub(crate) optional: bool,
 }
 
 /// Proxy settings of an exec; not part of its cache key.

@@ -11,14 +11,14 @@ pub(crate) use exec::ExecOp;
 pub(crate) use file::FileOp;
 pub(crate) use source::SourceOp;
 
-use crate::metadata::OpMetadata;
+use crate::definition::DefinitionOp;
 use crate::state::Step;
 use crate::value::platform::Platform;
 
 #[derive(Debug)]
 pub(crate) enum Op {
     Source(SourceOp),
-    Exec(Box<ExecOp>),
+    Exec(ExecOp),
     File(FileOp),
     Merge(MergeOp),
     Diff(DiffOp),
@@ -52,8 +52,8 @@ pub(crate) struct BuildOp {
 /// An op of another definition, kept as it is there.
 #[derive(Debug)]
 pub(crate) struct EmbeddedOp {
-    pub(crate) bytes: bytes::Bytes,
-    pub(crate) metadata: OpMetadata,
+    /// Its locations count the source files of that definition; those of the vertex are the same places.
+    pub(crate) op: DefinitionOp,
     pub(crate) platform: Option<Platform>,
 }
 

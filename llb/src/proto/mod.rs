@@ -39,6 +39,22 @@ generated!(
     "errdefs.rs"
 );
 
+/// Content stores.
+#[cfg(feature = "client")]
+pub mod containerd {
+    /// containerd's services.
+    pub mod services {
+        /// Blobs by their digest, served by a session.
+        pub mod content {
+            generated!(
+                /// Version 1.
+                v1,
+                "containerd.services.content.v1.rs"
+            );
+        }
+    }
+}
+
 /// The file transfer protocol.
 #[cfg(feature = "client")]
 pub mod fsutil {

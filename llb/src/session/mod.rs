@@ -2,13 +2,15 @@
 //!
 //! The client is the gRPC server here, over bytes that travel inside one call to the daemon
 //! (`Control.Session`). It serves health checks (a daemon drops a session that does not answer
-//! them), local directories (`filesync`), export targets (`filesend`), secrets, ssh agents and registry logins.
+//! them), local directories (`filesync`), export targets (`filesend`), OCI layouts (`content`), secrets, ssh agents and
+//! registry logins.
 //! A method that is not announced when the session opens does not exist for the daemon.
 //!
 //! Everything a session runs ends with it: dropping it aborts its tasks.
 
 mod base;
 mod base64;
+mod content;
 mod credential;
 mod directory;
 mod driven;
@@ -17,6 +19,7 @@ mod filesend;
 mod filesync;
 mod filter;
 mod follow;
+mod layout;
 mod local;
 mod mode;
 mod pattern;
@@ -30,7 +33,6 @@ mod walk;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,17 +41,25 @@ use tokio_util::task::TaskTracker;
 
 pub use credential::Login;
 pub use local::LocalDirectory;
+pub use mode::FileKind;
 pub use pattern::{PatternError, PatternSet};
 pub use secret::Secret;
 pub use ssh::SshAgent;
 
 pub(crate) use base::Session;
 pub(crate) use base64::decode as base64_decode;
-#[cfg(feature = "progress")]
+#[cfg(any(feature = "gateway", feature = "progress"))]
 pub(crate) use base64::encode as base64_encode;
+pub(crate) use content::Layouts;
 pub(crate) use credential::{HUB_HOST, Logins, docker_config_directory};
+pub(crate) use layout::{Layout, ManifestName};
 pub(crate) use local::OpenDirectory;
+#[cfg(feature = "gateway")]
+pub(crate) use mode::{kind_of_go, permissions};
+#[cfg(feature = "gateway")]
+pub(crate) use raw::RawCodec;
 pub(crate) use secret::SecretValue;
+pub(crate) use ssh::OpenAgent;
 pub(crate) use target::{Sink, Target, TargetKind, Targets};
 
 /// What a session serves.
@@ -57,8 +67,9 @@ pub(crate) use target::{Sink, Target, TargetKind, Targets};
 pub(crate) struct Services {
     pub(crate) directories: BTreeMap<String, OpenDirectory>,
     pub(crate) secrets: BTreeMap<String, SecretValue>,
-    /// Sockets of ssh agents by id.
-    pub(crate) agents: BTreeMap<String, PathBuf>,
+    /// ssh agents by id.
+    pub(crate) agents: BTreeMap<String, OpenAgent>,
+    pub(crate) layouts: Layouts,
     pub(crate) logins: Logins,
     pub(crate) targets: Targets,
     pub(crate) problems: Problems,

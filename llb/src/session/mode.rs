@@ -14,13 +14,21 @@ const TYPE: u32 = DIRECTORY | SYMLINK | DEVICE | NAMED_PIPE | SOCKET | CHARACTER
 
 /// Kind of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum FileKind {
+#[non_exhaustive]
+pub enum FileKind {
+    /// A file with content.
     Regular,
+    /// A directory.
     Directory,
+    /// A symbolic link.
     Symlink,
+    /// A named pipe.
     NamedPipe,
+    /// A socket.
     Socket,
+    /// A block device.
     BlockDevice,
+    /// A character device.
     CharacterDevice,
     /// Anything this crate does not know.
     Other,

@@ -581,4 +581,92 @@ mod tests {
         let set = PatternSet::new([pattern]).unwrap();
         assert!(!set.matches(&"a".repeat(2000)));
     }
+
+    /// The documented rules once more, part by part and without any haste.
+    fn documented(patterns: &[String], path: &str) -> bool {
+        fn parts_match(pattern: &[&str], path: &[&str]) -> bool {
+            match (pattern, path) {
+                ([], path) => path.is_empty(),
+                // At the end it is what is below, and there has to be something.
+                (["**"], path) => !path.is_empty(),
+                (["**", rest @ ..], path) => {
+                    parts_match(rest, path) || !path.is_empty() && parts_match(pattern, &path[1..])
+                }
+                ([_, ..], []) => false,
+                ([part, rest @ ..], [name, below @ ..]) => {
+                    name_matches(part.as_bytes(), name.as_bytes()) && parts_match(rest, below)
+                }
+            }
+        }
+        fn name_matches(part: &[u8], name: &[u8]) -> bool {
+            match (part, name) {
+                ([], name) => name.is_empty(),
+                ([b'*', rest @ ..], name) => {
+                    name_matches(rest, name) || !name.is_empty() && name_matches(part, &name[1..])
+                }
+                ([_, ..], []) => false,
+                ([b'?', rest @ ..], [_, more @ ..]) => name_matches(rest, more),
+                ([one, rest @ ..], [other, more @ ..]) => one == other && name_matches(rest, more),
+            }
+        }
+        let path: Vec<_> = path.split('/').collect();
+        patterns.iter().fold(false, |ignored, pattern| {
+            let (text, keeps) = match pattern.strip_prefix('!') {
+                Some(text) => (text, true),
+                None => (pattern.as_str(), false),
+            };
+            let pattern: Vec<_> = text.split('/').collect();
+            let matches = (1..=path.len()).any(|length| parts_match(&pattern, &path[..length]));
+            if matches { !keeps } else { ignored }
+        })
+    }
+
+    /// Whether a walk agrees with the rules. It does not, here as in moby, where `!` names a directory that nothing had
+    /// matched before: that is not remembered, so what is matched below is not taken back.
+    fn is_walked_by_the_rules(patterns: &[String], path: &str) -> bool {
+        let keeps = |pattern: &String| pattern.starts_with('!');
+        let first = patterns.iter().position(keeps).unwrap_or(patterns.len());
+        parents(path).all(|parent| {
+            (first..patterns.len()).all(|index| {
+                let alone = [patterns[index].trim_start_matches('!').to_owned()];
+                !keeps(&patterns[index])
+                    || !documented(&alone, parent)
+                    || documented(&patterns[..index], parent)
+            })
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_documented_rules_hold(
+            patterns in proptest::collection::vec(
+                "(!)?(a|b|ab|\\*|\\?|a\\*|\\*b|a\\?b|\\*\\*)(/(a|b|ab|\\*|\\?|a\\*|\\*b|\\*\\*)){0,3}",
+                0..5,
+            ),
+            paths in proptest::collection::vec("(a|b|ab|aab|c)(/(a|b|ab|aab|c)){0,3}", 1..8),
+        ) {
+            let set = PatternSet::new(&patterns).unwrap();
+            for path in &paths {
+                let expected = documented(&patterns, path);
+                proptest::prop_assert_eq!(set.matches(path), expected, "{:?} on {}", patterns, path);
+                if is_walked_by_the_rules(&patterns, path) {
+                    proptest::prop_assert_eq!(walked(&set, path), expected, "{:?} on {}, walked", patterns, path);
+                }
+                // A directory that is passed over has nothing that is wanted.
+                if expected {
+                    for parent in parents(path) {
+                        let known = set.matches(parent) || set.can_match_below(parent, false);
+                        proptest::prop_assert!(known, "{:?} above {}", patterns, path);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_strange(pattern in ".{0,20}", path in "[a-z/.]{0,12}") {
+            if let Ok(set) = PatternSet::new([pattern]) {
+                set.matches(&path);
+            }
+        }
+    }
 }

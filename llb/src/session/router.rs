@@ -12,7 +12,7 @@ use tower::service_fn;
 
 use super::executor::Spawner;
 use super::raw::RawCodec;
-use super::{Services, credential, filesend, filesync, secret, ssh};
+use super::{Services, content, credential, filesend, filesync, secret, ssh};
 use crate::proto::fsutil::types::Packet;
 use crate::proto::grpc::health::v1::health_check_response::ServingStatus;
 use crate::proto::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
@@ -28,10 +28,16 @@ const CHECK_AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
 const FORWARD_AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
 const CREDENTIALS: &str = "/moby.filesync.v1.Auth/Credentials";
 
+const CONTENT_INFO: &str = "/containerd.services.content.v1.Content/Info";
+const CONTENT_UPDATE: &str = "/containerd.services.content.v1.Content/Update";
+const CONTENT_READ: &str = "/containerd.services.content.v1.Content/Read";
+const CONTENT_STATUS: &str = "/containerd.services.content.v1.Content/Status";
+const CONTENT_WRITE: &str = "/containerd.services.content.v1.Content/Write";
+
 /// Largest message taken, in bytes.
 const LARGEST_MESSAGE: usize = 64 << 20;
 
-/// The methods to announce. Those of exports, agents and directories only if there are any: announced
+/// The methods to announce. Those of exports, agents, directories and layouts only if there are any: announced
 /// without one, the daemon would call them and get an error it cannot explain.
 pub(crate) fn methods(services: &Services) -> Vec<&'static str> {
     let mut methods = vec![HEALTH, GET_SECRET, CREDENTIALS];
@@ -43,6 +49,15 @@ pub(crate) fn methods(services: &Services) -> Vec<&'static str> {
     }
     if !services.targets.is_empty() {
         methods.push(FILE_SEND);
+    }
+    if !services.layouts.is_empty() {
+        methods.extend([
+            CONTENT_INFO,
+            CONTENT_UPDATE,
+            CONTENT_READ,
+            CONTENT_STATUS,
+            CONTENT_WRITE,
+        ]);
     }
     methods
 }
@@ -100,6 +115,30 @@ pub(crate) async fn route(
                 credential::credentials(Arc::clone(&services), request.into_inner().host)
             });
             prost().unary(service, request).await
+        }
+        CONTENT_INFO => {
+            let service =
+                service_fn(move |request| std::future::ready(content::info(&services, &request)));
+            prost().unary(service, request).await
+        }
+        CONTENT_UPDATE => {
+            let service =
+                service_fn(move |request| std::future::ready(content::update(&services, request)));
+            prost().unary(service, request).await
+        }
+        CONTENT_READ => {
+            let service =
+                service_fn(move |request| std::future::ready(content::read(&services, request)));
+            prost().server_streaming(service, request).await
+        }
+        CONTENT_STATUS => {
+            let service = service_fn(|request| std::future::ready(content::status(&request)));
+            prost().unary(service, request).await
+        }
+        CONTENT_WRITE => {
+            let service =
+                service_fn(move |request| std::future::ready(content::write(&services, request)));
+            prost().streaming(service, request).await
         }
         path => {
             let status =

@@ -19,8 +19,17 @@ use crate::value::reference::ImageRef;
 /// use llb::ImageBlob;
 ///
 /// let digest = "sha256:93dcc18adc78c65a028a84799ecf8ad40c936fdfc5f2a57b1acda5a8117fa82c";
-/// let weights = ImageBlob::new(format!("example.com/weights@{digest}")).filename("weights.bin").state();
+/// let weights = ImageBlob::new(format!("example.com/weights@{digest}"))
+///     .filename("weights.bin")
+///     .chmod(0o444)
+///     .chown(1000, 1000);
+/// assert_eq!(weights.state().to_text(), format!(r#"
+/// %weights = source "docker-image+blob://example.com/weights@{digest}" http.filename="weights.bin" http.gid="1000" http.perm="0444" http.uid="1000"
+/// return %weights
+/// "#).trim_start());
 /// ```
+///
+/// A reference with a tag, or without a digest, is a mistake.
 #[derive(Clone, Debug)]
 pub struct ImageBlob {
     reference: String,
@@ -35,8 +44,14 @@ pub struct ImageBlob {
 /// use llb::OciLayoutBlob;
 ///
 /// let digest = "sha256:93dcc18adc78c65a028a84799ecf8ad40c936fdfc5f2a57b1acda5a8117fa82c";
-/// let weights = OciLayoutBlob::new(format!("store/weights@{digest}")).store("session-id", "layouts").state();
+/// let weights = OciLayoutBlob::new(format!("store/weights@{digest}")).store("session", "layouts");
+/// assert_eq!(weights.state().to_text(), format!(r#"
+/// %weights = source "oci-layout+blob://docker.io/store/weights@{digest}" oci.session="session" oci.store="layouts"
+/// return %weights
+/// "#).trim_start());
 /// ```
+///
+/// A reference with a tag, or without a digest, is a mistake.
 #[derive(Clone, Debug)]
 pub struct OciLayoutBlob {
     blob: ImageBlob,
@@ -57,21 +72,21 @@ impl ImageBlob {
         }
     }
 
-    /// The name of the file in the state.
+    /// The name of the file in the state; the hexadecimal digits of the digest if not given or empty.
     #[must_use = "this returns the changed source"]
     pub fn filename(mut self, name: impl Into<String>) -> Self {
         self.file.filename = Some(name.into());
         self
     }
 
-    /// Permission bits of the file (octal, the low nine bits).
+    /// Permission bits of the file (octal, the low nine bits); `0o600` if not given or 0.
     #[must_use = "this returns the changed source"]
     pub fn chmod(mut self, mode: u32) -> Self {
         self.file.mode = mode & 0o777;
         self
     }
 
-    /// Numeric owner of the file.
+    /// Numeric owner of the file; 0 if not given.
     #[must_use = "this returns the changed source"]
     pub fn chown(mut self, uid: u32, gid: u32) -> Self {
         (self.file.uid, self.file.gid) = (uid, gid);
@@ -121,21 +136,21 @@ impl OciLayoutBlob {
         self
     }
 
-    /// The name of the file in the state.
+    /// The name of the file in the state; the hexadecimal digits of the digest if not given or empty.
     #[must_use = "this returns the changed source"]
     pub fn filename(mut self, name: impl Into<String>) -> Self {
         self.blob = self.blob.filename(name);
         self
     }
 
-    /// Permission bits of the file (octal, the low nine bits).
+    /// Permission bits of the file (octal, the low nine bits); `0o600` if not given or 0.
     #[must_use = "this returns the changed source"]
     pub fn chmod(mut self, mode: u32) -> Self {
         self.blob = self.blob.chmod(mode);
         self
     }
 
-    /// Numeric owner of the file.
+    /// Numeric owner of the file; 0 if not given.
     #[must_use = "this returns the changed source"]
     pub fn chown(mut self, uid: u32, gid: u32) -> Self {
         self.blob = self.blob.chown(uid, gid);

@@ -50,6 +50,56 @@ pub fn git(url: impl AsRef<str>) -> Git {
 }
 
 /// A checkout of a repository; made by [`git`].
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let source = git("https://github.com/moby/buildkit")
+///     .reference("v0.20.0")
+///     .subdir("docs")
+///     .keep_git_dir()
+///     .skip_submodules()
+///     .checksum("73ed6825c4b7569379ef89df0aedcdbe64473d31")
+///     .fetch_by_commit()
+///     .mtime("commit")
+///     .auth_token_secret("TOKEN")
+///     .auth_header_secret("");
+/// assert_eq!(source.state().to_text(), r#"
+/// %buildkit = source "git://github.com/moby/buildkit#v0.20.0:docs" git.authtokensecret="TOKEN" git.checksum="73ed6825c4b7569379ef89df0aedcdbe64473d31" git.fetchbycommit="true" git.fullurl="https://github.com/moby/buildkit" git.keepgitdir="true" git.mtime="commit" git.skipsubmodules="true"
+/// return %buildkit
+/// "#.trim_start());
+/// ```
+///
+/// Over ssh, keys of the host and an agent matter:
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let source = git("git@github.com:me/repo.git")
+///     .fragment("main:src")
+///     .known_ssh_hosts("github.com ssh-ed25519 AAAA")
+///     .mount_ssh_sock("work");
+/// assert_eq!(source.state().to_text(), r#"
+/// %repo.git = source "git://github.com/me/repo.git#main:src" git.authheadersecret="GIT_AUTH_HEADER" git.authtokensecret="GIT_AUTH_TOKEN" git.fullurl="git@github.com:me/repo.git" git.knownsshhosts="github.com ssh-ed25519 AAAA\n" git.mountsshsock="work"
+/// return %repo.git
+/// "#.trim_start());
+/// ```
+///
+/// From a bundle, and as one:
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let source = git("https://github.com/me/repo")
+///     .checksum("73ed6825c4b7569379ef89df0aedcdbe64473d31")
+///     .bundle("oci-layout+blob://x/y@sha256:93dc")
+///     .bundle_store("session", "store")
+///     .checkout_bundle();
+/// assert_eq!(source.state().to_text(), r#"
+/// %repo = source "git://github.com/me/repo" git.authheadersecret="GIT_AUTH_HEADER" git.authtokensecret="GIT_AUTH_TOKEN" git.bundle="oci-layout+blob://x/y@sha256:93dc" git.checkoutbundle="true" git.checksum="73ed6825c4b7569379ef89df0aedcdbe64473d31" git.fullurl="https://github.com/me/repo" oci.session="session" oci.store="store"
+/// return %repo
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Git {
     url: String,

@@ -38,6 +38,25 @@ pub fn http(url: impl Into<String>) -> Http {
 }
 
 /// A file fetched over HTTP; made by [`http`].
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::HttpSignature;
+///
+/// let source = http("https://example.com/tool")
+///     .filename("tool")
+///     .chmod(0o755)
+///     .chown(1000, 1000)
+///     .checksum("sha256:93dcc18adc78c65a028a84799ecf8ad40c936fdfc5f2a57b1acda5a8117fa82c")
+///     .auth_header_secret("AUTH")
+///     .accept_header("application/octet-stream")
+///     .user_agent_header("builder/1")
+///     .verify_pgp_signature(HttpSignature { public_key: "KEY".into(), signature: "SIGNATURE".into() });
+/// assert_eq!(source.state().to_text(), r#"
+/// %tool = source "https://example.com/tool" http.authheadersecret="AUTH" http.checksum="sha256:93dcc18adc78c65a028a84799ecf8ad40c936fdfc5f2a57b1acda5a8117fa82c" http.filename="tool" http.gid="1000" http.header.accept="application/octet-stream" http.header.user-agent="builder/1" http.perm="0755" http.sig.pubkey="KEY" http.sig.signature="SIGNATURE" http.uid="1000"
+/// return %tool
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Http {
     url: String,

@@ -34,9 +34,19 @@ pub fn image(reference: impl AsRef<str>) -> State {
 ///
 /// ```
 /// use llb::prelude::*;
+/// use llb::ResolveMode;
+/// use llb::value::Platform;
 ///
-/// let base = Image::new("debian:bookworm-slim").platform("linux/arm64".parse()?).state();
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let base = Image::new("debian")
+///     .platform(Platform::LINUX_ARM64)
+///     .resolve_mode(ResolveMode::ForcePull)
+///     .layer_limit(2)
+///     .internal();
+/// assert_eq!(base.state().to_text(), r#"
+/// platform linux/arm64
+/// %debian = source "docker-image://docker.io/library/debian:latest" image.layerlimit="2" image.recordtype="internal" image.resolvemode="pull"
+/// return %debian
+/// "#.trim_start());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -78,6 +88,13 @@ impl Image {
             constraints: Constraints::default(),
             location: Location::caller(),
         }
+    }
+
+    /// The same with another reference.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn rename(mut self, reference: String) -> Self {
+        self.reference = reference;
+        self
     }
 
     /// Where the daemon looks for the image.

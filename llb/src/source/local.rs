@@ -33,6 +33,24 @@ pub fn local(name: impl Into<String>) -> Local {
 }
 
 /// A folder of the client; made by [`local`].
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::Differ;
+///
+/// let source = local("context")
+///     .include(["src/**"])
+///     .exclude(["**/*.log"])
+///     .follow_paths(["src/link"])
+///     .session("session")
+///     .shared_key_hint("app")
+///     .differ(Differ::Metadata, true)
+///     .metadata_only(["src/*.toml"]);
+/// assert_eq!(source.state().to_text(), r#"
+/// %context = local "context" local.differ="metadata" local.excludepatterns="[\"**/*.log\"]" local.followpaths="[\"src/link\"]" local.includepattern="[\"src/**\"]" local.metadatatransfer="true" local.metadatatransferexclude="[\"src/*.toml\"]" local.session="session" local.sharedkeyhint="app"
+/// return %context
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Local {
     name: String,

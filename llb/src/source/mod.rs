@@ -50,10 +50,10 @@ fn source_state(
         constraints,
         location,
         frame: None,
-        problems,
+        problems: problems.into(),
         cache: VertexCache::default(),
     });
-    State::from_output(Some(vertex.output(0)))
+    State::from_output(Some(vertex.into_output(0)))
 }
 
 /// Gives a source builder its options and its way to become a state.

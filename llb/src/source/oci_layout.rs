@@ -28,6 +28,17 @@ pub fn oci_layout(reference: impl Into<String>) -> OciLayout {
 }
 
 /// An image of an OCI layout; made by [`oci_layout`].
+///
+/// ```
+/// use llb::prelude::*;
+///
+/// let source = oci_layout("base:latest").store("session", "layouts").layer_limit(1);
+/// assert_eq!(source.state().to_text(), r#"
+/// platform linux/amd64
+/// %base = source "oci-layout://base:latest" oci.layerlimit="1" oci.session="session" oci.store="layouts"
+/// return %base
+/// "#.trim_start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct OciLayout {
     reference: String,

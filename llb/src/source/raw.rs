@@ -14,8 +14,15 @@ use crate::state::State;
 /// ```
 /// use llb::Source;
 ///
-/// let state = Source::new("custom://thing").attr("key", "value").state();
+/// let source = Source::new("custom://thing").attr("key", "value");
+/// assert_eq!(source.state().to_text(), r#"
+/// %thing = source "custom://thing" "key"="value"
+/// return %thing
+/// "#.trim_start());
 /// ```
+///
+/// The daemon is asked for no capability. A source whose identifier begins with `local://` gets its unique id all the
+/// same, and one that begins with `docker-image://` or `oci-layout://` its platform.
 #[derive(Clone, Debug)]
 pub struct Source {
     identifier: String,

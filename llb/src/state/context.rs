@@ -1,5 +1,9 @@
 //! The run context: what a state hands on to the execs that run on it.
 
+use std::any::{Any, TypeId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
 use smallvec::SmallVec;
@@ -8,6 +12,7 @@ use smol_str::SmolStr;
 use crate::sourcemap::Frame;
 use crate::value::path;
 use crate::value::platform::Platform;
+use crate::value::shared::Usual;
 
 /// Network of an exec.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -30,6 +35,73 @@ pub enum Security {
     /// With all privileges; needs the entitlement `security.insecure`.
     Insecure,
 }
+
+/// Reads `sandbox` or `default`, `host`, `none`.
+///
+/// ```
+/// assert_eq!("host".parse(), Ok(llb::Network::Host));
+/// assert!("bridge".parse::<llb::Network>().is_err());
+/// ```
+impl FromStr for Network {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        match text {
+            "sandbox" | "default" => Ok(Self::Sandbox),
+            "host" => Ok(Self::Host),
+            "none" => Ok(Self::None),
+            _ => Err(UnknownMode {
+                what: "network",
+                text: text.into(),
+                expected: "`default`, `host` or `none`",
+            }),
+        }
+    }
+}
+
+/// Reads `sandbox` or `insecure`.
+///
+/// ```
+/// assert_eq!("insecure".parse(), Ok(llb::Security::Insecure));
+/// let error = "root".parse::<llb::Security>().unwrap_err();
+/// assert_eq!(error.to_string(), "invalid security mode root: expected `sandbox` or `insecure`");
+/// ```
+impl FromStr for Security {
+    type Err = UnknownMode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMode> {
+        match text {
+            "sandbox" => Ok(Self::Sandbox),
+            "insecure" => Ok(Self::Insecure),
+            _ => Err(UnknownMode {
+                what: "security",
+                text: text.into(),
+                expected: "`sandbox` or `insecure`",
+            }),
+        }
+    }
+}
+
+/// A text that names no [`Network`] or [`Security`] mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownMode {
+    what: &'static str,
+    text: Box<str>,
+    expected: &'static str,
+}
+
+impl fmt::Display for UnknownMode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            text,
+            expected,
+        } = self;
+        write!(formatter, "invalid {what} mode {text}: expected {expected}")
+    }
+}
+
+impl std::error::Error for UnknownMode {}
 
 /// A resource limit of processes (`ulimit`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +144,12 @@ pub(crate) struct Context {
     pub(crate) platform: Option<Arc<Platform>>,
     /// The layers that are being put on the state; it enters no op.
     pub(crate) frame: Option<Arc<Frame>>,
+    /// Values of the program's own, by their type; they enter no op.
+    pub(crate) values: Option<Arc<Values>>,
 }
+
+/// Values by their type. Only looked up, never iterated.
+pub(crate) type Values = BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 impl Environment {
     /// Name and value of every variable.
@@ -117,18 +194,18 @@ impl Environment {
     }
 }
 
-impl Context {
-    /// The context of a new source or of scratch: working directory `/`. All of them share it.
-    pub(crate) fn rooted() -> Arc<Self> {
-        static ROOTED: LazyLock<Arc<Context>> = LazyLock::new(|| {
-            Arc::new(Context {
-                dir: Some(SmolStr::new_static("/")),
-                ..Context::default()
-            })
+/// The context of a new source or of scratch: working directory `/`.
+impl Usual for Context {
+    fn usual() -> &'static Self {
+        static ROOTED: LazyLock<Context> = LazyLock::new(|| Context {
+            dir: Some(SmolStr::new_static("/")),
+            ..Context::default()
         });
-        Arc::clone(&ROOTED)
+        &ROOTED
     }
+}
 
+impl Context {
     /// Changes the working directory: an absolute path is kept as given, a relative one is joined and cleaned.
     pub(crate) fn change_dir(&mut self, to: &str) {
         let previous = self.dir.as_deref().unwrap_or("/");

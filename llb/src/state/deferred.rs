@@ -179,7 +179,7 @@ impl Step {
             constraints: Constraints::default(),
             location,
             frame: None,
-            problems: Vec::new(),
+            problems: Box::default(),
             cache: VertexCache::default(),
         })
     }

@@ -1,5 +1,6 @@
 //! Execs on states.
 
+use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -9,10 +10,9 @@ use smol_str::SmolStr;
 use super::State;
 use super::deferred::{Value, results};
 use crate::error::{ErrorKind, Problem};
-use crate::exec::{Change, Exec, Mount};
+use crate::exec::{Change, Exec, Mount, MountKind, MountView};
 use crate::graph::{Inputs, Output, Vertex};
 use crate::op::Op;
-use crate::op::exec::{MountKind, MountOp};
 
 /// # Running commands
 impl State {
@@ -33,7 +33,14 @@ impl State {
     /// "#.trim_start());
     /// ```
     pub fn run(&self, exec: impl Into<Exec>) -> Self {
-        self.exec(exec).root()
+        let mut exec = exec.into();
+        let running = self.running(&exec);
+        if self.is_run_deferred(&running, &exec) {
+            return self.exec_deferred(running.into_owned(), exec).root();
+        }
+        let (vertex, results) = running.execute(&mut exec);
+        let root = results[0].taken(vertex, &running, self);
+        root.unwrap_or_else(|| self.clone())
     }
 
     /// Runs a command of which any output can be taken: its root, or any writable mount.
@@ -45,18 +52,52 @@ impl State {
     /// let app = build.output("/out");
     /// ```
     pub fn exec(&self, exec: impl Into<Exec>) -> ExecState {
-        let exec = exec.into();
-        let mut running = self.clone();
-        for change in &exec.changes {
-            change.apply(&mut running);
+        let mut exec = exec.into();
+        let running = self.running(&exec);
+        if self.is_run_deferred(&running, &exec) {
+            return self.exec_deferred(running.into_owned(), exec);
         }
-        let has_deferred_mount = exec.mounts.iter().any(|mount| mount.source.is_deferred());
-        if running.is_deferred() || self.is_deferred() || has_deferred_mount {
-            return self.exec_deferred(running, exec);
+        let (vertex, results) = running.execute(&mut exec);
+        let root = (SmolStr::new_static("/"), running.into_owned());
+        let mounts = exec.0.mounts.into_iter();
+        let mounts = [root]
+            .into_iter()
+            .chain(mounts.map(|mount| (mount.target, mount.source)))
+            .zip(results)
+            .map(|((target, source), result)| (target, source, result))
+            .collect();
+        ExecState {
+            vertex,
+            receiver: Self {
+                problems: None,
+                ..self.clone()
+            },
+            mounts,
         }
-        let location = exec.location;
+    }
+
+    /// The state with the changes that hold for one exec.
+    fn running(&self, exec: &Exec) -> Cow<'_, Self> {
+        let mut running = Cow::Borrowed(self);
+        for change in &exec.0.changes {
+            change.apply(running.to_mut());
+        }
+        running
+    }
+
+    fn is_run_deferred(&self, running: &Self, exec: &Exec) -> bool {
+        self.is_deferred()
+            || running.is_deferred()
+            || exec.0.mounts.iter().any(|mount| mount.source.is_deferred())
+    }
+
+    /// Makes the vertex of an exec that runs on this state, and says what can be taken from its mounts: the root first,
+    /// then those of the exec in their order. Takes the exec's arguments and constraints.
+    fn execute(&self, exec: &mut Exec) -> (Vertex, Results) {
+        let command = &mut *exec.0;
+        let location = command.location;
         let mut problems = Vec::new();
-        if exec.op.args.is_empty() {
+        if !command.line.has_args() {
             let problem = Problem::at(
                 ErrorKind::Exec,
                 "arguments are required: an exec needs a command to run",
@@ -64,7 +105,7 @@ impl State {
             );
             problems.push(problem);
         }
-        if running.context.dir.as_deref().is_none_or(str::is_empty) {
+        if self.context.dir.as_deref().is_none_or(str::is_empty) {
             let problem = Problem::at(
                 ErrorKind::Exec,
                 "working directory is required: the state has none",
@@ -73,35 +114,22 @@ impl State {
             problems.push(problem.hint("set one with `dir`"));
         }
 
-        let root = Mount {
-            readonly: exec.readonly_rootfs,
-            ..crate::exec::bind("/", running.clone())
+        let constraints = self.in_group(std::mem::take(&mut command.constraints));
+        let mut writer = command.begin(&self.context);
+        // The root comes before the mounts of the exec, at position 0.
+        let view = |position: usize| match position.checked_sub(1) {
+            None => MountView::root(self, command.readonly_rootfs),
+            Some(mount) => MountView::from(&command.mounts[mount]),
         };
-        let mut mounts: SmallVec<[Mount; 2]> = smallvec![root];
-        mounts.extend(exec.mounts);
-        let mut order: SmallVec<[usize; 4]> = (0..mounts.len()).collect();
-        order.sort_by(|&left, &right| {
-            mounts[left]
-                .target
-                .as_bytes()
-                .cmp(mounts[right].target.as_bytes())
-        });
+        let mut order: SmallVec<[usize; 4]> = (0..=command.mounts.len()).collect();
+        order.sort_by_key(|&position| view(position).target.as_bytes());
 
         let mut inputs = Inputs::new();
         let mut outputs = 0;
-        let mut results: SmallVec<[MountResult; 2]> = smallvec![MountResult::Missing; mounts.len()];
-        let mut mount_ops = SmallVec::with_capacity(mounts.len());
+        let mut results: Results = smallvec![MountResult::Missing; order.len()];
         for position in order {
-            let mount = &mounts[position];
-            let kind = match (&mount.cache, mount.tmpfs) {
-                (_, Some(size)) => MountKind::Tmpfs { size },
-                (Some((id, sharing)), None) if !id.is_empty() => MountKind::Cache {
-                    id: id.clone(),
-                    sharing: *sharing,
-                },
-                _ => MountKind::Bind,
-            };
-            if mount.tmpfs.is_some() && !mount.source.is_scratch() {
+            let mount = view(position);
+            if matches!(mount.kind, MountKind::Tmpfs { .. }) && !mount.source.is_scratch() {
                 let message = format!(
                     "tmpfs mounts must use scratch: {:?} has a source",
                     mount.target
@@ -112,7 +140,7 @@ impl State {
                 inputs.push(output);
                 position_of_last(&inputs)
             });
-            let result = match kind {
+            let result = match mount.kind {
                 _ if mount.readonly => MountResult::Source,
                 MountKind::Tmpfs { .. } => MountResult::Tmpfs,
                 _ if mount.no_output => MountResult::NoOutput,
@@ -123,51 +151,36 @@ impl State {
                 }
             };
             results[position] = result;
-            mount_ops.push(MountOp {
-                source,
-                target: mount.target.clone(),
-                selector: mount.selector.clone(),
-                readonly: mount.readonly,
-                kind,
-                content_cache: mount.content_cache,
-                output: match result {
-                    MountResult::Output(index) => Some(index),
-                    _ => None,
-                },
-            });
+            let output = match result {
+                MountResult::Output(index) => Some(index),
+                _ => None,
+            };
+            writer.mount(&mount, source, output);
         }
+        let op = Op::Exec(writer.finish(command, &self.context));
+        let parents = (0..results.len()).map(|position| view(position).source);
+        let vertex = Self::vertex(op, inputs, constraints, location, problems, parents);
+        (vertex, results)
+    }
 
-        let mut op = exec.op;
-        op.context = Arc::clone(&running.context);
-        op.mounts = mount_ops;
-        let parents = mounts.iter().map(|mount| &mount.source);
-        let constraints = running.in_group(exec.constraints);
-        let vertex = Self::vertex(
-            Op::Exec(op),
-            inputs,
-            constraints,
-            location,
-            problems,
-            parents,
-        );
-        let mounts = mounts
-            .into_iter()
-            .zip(results)
-            .map(|(mount, result)| (mount.target, mount.source, result))
-            .collect();
-        let mut receiver = self.clone();
-        receiver.problems = None;
-        ExecState {
-            vertex,
-            receiver,
-            mounts,
+    /// The definition of an exec itself, whatever of it can be taken.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn marshal_exec(
+        &self,
+        mut exec: Exec,
+        options: &crate::MarshalOptions,
+    ) -> Result<crate::Definition, crate::Error> {
+        for mount in &mut exec.0.mounts {
+            mount.source = mount.source.resolve(options);
         }
+        let run = self.resolve(options).exec(exec);
+        Self::from_output(Some(run.vertex.output(0))).marshal(options)
     }
 
     #[cold]
     fn exec_deferred(&self, running: Self, mut exec: Exec) -> ExecState {
         // They are in the state that it runs on.
-        exec.changes.clear();
+        exec.0.changes.clear();
         let missing = |mount: &Mount| {
             (
                 mount.target.clone(),
@@ -178,20 +191,20 @@ impl State {
         let root = crate::exec::bind("/", self);
         let mounts = [&root]
             .into_iter()
-            .chain(&exec.mounts)
+            .chain(&exec.0.mounts)
             .map(missing)
             .collect();
         let mut parents = vec![self.clone(), running];
-        for mount in &mut exec.mounts {
+        for mount in &mut exec.0.mounts {
             parents.push(std::mem::replace(&mut mount.source, Self::scratch()));
         }
         let vertex = results(parents, move |states| {
             let mut exec = exec.clone();
-            for (mount, source) in exec.mounts.iter_mut().zip(&states[2..]) {
+            for (mount, source) in exec.0.mounts.iter_mut().zip(&states[2..]) {
                 mount.source = source.clone();
             }
             let running = states[1].clone();
-            exec.changes = smallvec![Change::With(Arc::new(move |_| running.clone()))];
+            exec.0.changes = vec![Change::With(Arc::new(move |_| running.clone()))];
             Value::Exec(Arc::new(states[0].exec(exec)))
         });
         ExecState {
@@ -211,6 +224,9 @@ pub struct ExecState {
     mounts: SmallVec<[(SmolStr, State, MountResult); 2]>,
 }
 
+/// What can be taken from each mount of an exec.
+type Results = SmallVec<[MountResult; 2]>;
+
 /// What can be taken from a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MountResult {
@@ -221,6 +237,23 @@ enum MountResult {
     Cache,
     NoOutput,
     Missing,
+}
+
+impl MountResult {
+    /// Some values with what is at the mount of an exec's vertex, if it can be taken.
+    ///
+    /// The vertex has the mistakes of all states that it was made of; a read-only mount leaves the vertex out.
+    fn taken(self, vertex: Vertex, source: &State, values: &State) -> Option<State> {
+        let (output, problems) = match self {
+            Self::Output(index) => (Some(vertex.into_output(index)), None),
+            Self::Source => (source.output.clone(), source.problems.clone()),
+            _ => return None,
+        };
+        Some(State {
+            problems,
+            ..values.with_output(output)
+        })
+    }
 }
 
 impl ExecState {
@@ -269,6 +302,16 @@ impl ExecState {
     /// What the exec leaves behind in a mount, with a fresh run context: `client/llb`'s `GetMount`.
     ///
     /// A target that is not mounted gives scratch.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let source = scratch().env("A", "1");
+    /// let exec = image("debian").exec(sh("make").output("/out", source));
+    /// assert_eq!(exec.output("/out").environment().get("A"), Some("1"));
+    /// assert_eq!(exec.get_mount("/out").environment().get("A"), None);
+    /// assert!(exec.get_mount("/nowhere").is_scratch());
+    /// ```
     #[track_caller]
     pub fn get_mount(&self, target: &str) -> State {
         self.get_mount_at(target, Location::caller())
@@ -329,19 +372,9 @@ impl ExecState {
     }
 
     /// These values with what is at a mount, if it can be taken.
-    ///
-    /// The vertex has the mistakes of all states that it was made of; a read-only mount leaves the vertex out.
     fn taken(&self, position: usize, values: &State) -> Option<State> {
         let (_, source, result) = &self.mounts[position];
-        let (output, problems) = match result {
-            MountResult::Output(index) => (Some(self.vertex.output(*index)), None),
-            MountResult::Source => (source.output.clone(), source.problems.clone()),
-            _ => return None,
-        };
-        Some(State {
-            problems,
-            ..values.with_output(output)
-        })
+        result.taken(self.vertex.clone(), source, values)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::State;
 use crate::constraints::Constraints;
+use crate::error::{ErrorKind, Problem};
 use crate::file::{self, Action, ActionKind, Bound, BoundActions, CopySource, FileActions};
 use crate::graph::Output;
 use crate::op::Op;
@@ -60,6 +61,11 @@ impl State {
         if let Some(last) = last {
             walk.actions[last as usize].is_output = true;
         }
+        let mut problems = Vec::new();
+        if let Some(location) = file::empty_chain(actions, location) {
+            let message = "action is required: a chain of file actions has none";
+            problems.push(Problem::at(ErrorKind::File, message, location));
+        }
         let op = FileOp {
             actions: walk.actions,
             visits,
@@ -69,10 +75,10 @@ impl State {
             walk.inputs,
             self.in_group(constraints),
             location,
-            Vec::new(),
+            problems,
             std::iter::once(self).chain(&walk.parents),
         );
-        let mut state = self.with_output(Some(vertex.output(0)));
+        let mut state = self.with_output(Some(vertex.into_output(0)));
         state.problems = None;
         state
     }
@@ -172,7 +178,12 @@ impl Sources {
         }
         let state = replace(&bound.state);
         let actions = self.replace(&bound.actions, replace);
-        let new = Arc::new(Bound { state, actions });
+        let location = bound.location;
+        let new = Arc::new(Bound {
+            state,
+            actions,
+            location,
+        });
         self.bound.push((Arc::clone(bound), Arc::clone(&new)));
         new
     }

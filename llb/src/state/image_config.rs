@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::panic::Location;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, ErrorKind, Problem};
 use crate::value::Platform;
+use crate::value::shared::Usual;
 
 /// An OCI image config, without the parts that the exporter fills in.
 ///
@@ -74,13 +75,15 @@ pub struct Healthcheck {
     pub retries: i64,
 }
 
-impl ImageConfig {
-    /// The config of a state that has none yet. All of them share it.
-    pub(crate) fn empty() -> Arc<Self> {
-        static EMPTY: LazyLock<Arc<ImageConfig>> = LazyLock::new(Arc::default);
-        Arc::clone(&EMPTY)
+/// The config of a state that has none yet.
+impl Usual for ImageConfig {
+    fn usual() -> &'static Self {
+        static EMPTY: LazyLock<ImageConfig> = LazyLock::new(ImageConfig::default);
+        &EMPTY
     }
+}
 
+impl ImageConfig {
     const TOP_FIELDS: &'static [&'static str] = &[
         "architecture",
         "os",
@@ -133,8 +136,9 @@ impl ImageConfig {
                 )));
             }
         };
-        // The exporter knows the layers; those of the base would be wrong.
+        // The exporter knows the layers and the date; those of the base would be wrong.
         other.shift_remove("rootfs");
+        other.shift_remove("created");
         spell(&mut fields, Self::CONFIG_FIELDS);
         let mut reader = Reader {
             fields: &mut fields,
@@ -199,20 +203,16 @@ impl ImageConfig {
         if os.is_empty() || architecture.is_empty() {
             return None;
         }
-        let features = self
-            .other
-            .get("os.features")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let features = self.other.get("os.features").and_then(text_list);
         Some(Platform {
             os: os.into(),
             architecture: architecture.into(),
             variant: text("variant").into(),
             os_version: text("os.version").into(),
             os_features: features
-                .filter_map(Value::as_str)
-                .map(|feature| feature.to_owned().into())
+                .unwrap_or_default()
+                .into_iter()
+                .map(Into::into)
                 .collect(),
         })
     }
@@ -470,7 +470,7 @@ mod tests {
 
     #[test]
     fn unknown_fields_survive_and_layers_do_not() {
-        let json = br#"{"architecture":"arm64","os":"linux","author":"me","rootfs":{"type":"layers","diff_ids":["x"]},
+        let json = br#"{"architecture":"arm64","os":"linux","author":"me","created":"2020-01-01T00:00:00Z","rootfs":{"type":"layers","diff_ids":["x"]},
             "config":{"Env":["A=b=c","EMPTY="],"OnBuild":["RUN x"],"Labels":{"z":"1","a":"2"}},"history":[{"created_by":"x"}]}"#;
         let config = ImageConfig::from_json(json).unwrap();
         assert_eq!(config.env["A"], "b=c");

@@ -149,16 +149,17 @@ impl Merge {
                 return first.with_problems_of(scratch);
             }
         }
+        let values = first.map_or_else(State::scratch, |first| first.with_output(None));
         let mut inputs = Inputs::new();
-        for (position, state) in self.states.iter().enumerate() {
-            let Some(output) = &state.output else {
+        for (position, state) in self.states.iter_mut().enumerate() {
+            let Some(output) = state.output.take() else {
                 continue;
             };
             if let Some(declared) = self.declared.get(&position) {
                 let options = self.constraints.options_mut();
                 declared.write(inputs.len(), &mut options.metadata.description);
             }
-            inputs.push(output.clone());
+            inputs.push(output);
         }
         let vertex = State::vertex(
             Op::Merge(MergeOp {
@@ -170,10 +171,9 @@ impl Merge {
             problems,
             &self.states,
         );
-        let first = first.cloned().unwrap_or_else(State::scratch);
         State {
             problems: None,
-            ..first.with_output(Some(vertex.output(0)))
+            ..values.with_output(Some(vertex.into_output(0)))
         }
     }
 }
@@ -260,7 +260,7 @@ impl Diff {
         );
         State {
             problems: None,
-            ..values.with_output(Some(vertex.output(0)))
+            ..values.with_output(Some(vertex.into_output(0)))
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::error::{Error, Problem};
 use crate::graph::{Inputs, Output, Vertex, VertexData};
 use crate::op::{Op, PassthroughOp};
 use crate::sourcemap::Frame;
+use crate::value::shared::Shared;
 use context::Context;
 
 /// A file system somewhere in a graph, with what travels along: the run context of later execs and the image config.
@@ -49,8 +50,8 @@ use context::Context;
 #[must_use = "a state is a value; methods return a new one"]
 pub struct State {
     pub(crate) output: Option<Output>,
-    pub(crate) context: Arc<Context>,
-    pub(crate) image_config: Arc<ImageConfig>,
+    pub(crate) context: Shared<Context>,
+    pub(crate) image_config: Shared<ImageConfig>,
     /// Mistakes that no vertex can carry.
     pub(crate) problems: Option<Arc<Vec<Problem>>>,
 }
@@ -76,20 +77,20 @@ impl State {
     /// The empty file system without a working directory: execs on it must say where they run.
     pub fn without_dir() -> Self {
         Self {
-            context: Arc::default(),
+            context: Context::default().into(),
             ..Self::scratch()
         }
     }
 
     pub(crate) fn from_output(output: Option<Output>) -> Self {
-        let mut context = Context::rooted();
+        let mut context = Shared::<Context>::USUAL;
         if let Some(platform) = output.as_ref().and_then(Output::platform) {
-            Arc::make_mut(&mut context).adopt_platform(Some(platform));
+            context.make_mut().adopt_platform(Some(platform));
         }
         Self {
             output,
             context,
-            image_config: ImageConfig::empty(),
+            image_config: Shared::USUAL,
             problems: None,
         }
     }
@@ -100,6 +101,21 @@ impl State {
     }
 
     /// The same run context and image config on the file system of another state.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").env("A", "1").with_output_of(&image("alpine").env("B", "2"));
+    /// assert_eq!(state.run(sh("true")).to_text(), r#"
+    /// platform linux/amd64
+    /// %alpine = source "docker-image://docker.io/library/alpine:latest"
+    /// %true = exec "/bin/sh" "-c" "true" cwd=/ {
+    ///   env A="1"
+    ///   / = %alpine -> out0
+    /// }
+    /// return %true
+    /// "#.trim_start());
+    /// ```
     pub fn with_output_of(&self, other: &Self) -> Self {
         if self.is_deferred() || other.is_deferred() {
             return self.once_resolved(vec![self.clone(), other.clone()], |states| {
@@ -114,6 +130,13 @@ impl State {
     ///
     /// The working directory is `/`, unless this state's output has a platform: then the platform is kept and the
     /// directory is the other state's, as in `client/llb`.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let state = image("debian").dir("/src").reset(&image("alpine").env("A", "1").dir("/app"));
+    /// assert_eq!((state.current_dir(), state.environment().get("A")), (Some("/"), Some("1")));
+    /// ```
     pub fn reset(&self, other: &Self) -> Self {
         if self.is_deferred() || other.is_deferred() {
             let values = Self {
@@ -130,7 +153,7 @@ impl State {
             None => context.dir = Some("/".into()),
         }
         Self {
-            context: Arc::new(context),
+            context: context.into(),
             ..self.with_problems_of([other])
         }
     }
@@ -174,12 +197,16 @@ impl State {
     }
 
     pub(crate) fn with_output(&self, output: Option<Output>) -> Self {
-        let mut state = self.clone();
+        let mut context = self.context.clone();
         if let Some(platform) = output.as_ref().and_then(Output::platform) {
-            Arc::make_mut(&mut state.context).adopt_platform(Some(platform));
+            context.make_mut().adopt_platform(Some(platform));
         }
-        state.output = output;
-        state
+        Self {
+            output,
+            context,
+            image_config: self.image_config.clone(),
+            problems: self.problems.clone(),
+        }
     }
 
     /// A state that has what this one has, but that cannot be marshalled: the mistake goes wherever its output goes.
@@ -207,7 +234,7 @@ impl State {
             && let Some(group) = &frame.group
             && constraints.options().metadata.progress_group.is_none()
         {
-            constraints.options_mut().metadata.progress_group = Some((**group).clone());
+            constraints.options_mut().metadata.progress_group = Some(Arc::clone(group));
         }
         constraints
     }
@@ -243,7 +270,7 @@ impl State {
             constraints,
             location,
             frame,
-            problems,
+            problems: problems.into(),
             cache: VertexCache::default(),
         })
     }

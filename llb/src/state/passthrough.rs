@@ -12,10 +12,16 @@ use crate::op::{BuildOp, Op, PassthroughOp};
 /// Solves a definition that a state holds as a file, and goes on with its result.
 ///
 /// ```
-/// use llb::Build;
 /// use llb::prelude::*;
+/// use llb::Build;
 ///
-/// let nested = Build::new(local("definitions")).filename("app.llb").state();
+/// let nested = Build::new(local("definitions")).filename("app.llb");
+/// assert_eq!(nested.state().to_text(), r#"
+/// platform linux/amd64
+/// %definitions = local "definitions"
+/// %build = build %definitions llbbuild.filename="app.llb"
+/// return %build
+/// "#.trim_start());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Build {
@@ -27,11 +33,23 @@ pub struct Build {
 
 /// Hands states on once all of them are solved. Needs a daemon with `passthroughop`.
 ///
-/// ```
-/// use llb::Passthrough;
-/// use llb::prelude::*;
+/// What comes out first is [`state`](Self::state), the others are [`state_at`](Self::state_at):
 ///
-/// let checked = Passthrough::new("tests").output(image("app")).input(image("app").run(sh("make check"))).state();
+/// ```
+/// use llb::prelude::*;
+/// use llb::Passthrough;
+///
+/// let app = image("app");
+/// let checked = Passthrough::new("tests").output(&app).input(app.run(sh("make check")));
+/// assert_eq!(checked.state().to_text(), r#"
+/// platform linux/amd64
+/// %app = source "docker-image://docker.io/library/app:latest"
+/// %make-check = exec "/bin/sh" "-c" "make check" cwd=/ {
+///   / = %app -> out0
+/// }
+/// %tests = passthrough "tests" %app, %make-check -> %app
+/// return %tests
+/// "#.trim_start());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Passthrough {

@@ -1,5 +1,6 @@
 //! The values of a state: run context and image config.
 
+use std::any::{Any, TypeId};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::error::Problem;
 use crate::state::image_config::{Healthcheck, ImageConfig};
 use crate::value::host;
 use crate::value::platform::Platform;
+use crate::value::shared::Shared;
 
 /// The `PATH` of execs on Linux images that set none.
 pub(super) const DEFAULT_PATH: &str =
@@ -105,6 +107,37 @@ impl State {
 }
 
 /// # Run context: what later execs take over
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::Security;
+/// use llb::value::Platform;
+///
+/// let state = image("debian")
+///     .build_env("A", "1")
+///     .dir("/src")
+///     .user("app")
+///     .hostname("builder")
+///     .network(Network::Host)
+///     .security(Security::Insecure)
+///     .extra_host("db", [10, 0, 0, 1])
+///     .ulimit("core", 0, 0)
+///     .cgroup_parent("/builds")
+///     .platform(&Platform::LINUX_ARM64);
+/// assert_eq!(state.current_dir(), Some("/src"));
+/// assert_eq!(state.current_network(), Some(Network::Host));
+/// assert_eq!(state.run(sh("make")).to_text(), r#"
+/// platform linux/amd64
+/// %debian = source "docker-image://docker.io/library/debian:latest"
+/// %make = exec "/bin/sh" "-c" "make" cwd=/src user=app hostname=builder cgroup-parent=/builds network=host security=insecure platform=linux/arm64 {
+///   env A="1"
+///   host db=10.0.0.1
+///   ulimit core=0:0
+///   / = %debian -> out0
+/// }
+/// return %make
+/// "#.trim_start());
+/// ```
 impl State {
     /// Changes the working directory of later execs and of relative paths in file actions.
     ///
@@ -208,7 +241,7 @@ impl State {
         &self,
         change: impl FnOnce(&mut Context) + Clone + Send + Sync + 'static,
     ) -> Self {
-        self.update(move |state| change(Arc::make_mut(&mut state.context)))
+        self.update(move |state| change(state.context.make_mut()))
     }
 
     /// Changes the values of a state; those of a deferred one once it is resolved.
@@ -229,12 +262,85 @@ impl State {
     }
 }
 
+/// # Values of your own
+impl State {
+    /// Carries a value along, to be found again by its type: `WithValue` of `client/llb`.
+    ///
+    /// It is handed on like the rest of the run context, and enters no op. A later value of the same type hides it.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// struct PythonVersion(&'static str);
+    ///
+    /// fn pip(state: State, package: &str) -> State {
+    ///     let version = state.value::<PythonVersion>().map_or("3", |version| version.0);
+    ///     state.run(args([&format!("pip{version}"), "install", package]))
+    /// }
+    /// let state = pip(image("debian").with_value(PythonVersion("3.12")).mkdir("/src", 0o755), "numpy");
+    /// assert!(state.to_text().contains("pip3.12"));
+    /// ```
+    pub fn with_value<T: Any + Send + Sync>(&self, value: T) -> Self {
+        let value: Arc<dyn Any + Send + Sync> = Arc::new(value);
+        self.context(move |context| {
+            let values = context.values.get_or_insert_default();
+            Arc::make_mut(values).insert(TypeId::of::<T>(), value);
+        })
+    }
+
+    /// The value of this type that the state carries along.
+    pub fn value<T: Any>(&self) -> Option<&T> {
+        self.context
+            .values
+            .as_ref()?
+            .get(&TypeId::of::<T>())?
+            .downcast_ref()
+    }
+}
+
 /// # Image config: what a container started from the image takes over
+///
+/// No op runs again because of it, and no digest changes.
+///
+/// ```
+/// use llb::prelude::*;
+/// use llb::Healthcheck;
+/// use llb::value::Platform;
+///
+/// let check = Healthcheck {
+///     test: vec!["CMD".into(), "app".into(), "check".into()],
+///     interval: 5_000_000_000,
+///     ..Healthcheck::default()
+/// };
+/// let state = image("debian")
+///     .entrypoint(["app"])
+///     .cmd(["serve"])
+///     .workdir("/srv")
+///     .image_user("app")
+///     .label("version", "1")
+///     .expose("8080")
+///     .volume("/data")
+///     .stop_signal("SIGINT")
+///     .image_env("MODE", "prod")
+///     .healthcheck(check);
+/// assert_eq!(
+///     String::from_utf8(state.image_config().to_json(&Platform::LINUX_AMD64))?,
+///     [
+///         r#"{"architecture":"amd64","os":"linux","config":{"User":"app","ExposedPorts":{"8080/tcp":{}},"#,
+///         r#""Env":["MODE=prod"],"Entrypoint":["app"],"Cmd":["serve"],"Volumes":{"/data":{}},"WorkingDir":"/srv","#,
+///         r#""Labels":{"version":"1"},"StopSignal":"SIGINT","#,
+///         r#""Healthcheck":{"Test":["CMD","app","check"],"Interval":5000000000}}}"#,
+///     ]
+///     .concat()
+/// );
+/// # Ok::<(), std::string::FromUtf8Error>(())
+/// ```
 impl State {
     /// Takes over the config of an image (OCI image config JSON), as `FROM` in a Dockerfile does.
     ///
     /// Later execs get its environment, its working directory and its platform, the image gets all of it; fields that
-    /// this crate does not know are kept as they are.
+    /// this crate does not know are kept as they are. Later execs run as root all the same, as in `client/llb`: see
+    /// [`adopt_image_user`](Self::adopt_image_user). Layers and date are left to the exporter.
     ///
     /// ```
     /// use llb::prelude::*;
@@ -251,9 +357,9 @@ impl State {
     #[track_caller]
     pub fn with_image_config(&self, json: &[u8]) -> Result<Self, crate::Error> {
         let config = ImageConfig::from_json(json)?;
-        let config = Arc::new(config);
+        let config = Shared::from(config);
         Ok(self.update(move |state| {
-            let context = Arc::make_mut(&mut state.context);
+            let context = state.context.make_mut();
             for (name, value) in &config.env {
                 if !name.is_empty() {
                     context.env.set(name.as_str(), value.as_str());
@@ -263,6 +369,27 @@ impl State {
             context.adopt_platform(config.platform().as_ref());
             state.image_config = config;
         }))
+    }
+
+    /// Runs later execs as the user of the image config, as `RUN` in a Dockerfile does after a `USER` of the base image.
+    ///
+    /// ```
+    /// use llb::prelude::*;
+    ///
+    /// let base = image("debian").with_image_config(br#"{"config":{"User":"app:staff"}}"#)?;
+    /// assert_eq!(base.current_user(), None);
+    /// assert_eq!(base.adopt_image_user().current_user(), Some("app:staff"));
+    /// # Ok::<(), llb::Error>(())
+    /// ```
+    ///
+    /// Nothing changes if the config names no user.
+    pub fn adopt_image_user(&self) -> Self {
+        self.update(|state| {
+            if let Some(user) = &state.image_config.user {
+                let user = SmolStr::new(user);
+                state.context.make_mut().user = Some(user);
+            }
+        })
     }
 
     /// The config of the image that this state would be exported as.
@@ -338,7 +465,7 @@ impl State {
         &self,
         change: impl FnOnce(&mut ImageConfig) + Clone + Send + Sync + 'static,
     ) -> Self {
-        self.update(move |state| change(Arc::make_mut(&mut state.image_config)))
+        self.update(move |state| change(state.image_config.make_mut()))
     }
 
     pub(crate) fn record(mut self, mut problem: Problem) -> Self {

@@ -40,9 +40,18 @@
 //!
 //! A [`Snapshot`] prints as text, so it goes into any other kind of assertion as well.
 
+#[cfg(feature = "gateway")]
+mod double;
+#[cfg(feature = "gateway")]
+mod recording;
 mod redact;
 
 use std::fmt;
+
+#[cfg(feature = "gateway")]
+pub use double::{Built, CommandResult, Double};
+#[cfg(feature = "gateway")]
+pub use recording::{Recording, RecordingError};
 
 #[doc(hidden)]
 pub use insta;

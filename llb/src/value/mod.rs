@@ -16,6 +16,7 @@ pub mod mode;
 pub mod path;
 pub mod platform;
 pub mod reference;
+pub(crate) mod shared;
 pub mod shell;
 pub mod user;
 

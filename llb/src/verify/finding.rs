@@ -1,6 +1,7 @@
 //! What a rule found.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::definition::OpDigest;
 
@@ -15,7 +16,8 @@ pub struct Finding {
     pub(super) severity: Severity,
     pub(super) op: String,
     pub(super) digest: OpDigest,
-    pub(super) place: Option<(String, i32)>,
+    /// Many findings are in one file, whose name may be long.
+    pub(super) place: Option<(Arc<str>, i32)>,
     pub(super) reason: String,
     pub(super) hint: String,
 }

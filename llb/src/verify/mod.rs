@@ -34,6 +34,8 @@ mod rules;
 
 pub use finding::{Finding, Severity};
 
+use std::sync::Arc;
+
 use crate::definition::Definition;
 use crate::inspect::graph::Graph;
 use crate::proto::pb;
@@ -55,9 +57,10 @@ impl Definition {
     /// # Ok::<(), llb::Error>(())
     /// ```
     pub fn verify(&self) -> Vec<Finding> {
+        let infos = self.source_infos().iter();
         let mut report = Report {
-            definition: self,
             graph: &Graph::new(self),
+            files: infos.map(|info| info.filename().into()).collect(),
             rule: &rules::RULES[0],
             findings: Vec::new(),
         };
@@ -125,8 +128,9 @@ struct Subject<'o> {
 
 /// What rules look at, and what they found.
 struct Report<'d> {
-    definition: &'d Definition,
     graph: &'d Graph<'d>,
+    /// The names of the source files.
+    files: Vec<Arc<str>>,
     rule: &'static Rule,
     /// With the position of the op.
     findings: Vec<(usize, Finding)>,
@@ -141,9 +145,9 @@ impl Report<'_> {
             .locations()
             .next()
             .and_then(|(info, ranges)| {
-                let info = self.definition.source_infos().get(info as usize)?;
+                let file = self.files.get(info as usize)?;
                 let line = ranges.first()?.start?.line;
-                Some((info.filename().to_owned(), line))
+                Some((Arc::clone(file), line))
             });
         self.findings.push((
             position,

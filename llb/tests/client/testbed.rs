@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use llb::client::{Address, Client};
+use llb::lower::Helper;
 use serde_json::Value;
 
 /// The running testbed.
@@ -26,7 +27,7 @@ impl Testbed {
         Self(serde_json::from_slice(&text).expect("the testbed's state is JSON"))
     }
 
-    fn text(&self, pointer: &str) -> String {
+    pub(crate) fn text(&self, pointer: &str) -> String {
         match self.0.pointer(pointer).and_then(Value::as_str) {
             Some(text) => text.to_owned(),
             None => panic!("the testbed's state has no {pointer}"),
@@ -55,6 +56,17 @@ pub(crate) async fn engine(name: &str) -> Client {
     match Client::connect(&address).await {
         Ok(client) => client,
         Err(error) => panic!("{error}\nthe testbed is not up: run `cargo xtask testbed up`"),
+    }
+}
+
+/// The helper that `cargo xtask helper` has built, or that `LLB_HELPER` names.
+pub(crate) fn helper() -> Helper {
+    let built =
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/helper/llb-helper-linux-amd64");
+    let path = std::env::var_os("LLB_HELPER").map_or_else(built, PathBuf::from);
+    match Helper::from_path(&path) {
+        Ok(helper) => helper,
+        Err(error) => panic!("{error}\nrun `cargo xtask helper`, or set LLB_HELPER to a helper"),
     }
 }
 

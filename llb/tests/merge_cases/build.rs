@@ -74,7 +74,7 @@ pub(crate) async fn tree(engine: &Engine, case: &Case) -> Result<Built, String> 
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("tree.tar");
     let mut tree = Tree::default();
-    let solve = Solve::definition(definition.clone()).export(Export::tar(&file));
+    let solve = Solve::definition(definition).export(Export::tar(&file));
     match engine.client.solve(solve, &mut ()).await {
         Ok(_) => {
             tree.lay(File::open(&file).unwrap(), false)
@@ -85,22 +85,33 @@ pub(crate) async fn tree(engine: &Engine, case: &Case) -> Result<Built, String> 
                 note: None,
             })
         }
-        Err(error) if !engine.lowers() && error.to_string().contains(BUG) => {
-            let solve = Solve::definition(definition).export(uncompressed(&file));
-            let solved = engine.client.solve(solve, &mut ()).await;
-            solved.map_err(|error| error.to_string())?;
-            lay_image(&mut tree, &file).map_err(|error| error.to_string())?;
-            Ok(Built {
-                tree,
-                is_chain,
-                note: Some(format!(
-                    "by the layers of its image, for the engine fails to join {}",
-                    gist(&error.to_string())
-                )),
-            })
-        }
+        Err(error) if !engine.lowers() && error.to_string().contains(BUG) => Ok(Built {
+            tree: layers(engine, case).await?,
+            is_chain,
+            note: Some(format!(
+                "by the layers of its image, for the engine fails to join {}",
+                gist(&error.to_string())
+            )),
+        }),
         Err(error) => Err(format!("the build failed: {error}")),
     }
+}
+
+/// Builds a case as an image, and lays the layers over each other.
+pub(crate) async fn layers(engine: &Engine, case: &Case) -> Result<Tree, String> {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("image.tar");
+    let state = graph::result(case)?;
+    let solve = Solve::state(&state, &MarshalOptions::linux_amd64());
+    let solve = solve.map_err(|error| error.to_string())?;
+    let solved = engine
+        .client
+        .solve(solve.export(uncompressed(&file)), &mut ())
+        .await;
+    solved.map_err(|error| error.to_string())?;
+    let mut tree = Tree::default();
+    lay_image(&mut tree, &file).map_err(|error| error.to_string())?;
+    Ok(tree)
 }
 
 /// An image whose layers can be read as they are.

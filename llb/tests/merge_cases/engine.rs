@@ -1,10 +1,9 @@
 //! The engines of the testbed, and what they are told to do with merges.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use llb::client::Client;
-use llb::lower::{Helper, Policy};
+use llb::lower::Policy;
 use llb::value::{Capability, CapabilitySet};
 use tokio::sync::Semaphore;
 
@@ -36,7 +35,7 @@ impl Engine {
             name,
             client,
             caps,
-            policy: Policy::new().helper(helper()),
+            policy: Policy::new().helper(testbed::helper()),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
@@ -96,22 +95,4 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
     })
     .await;
     done.into_iter().flatten().collect()
-}
-
-/// The helper that `cargo xtask helper` has built.
-fn helper() -> Helper {
-    let path = std::env::var_os("LLB_HELPER").map_or_else(
-        || {
-            PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-                .join("../target/helper/llb-helper-linux-amd64")
-        },
-        PathBuf::from,
-    );
-    let Ok(bytes) = std::fs::read(&path) else {
-        panic!(
-            "no helper at {}: run `cargo xtask helper`, or set LLB_HELPER to one",
-            path.display()
-        );
-    };
-    Helper::from_bytes(bytes).unwrap()
 }

@@ -69,7 +69,9 @@ proptest! {
     #[test]
     fn whatever_was_built_is_written_printed_and_read_back(calls in graphs::calls()) {
         if let Some(definition) = marshal(&calls) {
-            prop_assert_eq!(&Definition::from_bytes(&definition.to_bytes()).unwrap(), &definition);
+            let read = Definition::from_bytes(&definition.to_bytes()).unwrap();
+            prop_assert_eq!(&read, &definition);
+            prop_assert_eq!(&read.canonical().unwrap(), &definition);
             bodies::decode(&definition.to_bytes());
         }
     }

@@ -53,6 +53,27 @@ proptest! {
     }
 
     #[test]
+    fn what_was_marshalled_before_shows_nowhere(calls in graphs::calls(), other in graphs::calls()) {
+        let arm = MarshalOptions::linux_arm64().ignore_cache();
+        let extended = |state: &State, other: &State| {
+            let more = state.run(sh("more").mount(bind("/other", other.clone())));
+            merge([other.clone(), more, state.clone()])
+        };
+        let expected = bytes(&extended(&graphs::build(&calls), &graphs::build(&other)));
+        // Every vertex remembers something: its op for these options, for others, or that of another graph.
+        for first in [&arm, &options()] {
+            let (state, other) = (graphs::build(&calls), graphs::build(&other));
+            drop(state.marshal(first));
+            drop(bytes(&other));
+            drop(bytes(&state.mkdir("/x", 0o755)));
+            let whole = extended(&state, &other);
+            drop(whole.marshal(first));
+            prop_assert_eq!(bytes(&whole), expected.clone());
+            prop_assert_eq!(bytes(&whole), expected.clone());
+        }
+    }
+
+    #[test]
     fn equal_graphs_built_apart_are_one(calls in graphs::calls()) {
         let Ok(one) = graphs::build(&calls).marshal(&options()) else { return Ok(()) };
         let both = merge([graphs::build(&calls), graphs::build(&calls)]).marshal(&options()).unwrap();

@@ -3,6 +3,7 @@
 use llb::Diff;
 use llb::prelude::*;
 use llb::proto::pb;
+use llb::value::Capability;
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -63,6 +64,22 @@ proptest! {
     }
 
     #[test]
+    fn a_difference_reads_the_lower_then_the_upper(calls in graphs::calls(), other in graphs::calls()) {
+        let states = [graphs::build(&calls), graphs::build(&other)];
+        let [Some(one), Some(two)] = states.each_ref().map(marshal) else { return Ok(()) };
+        let (Some(one), Some(two)) = (one.head(), two.head()) else { return Ok(()) };
+        let [lower, upper] = states;
+        let definition = marshal(&diff(lower, upper)).unwrap();
+        let op = head(&definition);
+        let read: Vec<_> = op.inputs.iter().map(|input| input.digest.clone()).collect();
+        prop_assert_eq!(read, [one, two].map(|digest| digest.to_string()));
+        let Some(pb::op::Op::Diff(diff)) = op.op else { panic!("a diff is a diff") };
+        prop_assert_eq!((diff.lower.unwrap().input, diff.upper.unwrap().input), (0, 1));
+        let caps = definition.metadata(definition.head()).unwrap().caps;
+        prop_assert!(caps.contains(Capability::DiffOp));
+    }
+
+    #[test]
     fn a_difference_of_a_state_to_itself_is_an_op_with_two_inputs(calls in graphs::calls()) {
         let state = graphs::build(&calls);
         let Some(definition) = marshal(&state) else { return Ok(()) };
@@ -75,6 +92,18 @@ proptest! {
         let op = head(&marshal(&Diff::new(state, scratch()).state()).unwrap());
         let Some(pb::op::Op::Diff(diff)) = op.op else { panic!("a diff is a diff") };
         prop_assert_eq!((diff.lower.unwrap().input, diff.upper.unwrap().input), (0, -1));
+    }
+}
+
+#[test]
+fn nothing_merged_or_compared_is_scratch() {
+    let nothing = merge([scratch(), scratch()]);
+    for state in [
+        merge(<[State; 0]>::default()),
+        nothing,
+        diff(scratch(), scratch()),
+    ] {
+        assert_eq!(marshal(&state).unwrap(), Definition::default());
     }
 }
 

@@ -18,6 +18,7 @@ fn name(name: &'static str) -> UserOpt {
 }
 
 vectors! {
+    file_err_nil_action => alpine().file(llb::file::actions());
     file_mkdir => scratch().file(mkdir("/d", 0o755));
     file_mkdir_parents => alpine().file(mkdir("/a/b/c", 0o700).parents());
     file_mkdir_mode_bits => scratch().file(mkdir("/a", 1 << 31 | 1 << 20 | 0o777).mkdir("/b", 0));

@@ -1,13 +1,23 @@
 //! Images, blobs and raw sources.
 
 use llb::prelude::*;
-use llb::value::{Digest, ImageRef, Platform};
-use llb::{ImageBlob, OciLayoutBlob, ResolveMode, Source};
+use llb::value::Platform;
+use llb::{ImageBlob, ImageRequest, OciLayoutBlob, ResolveMode, ResolvedImage, Source};
 
 use crate::support::vectors;
 
 fn image_with_digits(reference: &str, digit: &str, count: usize) -> State {
     image(format!("{reference}{}", digit.repeat(count)))
+}
+
+/// A resolver that finds every image with this config.
+fn found(config: &str) -> impl Fn(&ImageRequest<'_>) -> Result<ResolvedImage, String> + use<> {
+    let image = ResolvedImage {
+        digest: format!("sha256:{}", "3".repeat(64)),
+        config: config.into(),
+        ..ResolvedImage::default()
+    };
+    move |_| Ok(image.clone())
 }
 
 vectors! {
@@ -64,25 +74,21 @@ vectors! {
             .state()
     };
 
-    // Looking an image up is the caller's part here: what a resolver found goes into the reference and the config.
     image_meta_resolver => {
-        let config = br#"{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin","EMPTY=","NOEQ","=x","A=b=c"],"WorkingDir":"/srv","User":"ignored"}}"#;
-        image("alpine").with_image_config(config).map(|state| state.run(shlex("env")))
+        let config = r#"{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin","EMPTY=","NOEQ","=x","A=b=c"],"WorkingDir":"/srv","User":"ignored"}}"#;
+        Image::new("alpine").resolver(found(config)).state().run(shlex("env"))
     };
     image_meta_resolver_digest => {
-        let digest = Digest::parse(&format!("sha256:{}", "3".repeat(64))).unwrap();
-        let reference = ImageRef::parse("alpine:3.20").unwrap().with_digest(&digest);
-        let config = br#"{"config":{"Env":["A=1"],"WorkingDir":"rel/dir"}}"#;
-        image(reference).with_image_config(config).map(|state| state.run(shlex("pwd")))
+        let config = r#"{"config":{"Env":["A=1"],"WorkingDir":"rel/dir"}}"#;
+        Image::new("alpine:3.20").resolver(found(config)).pin_digest().state().run(shlex("pwd"))
     };
     image_meta_resolver_digest_already => {
-        let digest = Digest::parse(&format!("sha256:{}", "3".repeat(64))).unwrap();
-        let reference = ImageRef::parse(&format!("alpine@sha256:{}", "4".repeat(64))).unwrap().with_digest(&digest);
-        image(reference).with_image_config(br#"{"config":{}}"#).map(|state| state.run(shlex("pwd")))
+        let reference = format!("alpine@sha256:{}", "4".repeat(64));
+        Image::new(reference).resolver(found(r#"{"config":{}}"#)).pin_digest().state().run(shlex("pwd"))
     };
     image_meta_resolver_platform => {
-        let config = br#"{"architecture":"aarch64","os":"linux","variant":"v8","config":{}}"#;
-        image("alpine").with_image_config(config).map(|state| state.run(shlex("uname -m")))
+        let config = r#"{"architecture":"aarch64","os":"linux","variant":"v8","config":{}}"#;
+        Image::new("alpine").resolver(found(config)).state().run(shlex("uname -m"))
     };
     with_image_config => {
         let config = br#"{"architecture":"arm64","os":"linux","config":{"Env":["PATH=/new","X=y"],"WorkingDir":""}}"#;

@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the vectors are files")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod accident;
 mod build;
 mod coverage;
 mod deferred;

@@ -108,6 +108,7 @@ vectors! {
         alpine().run(shlex("x").mount(secret("/run/secrets/tok").id("tok").file(1000, 1001, 0o440).optional()))
     };
     secret_env => alpine().run(shlex("x").mount(secret("TOKEN").id("tok").as_env("TOKEN")));
+    secret_env_true_false => alpine().run(shlex("x").mount(secret("/s").as_env("/s").without_env()));
     secret_env_name => alpine().run(shlex("x").mount(secret("/s").and_env("NAME").optional()));
     secret_with_dest_nil => alpine().run(shlex("x").mount(secret("id").as_env("V")));
     secrets_after_mounts => {

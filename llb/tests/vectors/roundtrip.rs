@@ -45,6 +45,25 @@ fn definitions_are_written_as_they_were_read() {
 }
 
 #[test]
+fn definitions_go_through_a_graph_unchanged() {
+    for (name, bytes) in definitions().chain(real()) {
+        let definition = Definition::from_bytes(&bytes).unwrap();
+        let again = definition.canonical().unwrap();
+        assert!(again.ops() == definition.ops(), "{name}");
+        assert!(again.to_bytes() == bytes, "{name}");
+    }
+}
+
+#[test]
+fn definitions_go_through_text_and_graph_unchanged() {
+    for (name, bytes) in definitions().chain(real()) {
+        let text = Definition::from_bytes(&bytes).unwrap().to_full_text();
+        let read = Definition::from_text(&text).unwrap();
+        assert!(read.canonical().unwrap().to_bytes() == bytes, "{name}");
+    }
+}
+
+#[test]
 fn definitions_built_on_keep_their_ops() {
     for (name, bytes) in definitions().chain(real()) {
         let definition = Definition::from_bytes(&bytes).unwrap();

@@ -23,6 +23,7 @@ vectors! {
             .location(first.location([Range::default()]))
             .state()
     };
+    sourcemap_nil => Image::new("a").location(None).state();
     sourcemap_empty_ranges => Image::new("a").location(SourceMap::new("f", "", "").location([])).state();
     sourcemap_equal_maps => {
         let map = |language: &str| SourceMap::new("f", language, "x");

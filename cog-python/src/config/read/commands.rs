@@ -21,7 +21,7 @@ impl Reader<'_> {
 
     pub(super) fn run_command(&mut self, node: &Node) -> Option<RunCommand> {
         if !matches!(node.value, Value::Mapping(_)) {
-            if node.kind() == Kind::List {
+            if matches!(node.kind(), Kind::List | Kind::Number) {
                 self.expected(
                     node,
                     "build.run item",

@@ -5,9 +5,14 @@
 //! report alone.
 
 mod commands;
+mod extension;
+mod gpu;
 mod node;
 mod python;
 mod top;
+mod weights;
+
+use std::collections::BTreeMap;
 
 use super::keys;
 use super::{Build, Config, SystemPackage};
@@ -38,6 +43,7 @@ pub fn read(
         files,
         sdk,
         report,
+        sources: BTreeMap::from([(source.name().to_owned(), source.clone())]),
     };
     let config = reader.root(root.as_ref());
     let report = reader.report;
@@ -55,6 +61,8 @@ struct Reader<'a> {
     files: &'a dyn ProjectFiles,
     sdk: Option<&'a SdkVersion>,
     report: Report,
+    /// Files that were read, by name.
+    sources: BTreeMap<String, Source>,
 }
 
 impl Reader<'_> {
@@ -72,7 +80,11 @@ impl Reader<'_> {
             .value("image")
             .and_then(|node| self.text(node, "image"))
             .and_then(|text| self.parsed(&text, "image"));
+        let model = self.model(&entries);
         let run = self.run_reference(&entries);
+        let train = self.train_reference(&entries);
+        let weights = self.weights(&entries);
+        let extension = self.extension(&entries);
         let key = entries.get("build").map_or(START, |(key, _)| key.span);
         let build = if let Some(node) = entries.value("build") {
             self.build(node, key)
@@ -80,18 +92,27 @@ impl Reader<'_> {
             self.missing_python_version(key);
             None
         };
+        let python = build.as_ref().map(|build| build.python_version.value);
+        let concurrency = self.concurrency(&entries, python);
         Some(Config {
             file: self.source.name().to_owned(),
             build: build?,
             environment,
             image,
+            model,
             run,
+            train,
+            concurrency,
+            weights,
+            extension,
+            sources: std::mem::take(&mut self.sources),
         })
     }
 
     fn build(&mut self, node: &Node, key: Span) -> Option<Build> {
         let entries = self.mapping(node, "build", &keys::BUILD)?;
-        self.gpu(&entries);
+        let gpu = self.gpu(&entries);
+        let (cuda, cudnn) = self.cuda(&entries, gpu);
         let python_version = self.python_version(&entries, key);
         let sdk_version = entries
             .value("sdk_version")
@@ -117,6 +138,9 @@ impl Reader<'_> {
         let run = self.run_commands(&entries);
         let pre_install = self.pre_install(&entries);
         Some(Build {
+            gpu,
+            cuda,
+            cudnn,
             python_version: python_version?,
             python,
             requirements,
@@ -125,22 +149,6 @@ impl Reader<'_> {
             pre_install,
             sdk_version,
         })
-    }
-
-    fn gpu(&mut self, entries: &Entries<'_>) {
-        let Some(node) = entries.value("gpu") else {
-            return;
-        };
-        match &node.value {
-            Value::Scalar { text, plain: true } if text.eq_ignore_ascii_case("false") => {}
-            Value::Scalar { text, plain: true } if text.eq_ignore_ascii_case("true") => self
-                .error_hint(
-                    node.span,
-                    "`gpu: true` is a feature of Cog that this program does not build yet",
-                    "set it to false, or remove it, to build an image that runs on CPU",
-                ),
-            _ => self.expected(node, "gpu", "a boolean"),
-        }
     }
 
     fn system_packages(&mut self, entries: &Entries<'_>) -> Vec<Spanned<SystemPackage>> {

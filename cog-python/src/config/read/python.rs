@@ -87,6 +87,7 @@ impl Reader<'_> {
                 }
             });
         let mut reader = requirement::Reader::new(self.files, &mut self.report, sdk.requirement());
+        reader.collect(&mut self.sources);
         if let Some(source) = &text {
             reader.file(source);
         }

@@ -3,9 +3,9 @@
 use super::node::Entries;
 use super::{Reader, START};
 use crate::config::environment::{is_reserved, sounds_secret, split};
-use crate::config::{RunReference, Variable};
+use crate::config::{ImageName, PythonVersion, RunReference, Variable, keys};
 use crate::diagnostic::{Span, Spanned};
-use crate::yaml::Kind;
+use crate::yaml::{Kind, Node};
 
 impl Reader<'_> {
     pub(super) fn environment(&mut self, entries: &Entries<'_>) -> Vec<Spanned<Variable>> {
@@ -98,15 +98,98 @@ impl Reader<'_> {
                 ("predict", node)
             }
             (None, _) => {
-                self.report.push(
-                    self.source
-                        .warning(START, "there is no `run`: the image has nothing to serve")
-                        .without_excerpt()
-                        .hint("add for example `run: run.py:Runner`"),
-                );
+                if entries.value("train").is_none() {
+                    self.report.push(
+                        self.source
+                            .warning(START, "there is no `run`: the image has nothing to serve")
+                            .without_excerpt()
+                            .hint("add for example `run: run.py:Runner`"),
+                    );
+                }
                 return None;
             }
         };
+        self.reference(name, node)
+    }
+
+    pub(super) fn train_reference(
+        &mut self,
+        entries: &Entries<'_>,
+    ) -> Option<Spanned<RunReference>> {
+        let node = entries.value("train")?;
+        self.reference("train", node)
+    }
+
+    /// The repository of the model, which names neither tag nor digest.
+    pub(super) fn model(&mut self, entries: &Entries<'_>) -> Option<Spanned<ImageName>> {
+        let node = entries.value("model")?;
+        let text = self.text(node, "model")?;
+        if let Some((key, _)) = entries
+            .get("image")
+            .filter(|_| entries.value("image").is_some())
+        {
+            self.error_hint(
+                key.span,
+                "`model` and `image` cannot both be set",
+                "keep `model`: it names the image, too",
+            );
+        }
+        let model = self.parsed::<ImageName>(&text, "model")?;
+        if model.value.tag().is_some() {
+            self.error_hint(
+                model.span,
+                format!(
+                    "`model` must be a repository without a tag, found `{}`",
+                    model.value
+                ),
+                "the tag is chosen when the model is pushed, by `COG_MODEL_TAG` or the time",
+            );
+            return None;
+        }
+        Some(model)
+    }
+
+    pub(super) fn concurrency(
+        &mut self,
+        entries: &Entries<'_>,
+        python: Option<PythonVersion>,
+    ) -> Option<Spanned<u32>> {
+        /// First minor version of Python 3 with what concurrent predictions need.
+        const MINIMUM_MINOR: u8 = 11;
+        let (key, _) = entries.get("concurrency")?;
+        let node = entries.value("concurrency")?;
+        let mapping = self.mapping(node, "concurrency", &keys::CONCURRENCY)?;
+        let Some(max) = mapping.value("max") else {
+            self.error(key.span, "`concurrency.max` is required");
+            return None;
+        };
+        self.warn(
+            key.span,
+            "`concurrency.max` is deprecated",
+            "decorate the async `run()` with `@cog.concurrent(max=N)`, which replaces it: `@cog.concurrent(max=...)`",
+        );
+        let text = self.text(max, "concurrency.max")?;
+        let Some(number) = text.value.parse::<u32>().ok().filter(|number| *number > 0) else {
+            self.error(
+                text.span,
+                format!(
+                    "`concurrency.max` must be a whole number from 1 on, found `{}`",
+                    text.value
+                ),
+            );
+            return None;
+        };
+        if number > 1 && python.is_some_and(|python| python.minor() < MINIMUM_MINOR) {
+            self.error_hint(
+                text.span,
+                format!("`concurrency.max` of {number} needs Python 3.{MINIMUM_MINOR} or newer"),
+                "raise `build.python_version`, or set `max` to 1",
+            );
+        }
+        Some(Spanned::new(number, text.span))
+    }
+
+    fn reference(&mut self, name: &str, node: &Node) -> Option<Spanned<RunReference>> {
         let text = self.text(node, name)?;
         let reference = self.parsed::<RunReference>(&text, name)?;
         if let Err(problem) = self.files.check_file(reference.value.file()) {

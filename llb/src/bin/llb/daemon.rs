@@ -4,28 +4,23 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use llb::client::{CacheRecord, Client, Engine, Prune};
-
-use crate::output;
+use llb::command_line::{Daemon, output};
 
 #[derive(Args)]
-pub(crate) struct Daemon {
-    /// Where the daemon listens, instead of `BUILDKIT_HOST`, `DOCKER_HOST` or the Docker context: `unix:///PATH`,
-    /// `tcp://HOST:PORT`, `ssh://HOST`, `docker-container://NAME`, ...
-    #[arg(long, value_name = "ADDRESS", global = true)]
-    addr: Option<String>,
+pub(crate) struct DialArguments {
+    #[command(flatten)]
+    daemon: Daemon,
+    /// The bytes of a Docker engine's socket as they are, as `docker system dial-stdio` has them; without it the
+    /// daemon is a buildkitd for who is at the other end
+    #[arg(long)]
+    raw: bool,
 }
 
-impl Daemon {
-    pub(crate) async fn connect(&self) -> Result<Client, String> {
-        let client = match &self.addr {
-            Some(address) => match address.parse() {
-                Ok(address) => Client::connect(&address).await,
-                Err(error) => Err(error),
-            },
-            None => Client::discover().await,
-        };
-        client.map_err(|error| error.to_string())
-    }
+pub(crate) async fn dial(arguments: &DialArguments) -> Result<(), String> {
+    let address = arguments.daemon.address()?;
+    let (input, output) = (tokio::io::stdin(), tokio::io::stdout());
+    let result = Client::dial(address.as_ref(), arguments.raw, input, output).await;
+    result.map_err(|error| error.to_string())
 }
 
 #[derive(Args)]

@@ -6,9 +6,7 @@
 )]
 
 mod daemon;
-mod fields;
 mod input;
-mod output;
 mod solve;
 
 use std::path::PathBuf;
@@ -16,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use llb::Definition;
+use llb::command_line::{output, wait};
 use llb::verify::{self, Severity};
 
 /// Looks into build graphs for BuildKit (LLB), checks them, brings them into their canonical form, and builds them.
@@ -46,7 +45,8 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
-    /// Writes a graph as canonical protobuf bytes: the same ops in the same order, maps sorted
+    /// Takes a graph apart and writes it anew as canonical protobuf bytes: the ops that the result needs, in the same
+    /// order, maps sorted
     Reencode {
         /// The file with the graph, or `-`
         file: PathBuf,
@@ -84,6 +84,8 @@ enum Command {
     Workers(daemon::DaemonArguments),
     /// Prints what a daemon is and can do
     Info(daemon::DaemonArguments),
+    /// Joins standard input and output with a daemon, for programs on other machines: `ssh HOST llb dial-stdio`
+    DialStdio(daemon::DialArguments),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -116,7 +118,8 @@ fn run(command: &Command) -> Result<ExitCode, String> {
         }
         Command::Reencode { file, output } => {
             let definition = input::read(file)?;
-            output::write(output, &definition.to_bytes())?;
+            let canonical = definition.canonical().map_err(|error| error.to_string())?;
+            output::write(output, &canonical.to_bytes())?;
         }
         Command::Verify {
             explain: Some(code),
@@ -137,18 +140,9 @@ fn run(command: &Command) -> Result<ExitCode, String> {
         Command::Prune(arguments) => wait(daemon::prune(arguments))?,
         Command::Workers(arguments) => wait(daemon::workers(arguments))?,
         Command::Info(arguments) => wait(daemon::info(arguments))?,
+        Command::DialStdio(arguments) => wait(daemon::dial(arguments))?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Runs what waits for a daemon.
-fn wait<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Runtime::new();
-    let runtime = runtime.map_err(|error| format!("failed to start: {error}"))?;
-    let result = runtime.block_on(work);
-    // A thread that waits for a file or a helper program does not keep the program.
-    runtime.shutdown_background();
-    result
 }
 
 fn shown(definition: &Definition, format: Format, is_full: bool) -> String {

@@ -1,5 +1,7 @@
 //! What travels beside an op, from its wire form.
 
+use std::sync::Arc;
+
 use super::fields::{Malformed, Part};
 use crate::metadata::{LinuxResources, OpMetadata, ProgressGroup};
 use crate::value::{Capability, CapabilitySet};
@@ -36,7 +38,7 @@ pub(super) fn read(message: Part<'_>) -> Result<OpMetadata, Malformed> {
             }
             6 => {
                 let group = metadata.progress_group.get_or_insert_default();
-                progress_group(group, value.part(number, message)?)?;
+                progress_group(Arc::make_mut(group), value.part(number, message)?)?;
             }
             7 => {
                 let resources = metadata.linux_resources.get_or_insert_default();
@@ -101,13 +103,13 @@ fn progress_group(group: &mut ProgressGroup, message: Part<'_>) -> Result<(), Ma
 fn linux_resources(resources: &mut LinuxResources, message: Part<'_>) -> Result<(), Malformed> {
     let mut fields = message.fields();
     while let Some((number, value)) = fields.next()? {
-        let integer = || Ok(value.integer(number, message)?.cast_signed());
+        let integer = || value.integer(number, message);
         match number {
-            1 => resources.memory = integer()?,
-            2 => resources.memory_swap = integer()?,
+            1 => resources.memory = integer()?.cast_signed(),
+            2 => resources.memory_swap = integer()?.cast_signed(),
             3 => resources.cpu_shares = integer()?,
             4 => resources.cpu_period = integer()?,
-            5 => resources.cpu_quota = integer()?,
+            5 => resources.cpu_quota = integer()?.cast_signed(),
             6 => value
                 .text(number, message)?
                 .clone_into(&mut resources.cpuset_cpus),

@@ -384,8 +384,8 @@ impl<'t> Parser<'t> {
             match name {
                 "memory" => limits.memory = self.number()?,
                 "memory-swap" => limits.memory_swap = self.number()?,
-                "cpu-shares" => limits.cpu_shares = self.number::<i64>()?.cast_unsigned(),
-                "cpu-period" => limits.cpu_period = self.number::<i64>()?.cast_unsigned(),
+                "cpu-shares" => limits.cpu_shares = self.number()?,
+                "cpu-period" => limits.cpu_period = self.number()?,
                 "cpu-quota" => limits.cpu_quota = self.number()?,
                 "cpus" => limits.cpuset_cpus = self.value()?,
                 _ => limits.cpuset_mems = self.value()?,

@@ -176,11 +176,11 @@ impl Printer {
         if let Some(limits) = &metadata.linux_resources {
             self.text.push_str(" limits");
             for (name, value) in [
-                ("memory", limits.memory),
-                ("memory-swap", limits.memory_swap),
-                ("cpu-shares", limits.cpu_shares),
-                ("cpu-period", limits.cpu_period),
-                ("cpu-quota", limits.cpu_quota),
+                ("memory", i128::from(limits.memory)),
+                ("memory-swap", limits.memory_swap.into()),
+                ("cpu-shares", limits.cpu_shares.into()),
+                ("cpu-period", limits.cpu_period.into()),
+                ("cpu-quota", limits.cpu_quota.into()),
             ] {
                 if value != 0 {
                     self.push(format_args!(" {name}={value}"));

@@ -129,7 +129,7 @@ impl Join {
         context.env = values.environment();
         let merged = State {
             output: files.output.clone(),
-            context: Arc::new(context),
+            context: context.into(),
             image_config: values.config,
             problems: files.problems,
         };
@@ -402,8 +402,8 @@ impl State {
     /// Whether files and all values are the same ones.
     fn is_same(&self, other: &Self) -> bool {
         self.is_same_output(other)
-            && Arc::ptr_eq(&self.context, &other.context)
-            && Arc::ptr_eq(&self.image_config, &other.image_config)
+            && self.context.is_same(&other.context)
+            && self.image_config.is_same(&other.image_config)
     }
 }
 

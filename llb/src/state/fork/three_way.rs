@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::panic::Location;
-use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
@@ -12,11 +11,12 @@ use super::{State, path_list};
 use crate::error::{ErrorKind, Problem};
 use crate::state::ImageConfig;
 use crate::state::context::Environment;
+use crate::value::shared::Shared;
 
 /// The values of a state that merge three-way.
 #[derive(Clone)]
 pub(super) struct Values {
-    pub(super) config: Arc<ImageConfig>,
+    pub(super) config: Shared<ImageConfig>,
     pub(super) env: IndexMap<String, String>,
 }
 
@@ -50,7 +50,7 @@ struct Side<T> {
 impl From<&State> for Values {
     fn from(state: &State) -> Self {
         Self {
-            config: Arc::clone(&state.image_config),
+            config: state.image_config.clone(),
             env: state
                 .environment()
                 .iter()
@@ -85,7 +85,7 @@ impl<'a> ThreeWay<'a> {
             merged_at,
             problems: Vec::new(),
         };
-        let config = Arc::new(merge.config());
+        let config = merge.config().into();
         let env = merge.map("environment variable", |values| &values.env);
         (Values { config, env }, merge.problems)
     }

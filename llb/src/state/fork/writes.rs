@@ -128,11 +128,11 @@ fn step(output: &Output, writes: &mut Vec<Write>) {
             let mut mounts = exec.mounts.iter();
             let mount = mounts.find(|mount| mount.output == Some(output.index));
             // Through a mount of a part of a state, only that part can be written.
-            if let Some(mount) = mount
-                && !matches!(&*mount.selector, "" | "/")
+            if let Some(selector) = mount.and_then(|mount| mount.selector.as_deref())
+                && selector != "/"
             {
                 writes.push(Write {
-                    path: path::file_path("/", &mount.selector).into_owned(),
+                    path: path::file_path("/", selector).into_owned(),
                     kind: Kind::Tree,
                     location: data.location,
                     action: None,

@@ -53,7 +53,7 @@ fn check(report: &mut Report<'_>) {
 struct Ways {
     /// What each merge reads.
     merges: BTreeMap<usize, Vec<usize>>,
-    /// The paths that file actions delete by name.
+    /// The paths that file actions delete, by name or by pattern.
     deletions: BTreeMap<usize, Vec<String>>,
     /// The lower sides of differences.
     lowers: BTreeMap<usize, usize>,
@@ -145,9 +145,8 @@ impl Ways {
 /// The path that an action deletes by name.
 fn deletion(action: &pb::FileAction) -> Option<String> {
     match &action.action {
-        Some(Action::Rm(rm)) if !rm.allow_wildcard && rm.path.len() <= LONGEST => {
-            Some(rm.path.clone())
-        }
+        // What a pattern matches is below the directories that it names.
+        Some(Action::Rm(rm)) if rm.path.len() <= LONGEST => Some(rm.path.clone()),
         _ => None,
     }
 }
@@ -193,6 +192,17 @@ return %merge
                 "%merge-base: `%diff-rm-c` deletes \"/a/b/c\", below \"/a\", which `%diff-rm-a` deletes"
             ]
         );
+    }
+
+    #[test]
+    fn a_pattern_deletes_below_the_directories_that_it_names() {
+        let by_pattern = |first: &str, second: &str| {
+            let text = merge(first, second);
+            text.replace("*\"", "*\" allow-wildcard")
+        };
+        let findings = |text: &str| found("meeting-deletions", text).len();
+        assert_eq!(findings(&by_pattern("/a", "/a/*")), 1);
+        assert_eq!(findings(&by_pattern("/a/*", "/b")), 0);
     }
 
     #[test]

@@ -1,0 +1,78 @@
+//! The project of a case.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cog_python::config::{self, Config};
+use cog_python::files::{FileProblem, ProjectFiles};
+use cog_python::resolution::{Options, Resolution, resolve};
+use cog_python::{Report, Source};
+use serde_json::Value;
+
+use super::Answer;
+
+/// Files of a case. Code that `cog.yaml` names is there, since cases leave it out.
+pub struct Project {
+    pub files: BTreeMap<String, String>,
+    pub config: String,
+    pub name: String,
+}
+
+impl Project {
+    pub fn of(input: &Value) -> Self {
+        let files = input["files"].as_object().into_iter().flatten();
+        Self {
+            files: files
+                .map(|(name, text)| (name.clone(), text.as_str().unwrap_or_default().to_owned()))
+                .collect(),
+            config: input["cog_yaml"].as_str().unwrap_or_default().to_owned(),
+            name: input["config_filename"]
+                .as_str()
+                .unwrap_or("cog.yaml")
+                .to_owned(),
+        }
+    }
+
+    /// The answer about a project that is refused when it is read.
+    pub fn refused(report: &Report) -> Answer {
+        let text = report.to_string();
+        let mut answer = Answer::refused(&text);
+        if text.contains("`target` must be the absolute path") {
+            answer.differs_because(
+                &[],
+                "B25: a secret without an absolute path is mounted who knows where",
+            );
+        }
+        answer
+    }
+
+    pub fn read(&self) -> (Option<Config>, Report) {
+        config::read(
+            &Source::new(self.name.clone(), self.config.clone()),
+            self,
+            None,
+        )
+    }
+}
+
+impl ProjectFiles for Project {
+    fn read(&self, path: &str) -> Result<String, FileProblem> {
+        self.files.read(path)
+    }
+
+    fn check_file(&self, path: &str) -> Result<(), FileProblem> {
+        let is_code = Path::new(path).extension().is_some_and(|end| end == "py");
+        if is_code && !path.ends_with("setup.py") {
+            return Ok(());
+        }
+        self.files.check_file(path)
+    }
+}
+
+/// A resolution, or everything that was found.
+pub fn resolution(config: &Config, options: &Options) -> Result<(Resolution, Report), Report> {
+    match resolve(config, options) {
+        (Some(resolution), report) => Ok((resolution, report)),
+        (None, report) => Err(report),
+    }
+}

@@ -1,0 +1,33 @@
+//! `x-cog-python`: what this program knows beyond Cog.
+
+use crate::diagnostic::{Span, Spanned};
+use crate::plan::{Mount, Network, PythonProvider};
+use crate::tables::{Architecture, Release};
+
+/// The mapping `x-cog-python`. Cog ignores the key, so a file that has it stays valid there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extension {
+    /// Base image.
+    pub base: Option<Spanned<String>>,
+    /// Where Python comes from.
+    pub python: Option<Spanned<PythonProvider>>,
+    /// GPUs that the image must run on.
+    pub gpu_architectures: Vec<Spanned<Architecture>>,
+    /// NVIDIA driver that the image must run with.
+    pub driver: Option<Spanned<Release>>,
+    /// Commands that run after those of `build.run`.
+    pub run: Vec<RunStep>,
+}
+
+/// A command with mounts of every kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunStep {
+    /// Shell text, trimmed.
+    pub command: String,
+    /// What the command sees besides the image.
+    pub mounts: Vec<Mount>,
+    /// Its network, when it is not the builder's.
+    pub network: Option<Network>,
+    /// Where it was written.
+    pub span: Span,
+}

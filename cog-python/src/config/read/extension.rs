@@ -1,0 +1,179 @@
+//! `x-cog-python`.
+
+use super::Reader;
+use super::node::Entries;
+use crate::config::keys::{self, EXTENSION_KEY};
+use crate::config::{Extension, RunStep};
+use crate::diagnostic::Spanned;
+use crate::plan::{Mount, Network, PythonProvider};
+use crate::yaml::Node;
+
+impl Reader<'_> {
+    pub(super) fn extension(&mut self, entries: &Entries<'_>) -> Extension {
+        let mut extension = Extension::default();
+        let Some(node) = entries.value(EXTENSION_KEY) else {
+            return extension;
+        };
+        let Some(entries) = self.mapping(node, EXTENSION_KEY, &keys::EXTENSION) else {
+            return extension;
+        };
+        extension.base = entries.value("base").and_then(|node| {
+            let text = self.text(node, "base")?;
+            let reference = self.parsed::<llb::value::ImageRef>(&text, "base")?;
+            Some(Spanned::new(
+                reference.value.without_default_tag().to_owned(),
+                text.span,
+            ))
+        });
+        extension.python = entries.value("python").and_then(|node| {
+            let text = self.text(node, "python")?;
+            let provider = match text.value.as_str() {
+                "base" => PythonProvider::Base,
+                "uv" => PythonProvider::Uv,
+                found => {
+                    self.error(
+                        text.span,
+                        format!("`python` must be `base` or `uv`, found `{found}`"),
+                    );
+                    return None;
+                }
+            };
+            Some(Spanned::new(provider, text.span))
+        });
+        extension.driver = entries.value("driver").and_then(|node| {
+            let text = self.text(node, "driver")?;
+            self.parsed(&text, "driver")
+        });
+        for text in self.texts(&entries, "gpu_architectures", "gpu_architectures") {
+            extension
+                .gpu_architectures
+                .extend(self.parsed(&text, "gpu_architectures item"));
+        }
+        if let Some(node) = entries.value("run") {
+            for item in self.list(node, "x-cog-python.run") {
+                extension.run.extend(self.run_step(item));
+            }
+        }
+        extension
+    }
+
+    fn run_step(&mut self, node: &Node) -> Option<RunStep> {
+        let entries = self.mapping(node, "x-cog-python.run item", &keys::STEP)?;
+        let mut mounts = Vec::new();
+        if let Some(node) = entries.value("mounts") {
+            for item in self.list(node, "mounts") {
+                mounts.extend(self.mount(item));
+            }
+        }
+        let network = entries.value("network").and_then(|node| {
+            let text = self.text(node, "network")?;
+            match text.value.as_str() {
+                "default" => None,
+                "none" => Some(Network::None),
+                found => {
+                    self.error(
+                        text.span,
+                        format!("`network` must be `default` or `none`, found `{found}`"),
+                    );
+                    None
+                }
+            }
+        });
+        let command = self.required(&entries, "command", node.span)?;
+        let command = self.command(&command, Vec::new())?;
+        Some(RunStep {
+            command: command.command,
+            mounts,
+            network,
+            span: command.span,
+        })
+    }
+
+    fn mount(&mut self, node: &Node) -> Option<Mount> {
+        let entries = self.mapping(node, "mounts item", &keys::STEP_MOUNT)?;
+        let kind = self.required(&entries, "type", node.span)?;
+        let required = entries
+            .value("required")
+            .and_then(|node| self.boolean(node, "required"))
+            .unwrap_or(true);
+        let name = |reader: &mut Self, default: &str| match entries.value("id") {
+            Some(node) => reader.text(node, "id").map(|text| text.value),
+            None => Some(default.to_owned()),
+        };
+        match kind.value.as_str() {
+            "ssh" => Some(Mount::Ssh {
+                id: name(self, "default")?,
+                required,
+            }),
+            "secret" => {
+                let id = self.required(&entries, "id", node.span)?.value;
+                let target = self.target(&entries, node)?;
+                Some(Mount::Secret {
+                    id,
+                    target,
+                    required,
+                })
+            }
+            "cache" => {
+                let target = self.target(&entries, node)?;
+                let id = name(self, &target)?;
+                Some(Mount::Cache { id, target })
+            }
+            "bind" => {
+                let target = self.target(&entries, node)?;
+                let source = match entries.value("source") {
+                    Some(node) => self.text(node, "source")?,
+                    None => Spanned::new(String::new(), node.span),
+                };
+                let path = source
+                    .value
+                    .trim_matches('/')
+                    .trim_start_matches("./")
+                    .to_owned();
+                if source.value.starts_with('/') || path.split('/').any(|part| part == "..") {
+                    self.error(
+                        source.span,
+                        format!(
+                            "`source` of a bind mount must be a path of the project, found `{}`",
+                            source.value
+                        ),
+                    );
+                    return None;
+                }
+                Some(Mount::Bind {
+                    source: path,
+                    target,
+                })
+            }
+            found => {
+                self.error(
+                    kind.span,
+                    format!(
+                        "mount type must be `bind`, `cache`, `secret` or `ssh`, found `{found}`"
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    fn target(&mut self, entries: &Entries<'_>, mapping: &Node) -> Option<String> {
+        let target = self.required(entries, "target", mapping.span)?;
+        let clean = target.value.starts_with('/')
+            && target.value.len() > 1
+            && target.value[1..]
+                .split('/')
+                .all(|part| !matches!(part, "" | "." | ".."));
+        if !clean {
+            self.error(
+                target.span,
+                format!(
+                    "`target` must be an absolute path, found `{}`",
+                    target.value
+                ),
+            );
+            return None;
+        }
+        Some(target.value)
+    }
+}

@@ -1,0 +1,383 @@
+//! A plan as a Dockerfile that needs no other file.
+//!
+//! Every step is a stage of its name, and does what the graph does: the same commands, mounts, secrets and trees. What a
+//! step would be given as a file is written into its stage by a here-document, and stays there. The one difference is that
+//! trees are copied where the graph merges them.
+
+use std::fmt::Write;
+
+use super::{Action, EXCLUDED, Mount, Network, Pip, Plan, Source, Step};
+use crate::ca;
+use crate::layer::scripts;
+
+const SYNTAX: &str = "# syntax=docker/dockerfile:1";
+const REQUIREMENTS: &str = "/run/cog-python/requirements";
+
+impl Plan {
+    /// The plan as a Dockerfile, to be built with the project as its context: `docker build -f Dockerfile .`
+    pub fn to_dockerfile(&self) -> String {
+        let mut writer = Writer {
+            plan: self,
+            text: format!("{SYNTAX}\n"),
+            has_path: false,
+        };
+        for step in &self.steps {
+            writer.step(step);
+        }
+        writer.text
+    }
+}
+
+struct Writer<'a> {
+    plan: &'a Plan,
+    text: String,
+    /// Whether the stages that the image is made of have its `PATH`.
+    has_path: bool,
+}
+
+impl Writer<'_> {
+    fn line(&mut self, line: impl AsRef<str>) {
+        self.text.push_str(line.as_ref());
+        self.text.push('\n');
+    }
+
+    fn step(&mut self, step: &Step) {
+        self.text.push('\n');
+        if let Some(place) = &step.source {
+            self.line(format!("# {place}"));
+        }
+        match &step.action {
+            Action::Base { reference } => self.line(format!("FROM {reference} AS {}", step.name)),
+            Action::Source(source) => self.source(step, source),
+            Action::Write { path, text } => {
+                self.line(format!("FROM scratch AS {}", step.name));
+                self.file(path, text);
+            }
+            action => {
+                let environment = self.ground(step);
+                match action {
+                    Action::Apt {
+                        packages,
+                        recommends,
+                    } => self.apt(packages.iter().map(ToString::to_string), *recommends),
+                    Action::Python {
+                        version,
+                        uv,
+                        downloads,
+                        ..
+                    } => {
+                        self.python(step, &version.to_string(), uv, downloads.as_deref());
+                    }
+                    Action::Venv {
+                        interpreter,
+                        version,
+                        path,
+                        site_packages,
+                    } => {
+                        let version = version.to_string();
+                        let mut words = vec![
+                            "/bin/sh",
+                            "-ec",
+                            scripts::VENV,
+                            "venv",
+                            interpreter,
+                            &version,
+                            path,
+                        ];
+                        if *site_packages {
+                            words.push("--system-site-packages");
+                        }
+                        self.run("--network=none ", &environment, &words);
+                    }
+                    Action::Pip(pip) => self.pip(pip, environment),
+                    Action::Run {
+                        command,
+                        mounts,
+                        network,
+                        environment: own,
+                    } => {
+                        let mut environment = environment;
+                        environment
+                            .extend(own.iter().map(|(name, value)| format!("{name}={value}")));
+                        self.command(command, mounts, *network, &environment);
+                    }
+                    _ => self.image(),
+                }
+            }
+        }
+    }
+
+    /// The stage a step runs in: the whole file system it comes after, with the trees it sees.
+    fn ground(&mut self, step: &Step) -> Vec<String> {
+        let steps = step.after.iter().filter_map(|name| self.plan.step(name));
+        let (trees, wholes): (Vec<&Step>, Vec<&Step>) =
+            steps.partition(|step| step.writes.is_some());
+        let base = wholes.last().map_or("scratch", |step| step.name.as_str());
+        self.line(format!("FROM {base} AS {}", step.name));
+        // Of a tree that goes on from another, only the last is there.
+        for (index, tree) in trees.iter().enumerate() {
+            let Some(path) = &tree.writes else { continue };
+            let replaced = trees[index + 1..].iter().any(|later| {
+                later.writes.as_ref() == Some(path) && later.after.contains(&tree.name)
+            });
+            if !replaced {
+                self.line(format!("COPY --from={} {path} {path}", tree.name));
+            }
+        }
+        Vec::new()
+    }
+
+    fn file(&mut self, path: &str, text: &str) {
+        let mut end = String::from("EOF");
+        while text.lines().any(|line| line == end) {
+            end.push('F');
+        }
+        self.line(format!("COPY <<'{end}' {path}"));
+        self.text.push_str(text);
+        if !text.ends_with('\n') {
+            self.text.push('\n');
+        }
+        self.line(end);
+    }
+
+    /// Options of a step that fetches something: its network and the secrets of certificates.
+    fn connected(&self) -> String {
+        let mut options = match self.plan.network {
+            Network::Default => String::new(),
+            Network::Host => "--network=host ".to_owned(),
+            Network::None => return "--network=none ".to_owned(),
+        };
+        let _ = write!(
+            options,
+            "--mount=type=secret,id={},target={},mode=0444 ",
+            ca::BUNDLE_SECRET,
+            ca::BUNDLE_PATH
+        );
+        for (name, id) in ca::VARIABLES {
+            let _ = write!(options, "--mount=type=secret,id={id},env={name} ");
+        }
+        options
+    }
+
+    fn run(&mut self, options: &str, environment: &[String], words: &[&str]) {
+        let env = (!environment.is_empty())
+            .then(|| std::iter::once("/usr/bin/env").chain(environment.iter().map(String::as_str)));
+        let all: Vec<&str> = env
+            .into_iter()
+            .flatten()
+            .chain(words.iter().copied())
+            .collect();
+        self.line(format!("RUN {options}{}", serde_json::json!(all)));
+    }
+
+    fn apt(&mut self, packages: impl Iterator<Item = String>, recommends: bool) {
+        let packages: Vec<String> = packages.collect();
+        let mut words = vec!["/bin/sh", "-ec", scripts::APT, "apt"];
+        if !recommends {
+            words.push("--no-install-recommends");
+        }
+        words.push("--");
+        words.extend(packages.iter().map(String::as_str));
+        // The settings are a stage of their own, so that they are mounted and not part of the image.
+        let settings = format!(
+            "FROM scratch AS apt-settings\nCOPY <<'EOF' /apt.conf\n{}EOF\n\n",
+            scripts::APT_SETTINGS
+        );
+        let stage = self.text.rfind("FROM ").unwrap_or_default();
+        self.text.insert_str(stage, &settings);
+        let options = format!(
+            "{}--mount=type=bind,from=apt-settings,source=/,target=/run/cog-python/apt \
+             --mount=type=cache,id=cog-python-apt-cache,target=/var/cache/apt,sharing=locked \
+             --mount=type=cache,id=cog-python-apt-lists,target=/var/lib/apt/lists,sharing=locked ",
+            self.connected()
+        );
+        self.run(
+            &options,
+            &["DEBIAN_FRONTEND=noninteractive".to_owned()],
+            &words,
+        );
+    }
+
+    fn python(&mut self, step: &Step, version: &str, uv: &str, downloads: Option<&str>) {
+        let folder = step.writes.clone().unwrap_or_default();
+        let mut environment = vec![
+            format!("UV_PYTHON_INSTALL_DIR={folder}"),
+            "UV_PYTHON_PREFERENCE=only-managed".to_owned(),
+            "UV_NO_CONFIG=1".to_owned(),
+            "UV_CACHE_DIR=/root/.cache/uv".to_owned(),
+        ];
+        environment.extend(downloads.map(|list| format!("UV_PYTHON_DOWNLOADS_JSON_URL={list}")));
+        let options = format!(
+            "{}--mount=type=bind,from={uv},source=/uv,target=/usr/local/bin/uv \
+             --mount=type=cache,id=cog-python-uv,target=/root/.cache/uv ",
+            self.connected()
+        );
+        self.run(
+            &options,
+            &environment,
+            &["/bin/sh", "-ec", scripts::UV, "uv", version, &folder],
+        );
+    }
+
+    fn pip(&mut self, pip: &Pip, mut environment: Vec<String>) {
+        let text = |lines: &[String]| lines.join("\n") + "\n";
+        self.file(
+            &format!("{REQUIREMENTS}/requirements.txt"),
+            &text(&pip.requirements),
+        );
+        if !pip.constraints.is_empty() {
+            self.file(
+                &format!("{REQUIREMENTS}/constraints.txt"),
+                &text(&pip.constraints),
+            );
+        }
+        let mut options = self.connected();
+        options.push_str("--mount=type=cache,id=cog-python-pip,target=/root/.cache/pip ");
+        for name in &pip.secrets {
+            let _ = write!(
+                options,
+                "--mount=type=secret,id={name},env={name},required=true "
+            );
+        }
+        for path in &pip.local {
+            let target = crate::requirement::LOCAL_FOLDER;
+            let _ = write!(
+                options,
+                "--mount=type=bind,source={path},target={target}/{path},rw "
+            );
+        }
+        environment.extend([
+            "PIP_CACHE_DIR=/root/.cache/pip".to_owned(),
+            "PIP_ROOT_USER_ACTION=ignore".to_owned(),
+        ]);
+        environment.extend(
+            pip.environment
+                .iter()
+                .map(|(name, value)| format!("{name}={value}")),
+        );
+        environment.push(format!("VIRTUAL_ENV={}", pip.venv));
+        let python = format!("{}/bin/python", pip.venv);
+        let required = format!("{REQUIREMENTS}/requirements.txt");
+        let constrained = format!("{REQUIREMENTS}/constraints.txt");
+        let mut words = vec![
+            python.as_str(),
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--requirement",
+            &required,
+        ];
+        if !pip.constraints.is_empty() {
+            words.extend(["--constraint", &constrained]);
+        }
+        self.line(format!("ENV PATH={}/bin:$PATH", pip.venv));
+        self.run(&options, &environment, &words);
+    }
+
+    fn command(
+        &mut self,
+        command: &str,
+        mounts: &[Mount],
+        network: Option<Network>,
+        environment: &[String],
+    ) {
+        let mut options = match network {
+            Some(Network::None) => "--network=none ".to_owned(),
+            _ => self.connected(),
+        };
+        for mount in mounts {
+            let _ = match mount {
+                Mount::Secret {
+                    id,
+                    target,
+                    required,
+                } => write!(
+                    options,
+                    "--mount=type=secret,id={id},target={target},required={required} "
+                ),
+                Mount::Ssh { id, required } => {
+                    write!(options, "--mount=type=ssh,id={id},required={required} ")
+                }
+                Mount::Cache { id, target } => {
+                    write!(options, "--mount=type=cache,id={id},target={target} ")
+                }
+                Mount::Bind { source, target } => {
+                    let source = if source.is_empty() { "." } else { source };
+                    write!(
+                        options,
+                        "--mount=type=bind,source={source},target={target},rw "
+                    )
+                }
+            };
+        }
+        // The image has the same folders first, in the same order; later commands take them over.
+        if !std::mem::replace(&mut self.has_path, true) {
+            let path = self.plan.config.path.join(":");
+            self.line(format!("ENV PATH={path}:$PATH"));
+        }
+        let flags = if command.contains('\n') { "-ec" } else { "-c" };
+        self.run(&options, environment, &["/bin/sh", flags, command]);
+    }
+
+    fn source(&mut self, step: &Step, source: &Source) {
+        self.line(format!("FROM scratch AS {}", step.name));
+        // The patterns of `.dockerignore` are the frontend's to apply.
+        let exclude = EXCLUDED
+            .map(|pattern| format!("--exclude={pattern} "))
+            .concat();
+        self.line(format!("COPY {exclude}. {}", source.destination));
+        if let Some(file) = &source.config_file {
+            self.line(format!("COPY {file} {}/cog.yaml", source.destination));
+        }
+    }
+
+    fn image(&mut self) {
+        let config = &self.plan.config;
+        let mut lines = Vec::new();
+        if !self.has_path && !config.path.is_empty() {
+            lines.push(format!("ENV PATH={}:$PATH", config.path.join(":")));
+        }
+        lines.extend(
+            config
+                .environment
+                .iter()
+                .map(|(name, value)| format!("ENV {name}={}", quoted(value))),
+        );
+        lines.extend(
+            config
+                .labels
+                .iter()
+                .map(|(name, value)| format!("LABEL {name}={}", quoted(value))),
+        );
+        lines.extend(
+            config
+                .exposed_ports
+                .iter()
+                .map(|port| format!("EXPOSE {port}")),
+        );
+        lines.push(format!("WORKDIR {}", config.working_directory));
+        lines.push(format!(
+            "ENTRYPOINT {}",
+            serde_json::json!(config.entrypoint)
+        ));
+        lines.push(format!("CMD {}", serde_json::json!(config.command)));
+        for line in lines {
+            self.line(line);
+        }
+    }
+}
+
+/// A value as the frontend reads it back.
+fn quoted(value: &str) -> String {
+    let mut text = String::from("\"");
+    for c in value.chars() {
+        if matches!(c, '"' | '\\' | '$') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push('"');
+    text
+}

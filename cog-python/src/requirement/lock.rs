@@ -1,0 +1,559 @@
+//! Packages of other files than requirements.txt: `pyproject.toml`, `uv.lock` and `pylock.toml` (PEP 751).
+//!
+//! Each becomes the lines that pip would be given for the same packages. A lock keeps what it fixes: versions, markers
+//! and, when every package has some, hashes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::str::FromStr;
+
+use pep508_rs::MarkerTree;
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A line for pip, and the byte of the file it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LockLine {
+    pub(super) text: String,
+    pub(super) offset: usize,
+}
+
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LockError {
+    pub(super) message: String,
+    pub(super) offset: usize,
+}
+
+/// The lines of a file that is not a requirements file, by its name; `None` for one that is.
+pub(super) fn lines(name: &str, text: &str) -> Option<Result<Vec<LockLine>, LockError>> {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let named = file
+        .strip_prefix("pylock.")
+        .and_then(|rest| rest.strip_suffix(".toml"));
+    let is_pylock = file == "pylock.toml" || named.is_some();
+    match file {
+        "pyproject.toml" => Some(read(text).map(pyproject)),
+        "uv.lock" => Some(read(text).and_then(|lock| uv(&lock))),
+        _ if is_pylock => Some(read(text).and_then(|lock| pylock(&lock))),
+        _ => None,
+    }
+}
+
+fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, LockError> {
+    toml::from_str(text).map_err(|error| LockError {
+        message: error.message().to_owned(),
+        offset: error.span().map_or(0, |span| span.start),
+    })
+}
+
+#[derive(Deserialize)]
+struct Pyproject {
+    #[serde(default)]
+    project: Project,
+    #[serde(default)]
+    tool: Tool,
+}
+
+#[derive(Default, Deserialize)]
+struct Project {
+    #[serde(default)]
+    dependencies: Vec<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Tool {
+    #[serde(default)]
+    uv: UvTool,
+}
+
+#[derive(Default, Deserialize)]
+struct UvTool {
+    #[serde(default)]
+    index: Vec<UvIndex>,
+}
+
+#[derive(Deserialize)]
+struct UvIndex {
+    url: Spanned<String>,
+    #[serde(default)]
+    default: bool,
+}
+
+fn pyproject(file: Pyproject) -> Vec<LockLine> {
+    let indexes = file.tool.uv.index.into_iter().map(|index| {
+        let option = if index.default {
+            "--index-url"
+        } else {
+            "--extra-index-url"
+        };
+        LockLine {
+            offset: index.url.span().start,
+            text: format!("{option} {}", index.url.get_ref()),
+        }
+    });
+    let packages = file.project.dependencies.into_iter().map(|line| LockLine {
+        offset: line.span().start,
+        text: line.into_inner(),
+    });
+    indexes.chain(packages).collect()
+}
+
+#[derive(Deserialize)]
+struct UvLock {
+    version: Spanned<u32>,
+    #[serde(default, rename = "package")]
+    packages: Vec<UvPackage>,
+}
+
+#[derive(Deserialize)]
+struct UvPackage {
+    name: Spanned<String>,
+    version: Option<String>,
+    source: UvSource,
+    #[serde(default)]
+    dependencies: Vec<UvDependency>,
+    #[serde(default, rename = "optional-dependencies")]
+    optional: BTreeMap<String, Vec<UvDependency>>,
+    #[serde(default)]
+    wheels: Vec<UvFile>,
+    sdist: Option<UvFile>,
+}
+
+#[derive(Deserialize)]
+struct UvSource {
+    registry: Option<String>,
+    git: Option<String>,
+    url: Option<String>,
+    path: Option<String>,
+    directory: Option<String>,
+    editable: Option<String>,
+    r#virtual: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct UvDependency {
+    name: String,
+    version: Option<String>,
+    #[serde(default)]
+    extra: Vec<String>,
+    marker: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct UvFile {
+    hash: Option<String>,
+}
+
+/// A package with an extra, or without.
+type Node = (usize, Option<String>);
+
+fn uv(lock: &UvLock) -> Result<Vec<LockLine>, LockError> {
+    if *lock.version.get_ref() != 1 {
+        return Err(LockError {
+            message: format!(
+                "the lock has version {}, known is 1",
+                lock.version.get_ref()
+            ),
+            offset: lock.version.span().start,
+        });
+    }
+    let is_root = |package: &UvPackage| {
+        [&package.source.editable, &package.source.r#virtual]
+            .iter()
+            .any(|path| path.as_deref() == Some("."))
+    };
+    let Some(root) = lock.packages.iter().position(is_root) else {
+        return Err(LockError {
+            message: "the lock has no package for the project itself".into(),
+            offset: 0,
+        });
+    };
+    let markers = reached(lock, root)?;
+    let mut by_package: BTreeMap<usize, MarkerTree> = BTreeMap::new();
+    for ((package, _), marker) in markers {
+        by_package
+            .entry(package)
+            .and_modify(|known| known.or(marker.clone()))
+            .or_insert(marker);
+    }
+    by_package.remove(&root);
+    let mut entries = Vec::new();
+    let mut indexes: Vec<String> = Vec::new();
+    for (index, marker) in by_package {
+        let package = &lock.packages[index];
+        let source = &package.source;
+        let name = package.name.get_ref();
+        let version = package.version.as_deref().unwrap_or_default();
+        let wanted = if let Some(registry) = &source.registry {
+            if registry.trim_end_matches('/') != "https://pypi.org/simple"
+                && !indexes.contains(registry)
+            {
+                indexes.push(registry.clone());
+            }
+            format!("{name}=={version}")
+        } else if let Some(git) = &source.git {
+            // `URL?rev=NAME#COMMIT`
+            let (address, commit) = git.split_once('#').unwrap_or((git, ""));
+            let address = address.split('?').next().unwrap_or_default();
+            format!("{name} @ git+{address}@{commit}")
+        } else if let Some(url) = &source.url {
+            format!("{name} @ {url}")
+        } else if let Some(path) = [&source.path, &source.directory, &source.editable]
+            .into_iter()
+            .flatten()
+            .next()
+        {
+            format!("{name} @ file:{path}")
+        } else {
+            continue;
+        };
+        let files = package.wheels.iter().chain(&package.sdist);
+        entries.push(Entry {
+            wanted,
+            marker: Some(marker),
+            hashes: files.filter_map(|file| file.hash.clone()).collect(),
+            offset: package.name.span().start,
+        });
+    }
+    Ok(to_lines(indexes, entries))
+}
+
+/// Under which markers each package is reached from the project: all paths to it, each with all of its markers.
+fn reached(lock: &UvLock, root: usize) -> Result<BTreeMap<Node, MarkerTree>, LockError> {
+    let mut markers: BTreeMap<Node, MarkerTree> =
+        BTreeMap::from([((root, None), MarkerTree::TRUE)]);
+    let mut open = VecDeque::from([(root, None)]);
+    while let Some(node) = open.pop_front() {
+        let (index, extra) = &node;
+        let package = &lock.packages[*index];
+        let above = markers[&node].clone();
+        let dependencies = match extra {
+            None => &package.dependencies,
+            Some(extra) => match package.optional.get(extra) {
+                Some(dependencies) => dependencies,
+                None => continue,
+            },
+        };
+        for dependency in dependencies {
+            let error = |message: String| LockError {
+                message,
+                offset: package.name.span().start,
+            };
+            let found = lock.packages.iter().position(|other| {
+                *other.name.get_ref() == dependency.name
+                    && (dependency.version.is_none() || dependency.version == other.version)
+            });
+            let found = found.ok_or_else(|| {
+                error(format!(
+                    "`{}` depends on `{}`, which the lock does not have",
+                    package.name.get_ref(),
+                    dependency.name
+                ))
+            })?;
+            let mut marker = above.clone();
+            if let Some(text) = &dependency.marker {
+                let own = MarkerTree::from_str(text)
+                    .map_err(|_| error(format!("the marker `{text}` is not understood")))?;
+                marker.and(own);
+            }
+            let extras = dependency.extra.iter().cloned().map(Some);
+            for extra in extras.chain([None]) {
+                let next = (found, extra);
+                let known = markers.get(&next).cloned().unwrap_or(MarkerTree::FALSE);
+                let mut joined = known.clone();
+                joined.or(marker.clone());
+                if joined != known {
+                    markers.insert(next.clone(), joined);
+                    open.push_back(next);
+                }
+            }
+        }
+    }
+    Ok(markers)
+}
+
+#[derive(Deserialize)]
+struct Pylock {
+    #[serde(rename = "lock-version")]
+    version: Spanned<String>,
+    #[serde(default)]
+    packages: Vec<PylockPackage>,
+}
+
+#[derive(Deserialize)]
+struct PylockPackage {
+    name: Spanned<String>,
+    version: Option<String>,
+    marker: Option<String>,
+    index: Option<String>,
+    #[serde(default)]
+    wheels: Vec<PylockFile>,
+    sdist: Option<PylockFile>,
+    archive: Option<PylockFile>,
+    vcs: Option<PylockVcs>,
+    directory: Option<PylockFile>,
+}
+
+#[derive(Deserialize)]
+struct PylockFile {
+    url: Option<String>,
+    path: Option<String>,
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct PylockVcs {
+    r#type: String,
+    url: Option<String>,
+    #[serde(rename = "commit-id")]
+    commit: String,
+}
+
+fn pylock(lock: &Pylock) -> Result<Vec<LockLine>, LockError> {
+    if !lock.version.get_ref().starts_with("1.") {
+        return Err(LockError {
+            message: format!(
+                "the lock has version {}, known is 1.0",
+                lock.version.get_ref()
+            ),
+            offset: lock.version.span().start,
+        });
+    }
+    let mut entries = Vec::new();
+    let mut indexes: Vec<String> = Vec::new();
+    for package in &lock.packages {
+        let name = package.name.get_ref();
+        let offset = package.name.span().start;
+        let error = |message: String| LockError { message, offset };
+        let located = |file: &PylockFile| match (&file.url, &file.path) {
+            (Some(url), _) => Some(format!("{name} @ {url}")),
+            (None, Some(path)) => Some(format!("{name} @ file:{path}")),
+            (None, None) => None,
+        };
+        let wanted = if let Some(vcs) = &package.vcs {
+            let url = vcs
+                .url
+                .as_ref()
+                .ok_or_else(|| error(format!("`{name}` has no URL of its repository")))?;
+            Some(format!("{name} @ {}+{url}@{}", vcs.r#type, vcs.commit))
+        } else if let Some(file) = package.archive.as_ref().or(package.directory.as_ref()) {
+            located(file)
+        } else {
+            package
+                .version
+                .as_ref()
+                .map(|version| format!("{name}=={version}"))
+        };
+        let wanted = wanted
+            .ok_or_else(|| error(format!("`{name}` has neither a version nor a location")))?;
+        let marker = package
+            .marker
+            .as_ref()
+            .map(|text| {
+                MarkerTree::from_str(text)
+                    .map_err(|_| error(format!("the marker `{text}` is not understood")))
+            })
+            .transpose()?;
+        if let Some(index) = package
+            .index
+            .as_ref()
+            .filter(|index| index.trim_end_matches('/') != "https://pypi.org/simple")
+            && !indexes.contains(index)
+        {
+            indexes.push(index.clone());
+        }
+        let files = package
+            .wheels
+            .iter()
+            .chain(&package.sdist)
+            .chain(&package.archive);
+        let hashes = files.flat_map(|file| {
+            file.hashes
+                .iter()
+                .map(|(kind, hash)| format!("{kind}:{hash}"))
+        });
+        entries.push(Entry {
+            wanted,
+            marker,
+            hashes: hashes.collect(),
+            offset,
+        });
+    }
+    Ok(to_lines(indexes, entries))
+}
+
+/// A package of a lock.
+struct Entry {
+    wanted: String,
+    marker: Option<MarkerTree>,
+    hashes: Vec<String>,
+    offset: usize,
+}
+
+/// pip wants hashes of all packages or of none, so one without leaves them out.
+fn to_lines(indexes: Vec<String>, entries: Vec<Entry>) -> Vec<LockLine> {
+    let hashed = entries.iter().all(|entry| !entry.hashes.is_empty());
+    let options = indexes.into_iter().map(|index| LockLine {
+        text: format!("--extra-index-url {index}"),
+        offset: 0,
+    });
+    let packages = entries
+        .into_iter()
+        .filter(|entry| {
+            entry
+                .marker
+                .as_ref()
+                .is_none_or(|marker| !marker.is_false())
+        })
+        .map(|entry| {
+            let mut text = entry.wanted;
+            if let Some(marker) = entry.marker.as_ref().and_then(marker_text) {
+                text.push_str(" ; ");
+                text.push_str(&marker);
+            }
+            for hash in entry.hashes.iter().filter(|_| hashed) {
+                text.push_str(" --hash=");
+                text.push_str(hash);
+            }
+            LockLine {
+                text,
+                offset: entry.offset,
+            }
+        });
+    options.chain(packages).collect()
+}
+
+/// A marker in an order that depends on nothing but the marker; nothing when it always holds.
+fn marker_text(marker: &MarkerTree) -> Option<String> {
+    if marker.is_true() {
+        return None;
+    }
+    let mut clauses: Vec<String> = marker
+        .to_dnf()
+        .iter()
+        .map(|clause| {
+            let mut all: Vec<String> = clause.iter().map(ToString::to_string).collect();
+            all.sort();
+            all.join(" and ")
+        })
+        .collect();
+    clauses.sort();
+    Some(clauses.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(name: &str, text: &str) -> Vec<String> {
+        let lines = lines(name, text).unwrap().unwrap();
+        lines.into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn dependencies_of_a_project_are_its_requirements() {
+        let text = "[project]\nname = \"x\"\ndependencies = [\"six>=1\", \"numpy ; python_version > '3'\"]\n[[tool.uv.index]]\nurl = \"https://a/simple\"\n";
+        assert_eq!(
+            texts("sub/pyproject.toml", text),
+            [
+                "--extra-index-url https://a/simple",
+                "six>=1",
+                "numpy ; python_version > '3'"
+            ]
+        );
+    }
+
+    const UV: &str = r#"
+version = 1
+[[package]]
+name = "app"
+version = "1"
+source = { virtual = "." }
+dependencies = [
+    { name = "a", extra = ["x"] },
+    { name = "b", marker = "sys_platform == 'win32'" },
+]
+[[package]]
+name = "a"
+version = "2"
+source = { registry = "https://pypi.org/simple" }
+dependencies = [{ name = "c", marker = "python_full_version >= '3.12'" }]
+sdist = { url = "https://x/a.tar.gz", hash = "sha256:aa", size = 1 }
+[package.optional-dependencies]
+x = [{ name = "d" }]
+[[package]]
+name = "b"
+version = "3"
+source = { registry = "https://pypi.org/simple" }
+dependencies = [{ name = "c" }]
+wheels = [{ url = "https://x/b.whl", hash = "sha256:bb" }]
+[[package]]
+name = "c"
+version = "4"
+source = { registry = "https://other/simple" }
+wheels = [{ url = "https://x/c.whl", hash = "sha256:cc" }]
+[[package]]
+name = "d"
+version = "5"
+source = { registry = "https://pypi.org/simple" }
+dependencies = [{ name = "a" }]
+wheels = [{ url = "https://x/d.whl", hash = "sha256:dd" }]
+[[package]]
+name = "unused"
+version = "6"
+source = { registry = "https://pypi.org/simple" }
+"#;
+
+    #[test]
+    fn a_lock_of_uv_keeps_versions_hashes_and_the_markers_of_all_paths() {
+        assert_eq!(
+            texts("uv.lock", UV),
+            [
+                "--extra-index-url https://other/simple",
+                "a==2 --hash=sha256:aa",
+                "b==3 ; sys_platform == 'win32' --hash=sha256:bb",
+                "c==4 ; python_full_version >= '3.12' or sys_platform == 'win32' --hash=sha256:cc",
+                "d==5 --hash=sha256:dd",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_standard_lock_keeps_versions_hashes_and_markers() {
+        let text = r#"
+lock-version = "1.0"
+[[packages]]
+name = "a"
+version = "1"
+marker = "python_version >= '3.12'"
+wheels = [{ name = "a.whl", url = "https://x/a.whl", hashes = { sha256 = "aa" } }]
+[[packages]]
+name = "b"
+vcs = { type = "git", url = "https://x/b", commit-id = "123" }
+[[packages]]
+name = "c"
+directory = { path = "packages/c" }
+"#;
+        // One package without hashes leaves out those of the others.
+        assert_eq!(
+            texts("pylock.gpu.toml", text),
+            [
+                "a==1 ; python_full_version >= '3.12'",
+                "b @ git+https://x/b@123",
+                "c @ file:packages/c"
+            ]
+        );
+    }
+
+    #[test]
+    fn broken_files_say_where() {
+        let error = lines("uv.lock", "version = 2\n").unwrap().unwrap_err();
+        assert_eq!(
+            (error.offset, error.message.as_str()),
+            (10, "the lock has version 2, known is 1")
+        );
+        assert!(lines("pylock.toml", "x").unwrap().is_err());
+        assert!(lines("requirements.txt", "x").is_none());
+    }
+}

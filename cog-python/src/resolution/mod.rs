@@ -1,0 +1,334 @@
+//! The choices `cog.yaml` leaves open, each with its reason.
+//!
+//! [`resolve`] is a function of the configuration and the options alone; it asks nothing outside of its arguments. What it
+//! knows of releases is in [`Tables`].
+//!
+//! | Chosen in | What |
+//! |---|---|
+//! | `framework` | which torch and TensorFlow the requirements mean |
+//! | `cuda` | CUDA and cuDNN |
+//! | `wheels` | the wheels and indexes that go with them |
+//! | `base` | base image, and where Python comes from |
+//! | `system` | system packages, and what waits for them |
+//! | `device` | GPU architectures and drivers that the image must run with |
+
+mod base;
+mod cuda;
+mod device;
+mod framework;
+mod system;
+mod wheels;
+
+use std::sync::Arc;
+
+use crate::config::{Config, ImageName, SystemPackage};
+use crate::diagnostic::{Diagnostic, Report, Severity, Span};
+use crate::plan::{Decision, Network, PythonProvider, Rejected};
+use crate::sdk::SdkVersion;
+use crate::tables::{Architecture, Release, Tables};
+
+pub use device::{Kernels, kernels};
+
+/// What the command line decides. The default is what a plain `cog-python build` uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Name of the project folder, from which the image is named when nothing else names it.
+    pub folder: String,
+    /// Name of the image (`--tag`).
+    pub tag: Option<ImageName>,
+    /// `os/architecture[/variant]` (`--platform`).
+    pub platform: Option<Platform>,
+    /// Where Python comes from (`--python-provider`).
+    pub python_provider: Option<PythonProvider>,
+    /// Base image (`--base`).
+    pub base: Option<String>,
+    /// Whether one of Cog's own base images is taken (`--use-cog-base-image`); nothing means no.
+    pub cog_base: Option<bool>,
+    /// Whether a GPU build is based on an image of NVIDIA (`--use-cuda-base-image`); nothing means yes.
+    pub cuda_base: Option<bool>,
+    /// GPUs that the image must run on (`--gpu-arch`).
+    pub gpu_architectures: Vec<Architecture>,
+    /// NVIDIA driver that the image must run with (`--driver`).
+    pub driver: Option<Release>,
+    /// What is known of releases (`--tables`), instead of the tables of this crate.
+    pub tables: Option<Arc<Tables>>,
+    /// SDK version (`--sdk-version`).
+    pub sdk_version: Option<SdkVersion>,
+    /// Image that holds uv (`--uv-image`).
+    pub uv_image: Option<String>,
+    /// List of Pythons that uv chooses from (`--uv-downloads`).
+    pub uv_downloads: Option<String>,
+    /// Network of steps (`--network`).
+    pub network: Network,
+    /// Installs Python packages after the system packages in any case (`--pip-after-apt`).
+    pub pip_after_apt: bool,
+    /// Leaves out packages that system packages only recommend (`--no-recommends`).
+    pub no_recommends: bool,
+    /// Leaves out the project (`--no-source`): it is mounted when the image runs.
+    pub no_source: bool,
+    /// Labels of the image (`--label`), in order.
+    pub labels: Vec<(String, String)>,
+    /// Text of `.dockerignore`.
+    pub ignore: Option<String>,
+    /// The OpenAPI document of the model, compact, as [`Schema`](crate::schema::Schema) reads it.
+    pub schema: Option<String>,
+    /// Most predictions at once that the code itself asks for.
+    pub concurrency: Option<u32>,
+    /// Commit and name of the release that the project is at.
+    pub revision: Option<String>,
+    /// Name of the release or branch that the project is at.
+    pub release: Option<String>,
+}
+
+/// A platform images are built for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform(String);
+
+impl Platform {
+    /// The platform as `os/architecture[/variant]`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What Python calls the machine.
+    fn machine(&self) -> &'static str {
+        if self.0 == "linux/arm64" {
+            "aarch64"
+        } else {
+            "x86_64"
+        }
+    }
+}
+
+/// Why a text is not a platform this program builds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlatformError {
+    /// Not `linux/…`.
+    #[error("must be `linux/amd64` or `linux/arm64`: Cog's runtime has no release for others")]
+    Unsupported,
+}
+
+impl std::str::FromStr for Platform {
+    type Err = PlatformError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "linux/amd64" | "linux/x86_64" => Ok(Self("linux/amd64".into())),
+            "linux/arm64" | "linux/arm64/v8" | "linux/aarch64" => Ok(Self("linux/arm64".into())),
+            _ => Err(PlatformError::Unsupported),
+        }
+    }
+}
+
+/// What will be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// Name of the image.
+    pub image: ImageName,
+    /// Platform.
+    pub platform: Platform,
+    /// Base image of the result.
+    pub base: Base,
+    /// Where Python comes from.
+    pub python_provider: PythonProvider,
+    /// Image that holds uv.
+    pub uv_image: String,
+    /// List of Pythons that uv chooses from, if not its own.
+    pub uv_downloads: Option<String>,
+    /// SDK.
+    pub sdk: SdkVersion,
+    /// CUDA of a GPU build.
+    pub cuda: Option<Release>,
+    /// cuDNN of a GPU build.
+    pub cudnn: Option<Release>,
+    /// NVIDIA's image for this CUDA and cuDNN with compilers, whether it is the base or not.
+    pub cuda_image: Option<String>,
+    /// torch that is installed, when one version is decided, and the CUDA its wheel is built for.
+    pub torch: Option<(String, Option<Release>)>,
+    /// Lines for pip: options first, then the requirements with the wheels that fit.
+    pub requirements: Vec<String>,
+    /// System packages, sorted, without repeats, the init among them.
+    pub system_packages: Vec<SystemPackage>,
+    /// Whether packages that they recommend are installed, too.
+    pub recommends: bool,
+    /// Whether Python packages are installed on top of the system packages.
+    pub pip_after_apt: bool,
+    /// Every choice with its reason, in the order of reading.
+    pub decisions: Vec<Decision>,
+}
+
+/// The base image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Reference.
+    pub reference: String,
+    /// What kind of image it is.
+    pub kind: BaseKind,
+}
+
+/// Kinds of base images, by what they bring along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseKind {
+    /// An official image of Python.
+    Python,
+    /// A plain Debian.
+    Debian,
+    /// An image of NVIDIA.
+    Cuda,
+    /// An image of Cog: Python, an init, system packages and maybe torch.
+    Cog,
+    /// One that the user names.
+    Named,
+}
+
+/// Resolves a configuration. The resolution is there exactly when the report has no errors.
+pub fn resolve(config: &Config, options: &Options) -> (Option<Resolution>, Report) {
+    let mut resolver = Resolver {
+        config,
+        options,
+        tables: options.tables.as_deref().unwrap_or(Tables::built_in()),
+        report: Report::new(),
+        decisions: Vec::new(),
+    };
+    let resolution = resolver.resolve();
+    let report = resolver.report;
+    ((!report.has_errors()).then_some(resolution), report)
+}
+
+struct Resolver<'a> {
+    config: &'a Config,
+    options: &'a Options,
+    tables: &'a Tables,
+    report: Report,
+    decisions: Vec<Decision>,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy)]
+enum At<'p> {
+    /// A key of the configuration.
+    Key(Span),
+    /// A requirement.
+    Package(&'p crate::requirement::Package),
+    /// The command line, or nothing the user wrote.
+    Nowhere,
+}
+
+impl Resolver<'_> {
+    fn decide(&mut self, subject: &str, choice: impl Into<String>, reason: impl Into<String>) {
+        self.decide_over(subject, choice, reason, Vec::new());
+    }
+
+    fn decide_over(
+        &mut self,
+        subject: &str,
+        choice: impl Into<String>,
+        reason: impl Into<String>,
+        rejected: Vec<Rejected>,
+    ) {
+        self.decisions.push(Decision {
+            subject: subject.to_owned(),
+            choice: choice.into(),
+            reason: reason.into(),
+            rejected,
+        });
+    }
+
+    fn find(
+        &mut self,
+        severity: Severity,
+        at: At<'_>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let (file, span) = match at {
+            At::Key(span) => (self.config.file.as_str(), span),
+            At::Package(package) => (package.place.file.as_str(), package.place.span),
+            At::Nowhere => {
+                self.report
+                    .push(Diagnostic::of(severity, message).hint(hint));
+                return;
+            }
+        };
+        let finding = match self.config.sources.get(file) {
+            Some(source) if severity == Severity::Error => source.error(span, message),
+            Some(source) => source.warning(span, message),
+            None => Diagnostic::of(severity, message),
+        };
+        self.report.push(finding.hint(hint));
+    }
+
+    fn resolve(&mut self) -> Resolution {
+        let (image, reason) = match (&self.options.tag, &self.config.image, &self.config.model) {
+            (Some(tag), ..) => (tag.clone(), "the command line names it"),
+            (None, Some(image), _) => (image.value.clone(), "`image` in cog.yaml names it"),
+            (None, None, Some(model)) => (model.value.clone(), "`model` in cog.yaml names it"),
+            (None, None, None) => (
+                ImageName::for_folder(&self.options.folder),
+                "the project folder is called so",
+            ),
+        };
+        self.decide("image name", image.as_str(), reason);
+        let (platform, reason) = match &self.options.platform {
+            Some(platform) => (platform.clone(), "the command line names it"),
+            None => (
+                Platform("linux/amd64".into()),
+                "it is Cog's platform when none is named",
+            ),
+        };
+        self.decide("platform", platform.as_str(), reason);
+
+        let frameworks = self.frameworks(&platform);
+        let toolkit = self.toolkit(&frameworks);
+        let wheels = self.wheels(&frameworks, toolkit.as_ref());
+        self.devices(&frameworks, &wheels, toolkit.as_ref());
+        let chosen = self.base(&frameworks, toolkit.as_ref());
+        self.python(&chosen);
+
+        let (sdk, reason) = match (&self.options.sdk_version, &self.config.build.sdk_version) {
+            (Some(version), _) => (version.clone(), "the command line names it"),
+            (None, Some(version)) => (version.value.clone(), "`build.sdk_version` names it"),
+            (None, None) => (
+                SdkVersion::default_release(),
+                "nothing names a version, and a fixed one gives the same image again",
+            ),
+        };
+        self.decide("cog", sdk.to_string(), reason);
+        let system_packages = self.system_packages(chosen.base.kind);
+        let recommends = self.recommends();
+        let pip_after_apt = self.placement(&system_packages);
+        self.source();
+        Resolution {
+            image,
+            platform,
+            base: chosen.base,
+            python_provider: chosen.provider,
+            uv_image: self.options.uv_image.clone().unwrap_or_else(base::uv_image),
+            uv_downloads: self.options.uv_downloads.clone(),
+            sdk,
+            cuda: toolkit.as_ref().map(|toolkit| toolkit.cuda.clone()),
+            cudnn: toolkit.as_ref().map(|toolkit| toolkit.cudnn.clone()),
+            cuda_image: toolkit.and_then(|toolkit| toolkit.image),
+            torch: wheels.torch,
+            requirements: wheels.lines,
+            system_packages,
+            recommends,
+            pip_after_apt,
+            decisions: std::mem::take(&mut self.decisions),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_are_normalized() {
+        assert_eq!(
+            "linux/aarch64".parse::<Platform>().unwrap().as_str(),
+            "linux/arm64"
+        );
+        assert!("windows/amd64".parse::<Platform>().is_err());
+    }
+}

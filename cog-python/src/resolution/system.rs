@@ -1,0 +1,151 @@
+//! System packages, and what waits for them.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::{BaseKind, Resolver};
+use crate::config::SystemPackage;
+
+/// The init program that reaps processes, as a Debian package.
+const INIT_PACKAGE: &str = "tini";
+
+#[derive(Deserialize)]
+struct BuildTools {
+    names: Vec<String>,
+    prefixes: Vec<String>,
+    suffixes: Vec<String>,
+}
+
+static BUILD_TOOLS: LazyLock<BuildTools> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../data/build_tools.json"))
+        .expect("the table of the crate is valid")
+});
+
+impl Resolver<'_> {
+    pub(super) fn system_packages(&mut self, base: BaseKind) -> Vec<SystemPackage> {
+        let asked = self.config.build.system_packages.iter();
+        let mut packages: Vec<SystemPackage> = asked.map(|package| package.value.clone()).collect();
+        if base == BaseKind::Cog {
+            let held = &self.tables.cog_base.packages;
+            packages.retain(|package| !held.iter().any(|name| name == package.as_str()));
+            self.decide("init", "the base image's", "Cog's base images have one");
+        } else {
+            if !packages
+                .iter()
+                .any(|package| package.name() == INIT_PACKAGE)
+            {
+                packages.push(
+                    INIT_PACKAGE
+                        .parse()
+                        .expect("the name of tini is a package name"),
+                );
+            }
+            self.decide(
+                "init",
+                INIT_PACKAGE,
+                "processes that a model leaves behind must be reaped, and signals must reach the server",
+            );
+        }
+        packages.sort();
+        packages.dedup();
+        packages
+    }
+
+    pub(super) fn recommends(&mut self) -> bool {
+        let recommends = !self.options.no_recommends;
+        let (choice, reason) = if recommends {
+            (
+                "with what they recommend",
+                "Cog installs it, and models may rely on it",
+            )
+        } else {
+            (
+                "without what they recommend",
+                "the command line asks for it",
+            )
+        };
+        self.decide("system packages", choice, reason);
+        recommends
+    }
+
+    /// Whether pip must wait for apt.
+    pub(super) fn placement(&mut self, packages: &[SystemPackage]) -> bool {
+        const AFTER: &str = "installed after the system packages";
+        let tool = packages
+            .iter()
+            .find(|package| is_build_tool(package.name()));
+        let reason = if self.options.pip_after_apt {
+            Some("the command line asks for it".to_owned())
+        } else if let Some(tool) = tool {
+            Some(format!(
+                "system package `{}` may be needed to build one of them",
+                tool.name()
+            ))
+        } else if self.config.build.requirements.needs_tools {
+            Some("a requirement is fetched from version control or compiled".to_owned())
+        } else {
+            None
+        };
+        let Some(reason) = reason else {
+            self.decide(
+                "python packages",
+                "installed independently of the system packages",
+                "no system package is a compiler, a header or a download tool; \
+                 a change of one side then leaves the other cached",
+            );
+            return false;
+        };
+        self.decide("python packages", AFTER, reason);
+        true
+    }
+
+    pub(super) fn source(&mut self) {
+        if self.options.no_source {
+            self.decide(
+                "source",
+                "not copied",
+                "the command line leaves it to a mount",
+            );
+        } else {
+            self.decide(
+                "source",
+                "copied last, beside all other steps",
+                "editing the model then rebuilds nothing else",
+            );
+        }
+    }
+}
+
+fn is_build_tool(name: &str) -> bool {
+    BUILD_TOOLS.names.iter().any(|tool| tool == name)
+        || BUILD_TOOLS
+            .prefixes
+            .iter()
+            .any(|prefix| name.starts_with(prefix.as_str()))
+        || BUILD_TOOLS
+            .suffixes
+            .iter()
+            .any(|suffix| name.ends_with(suffix.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers_and_headers_are_build_tools() {
+        for name in [
+            "build-essential",
+            "gcc-12",
+            "libpq-dev",
+            "git",
+            "python3-dev",
+        ] {
+            assert!(is_build_tool(name), "{name}");
+        }
+        for name in ["tini", "ffmpeg", "libgl1", "fortune-mod", "gccgo"] {
+            assert!(!is_build_tool(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+use llb::gateway::Build;
+
+#[llb::builder]
+fn build(cx: Build, version: &str) {
+    let _ = (cx, version);
+}

@@ -1,0 +1,2 @@
+#[llb::builder]
+struct Builder;
