@@ -13,7 +13,7 @@ use super::record::Record;
 use super::scheme::{Layout, Scheme, check_relative};
 
 /// More than this in bytes is only unpacked from an archive of a believable size.
-const ALWAYS_UNPACKED: u64 = 256 << 20;
+const ALWAYS_UNPACKED: u64 = 16 << 20;
 /// How many times its own size an archive may give. Code compresses by 3 to 5, sparse tables by some tens; a bomb of
 /// zeros reaches 1,032.
 const BELIEVABLE_RATIO: u64 = 200;
