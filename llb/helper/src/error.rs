@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Error {
     /// The arguments make no sense.
     Usage(String),
+    /// A wheel cannot be installed.
+    Wheel(llb_helper::wheel::Error),
     /// The system refused to do something with a path.
     Path {
         /// What was tried: "cannot {action} {path}".
@@ -40,9 +42,16 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
     }
 }
 
+impl From<llb_helper::wheel::Error> for Error {
+    fn from(error: llb_helper::wheel::Error) -> Self {
+        Self::Wheel(error)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Wheel(error) => write!(formatter, "{error}"),
             Self::Usage(message) => formatter.write_str(message),
             Self::Path {
                 action,

@@ -6,12 +6,14 @@
 //! | subcommand | does |
 //! |---|---|
 //! | `apply` | lays the differences of states over a tree, as a merge op would |
+//! | `install` | installs wheels into a virtual environment |
 //!
 //! **Invariant.** What it writes depends on its arguments and the trees they name alone: no clock, no environment, no
 //! order of a directory listing.
 
 mod apply;
 mod error;
+mod install;
 
 use std::env;
 use std::ffi::OsString;
@@ -34,8 +36,9 @@ fn run(arguments: &[OsString]) -> Result<(), Error> {
     let name = arguments.first().and_then(|name| name.to_str());
     match name {
         Some("apply") => apply::run(&arguments[1..]),
+        Some("install") => install::run(&arguments[1..]),
         _ => Err(Error::usage(
-            "expected a subcommand: llb-helper apply TARGET LOWER UPPER [LOWER UPPER]...",
+            "expected a subcommand: llb-helper apply … or llb-helper install …",
         )),
     }
 }

@@ -1,0 +1,365 @@
+//! Wheels, installed and refused. What is expected is what `uv pip install` (0.13.9) made of the same wheels, but for
+//! its own droppings and for the times.
+
+#![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use llb_helper::wheel::{self, Error, ErrorKind, Installation, Layout, RecordLine, WheelName};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+const EPOCH: i64 = 1_577_836_800;
+
+struct Entry {
+    path: &'static str,
+    content: Vec<u8>,
+    mode: u32,
+}
+
+fn entry(path: &'static str, content: impl Into<Vec<u8>>) -> Entry {
+    Entry {
+        path,
+        content: content.into(),
+        mode: 0o644,
+    }
+}
+
+impl Entry {
+    fn mode(self, mode: u32) -> Self {
+        Self { mode, ..self }
+    }
+}
+
+/// The bytes of a wheel `odd_pkg-1.0` with these files and a `RECORD` of them.
+fn wheel(files: Vec<Entry>) -> Vec<u8> {
+    let info = vec![entry(
+        "odd_pkg-1.0.dist-info/WHEEL",
+        "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    )];
+    let files: Vec<Entry> = files.into_iter().chain(info).collect();
+    let mut record: String = files
+        .iter()
+        .map(|file| RecordLine::of(file.path, &file.content))
+        .flat_map(|line| {
+            [
+                line.path,
+                ",".into(),
+                line.hash,
+                ",".into(),
+                line.size,
+                "\n".into(),
+            ]
+        })
+        .collect();
+    record.push_str("odd_pkg-1.0.dist-info/RECORD,,\n");
+    archive(
+        files
+            .into_iter()
+            .chain([entry("odd_pkg-1.0.dist-info/RECORD", record)])
+            .collect(),
+    )
+}
+
+fn archive(files: Vec<Entry>) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for file in files {
+        let options = SimpleFileOptions::default().unix_permissions(file.mode);
+        zip.start_file(file.path, options).unwrap();
+        zip.write_all(&file.content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn install_into(root: &Path, bytes: Vec<u8>) -> Result<(), Error> {
+    let name: WheelName = "odd_pkg-1.0-py3-none-any.whl".parse().unwrap();
+    let layout = Layout::new("/opt/venv", "3.12");
+    let mut installation = Installation::new(root, layout, EPOCH);
+    wheel::install(&mut installation, &name, Cursor::new(bytes))?;
+    installation.finish().unwrap();
+    Ok(())
+}
+
+/// Every path below a folder with its mode; text of files.
+fn tree(root: &Path) -> BTreeMap<String, (u32, String)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for file in fs::read_dir(&folder).unwrap() {
+            let path = file.unwrap().path();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            assert_eq!(metadata.mtime(), EPOCH, "{}", path.display());
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            let mode = metadata.permissions().mode() & 0o7777;
+            if metadata.is_dir() {
+                found.insert(name, (mode, "folder".to_owned()));
+                folders.push(path);
+            } else {
+                let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                found.insert(name, (mode, text));
+            }
+        }
+    }
+    found
+}
+
+fn odd() -> Vec<u8> {
+    wheel(vec![
+        entry("odd_pkg/__init__.py", "x=1\n"),
+        entry("odd_pkg/tool.bin", "bin").mode(0o755),
+        entry("odd_pkg/secret.txt", "s").mode(0o600),
+        entry("odd_pkg/exec.py", "print(1)").mode(0o111),
+        entry(
+            "odd_pkg-1.0.data/scripts/run-odd",
+            "#!python\nprint('hi')\n",
+        )
+        .mode(0o755),
+        entry("odd_pkg-1.0.data/scripts/shell-odd", "#!/bin/sh\necho\n"),
+        entry(
+            "odd_pkg-1.0.data/scripts/odd",
+            "#!/bin/sh\necho gives way\n",
+        ),
+        entry("odd_pkg-1.0.data/headers/sub/odd.h", "int x;\n"),
+        entry("odd_pkg-1.0.data/data/etc/x.conf", "c").mode(0o600),
+        entry("odd_pkg-1.0.data/purelib/odd_pure/__init__.py", "y=1\n"),
+        entry("odd_pkg-1.0.data/platlib/odd_pkg/__init__.py", "over=1\n"),
+        entry("ns/odd/mod.py", ""),
+        entry(
+            "odd_pkg-1.0.dist-info/entry_points.txt",
+            "[console_scripts]\nodd = odd_pkg.sub:Cls.method [extra]\n[gui_scripts]\nodd-gui = odd_pkg:gui\n",
+        ),
+    ])
+}
+
+#[test]
+fn every_kind_of_file_goes_to_its_place() {
+    let root = tempfile::tempdir().unwrap();
+    install_into(root.path(), odd()).unwrap();
+    let tree = tree(root.path());
+    let site = "opt/venv/lib/python3.12/site-packages";
+    let mode_and_text = |path: &str| {
+        let (mode, text) = tree
+            .get(path)
+            .unwrap_or_else(|| panic!("{path} is missing"));
+        (*mode, text.as_str())
+    };
+    for (path, mode, text) in [
+        ("odd_pkg/__init__.py", 0o644, "over=1\n"),
+        ("odd_pkg/tool.bin", 0o755, "bin"),
+        ("odd_pkg/secret.txt", 0o644, "s"),
+        ("odd_pkg/exec.py", 0o755, "print(1)"),
+        ("odd_pure/__init__.py", 0o644, "y=1\n"),
+        ("ns/odd/mod.py", 0o644, ""),
+        ("odd_pkg-1.0.dist-info/INSTALLER", 0o644, "uv"),
+        ("odd_pkg-1.0.dist-info/REQUESTED", 0o644, ""),
+    ] {
+        assert_eq!(
+            mode_and_text(&format!("{site}/{path}")),
+            (mode, text),
+            "{path}"
+        );
+    }
+    for (path, mode, text) in [
+        (
+            "bin/run-odd",
+            0o755,
+            "#!/opt/venv/bin/python\nprint('hi')\n",
+        ),
+        ("bin/shell-odd", 0o755, "#!/bin/sh\necho\n"),
+        ("etc/x.conf", 0o644, "c"),
+        (
+            "include/site/python3.12/odd-pkg/sub/odd.h",
+            0o644,
+            "int x;\n",
+        ),
+    ] {
+        assert_eq!(
+            mode_and_text(&format!("opt/venv/{path}")),
+            (mode, text),
+            "{path}"
+        );
+    }
+    let (mode, launcher) = mode_and_text("opt/venv/bin/odd");
+    assert_eq!(mode, 0o755);
+    assert!(launcher.starts_with(
+        "#!/opt/venv/bin/python\n# -*- coding: utf-8 -*-\nimport sys\nfrom odd_pkg.sub import Cls\n"
+    ));
+    assert!(launcher.ends_with("    sys.exit(Cls.method())\n"));
+    assert!(tree.contains_key("opt/venv/bin/odd-gui"));
+    assert!(!tree.keys().any(|path| path.contains(".data")));
+    assert!(
+        tree.values()
+            .filter(|(_, text)| text == "folder")
+            .all(|(mode, _)| *mode == 0o755)
+    );
+}
+
+#[test]
+fn the_record_lists_what_is_there_sorted() {
+    let root = tempfile::tempdir().unwrap();
+    install_into(root.path(), odd()).unwrap();
+    let tree = tree(root.path());
+    let site = "opt/venv/lib/python3.12/site-packages";
+    let (_, record) = &tree[&format!("{site}/odd_pkg-1.0.dist-info/RECORD")];
+    let lines: Vec<&str> = record.lines().collect();
+    assert!(lines.is_sorted());
+    for line in &lines {
+        let record = wheel::Record::parse(line);
+        let [listed] = record.lines.as_slice() else {
+            panic!("{line}");
+        };
+        let from_site = root.path().join(site).join(&listed.path);
+        let content = fs::read(&from_site).unwrap();
+        if !listed.hash.is_empty() {
+            assert_eq!(*listed, RecordLine::of(listed.path.as_str(), &content));
+        }
+    }
+    let files = tree.values().filter(|(_, text)| text != "folder").count();
+    assert_eq!(lines.len(), files);
+}
+
+#[test]
+fn two_installations_are_the_same() {
+    let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    for root in [&one, &other] {
+        install_into(root.path(), odd()).unwrap();
+    }
+    assert_eq!(tree(one.path()), tree(other.path()));
+}
+
+#[test]
+fn installed_paths_are_known_without_unpacking() {
+    let root = tempfile::tempdir().unwrap();
+    install_into(root.path(), odd()).unwrap();
+    let name: WheelName = "odd_pkg-1.0-py3-none-any.whl".parse().unwrap();
+    let layout = Layout::new("/opt/venv", "3.12");
+    let paths = wheel::installed_paths(&name, Cursor::new(odd()), &layout).unwrap();
+    let told: Vec<String> = paths
+        .into_iter()
+        .map(|path| format!("opt/venv/{}", path.path))
+        .collect();
+    let tree = tree(root.path());
+    let there: Vec<&String> = tree
+        .iter()
+        .filter(|(_, (_, text))| text != "folder")
+        .map(|(path, _)| path)
+        .collect();
+    assert_eq!(told.iter().collect::<Vec<_>>(), there);
+}
+
+#[test]
+fn what_is_wrong_is_refused_before_anything_is_written() {
+    let metadata = || {
+        vec![
+            entry("odd_pkg-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n"),
+            entry("odd_pkg-1.0.dist-info/RECORD", ""),
+        ]
+    };
+    let with = |file: Entry| archive(metadata().into_iter().chain([file]).collect());
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (
+            with(entry("../escape.py", "")),
+            "\"../escape.py\" leaves its folder",
+        ),
+        (
+            with(entry("/etc/cron.d/x", "")),
+            "\"/etc/cron.d/x\" is absolute",
+        ),
+        (with(entry("a\\..\\b", "")), "has a backslash"),
+        (
+            with(entry("odd_pkg-1.0.data/data/../../../x", "")),
+            "leaves its folder",
+        ),
+        (
+            with(entry("odd_pkg-1.0.data/weird/x", "")),
+            "is in no folder that .data may have",
+        ),
+        (
+            with(entry("odd_pkg-1.0.data/scripts/sub/deep", "")),
+            "is in a folder below scripts",
+        ),
+        (
+            with(entry(
+                "odd_pkg-1.0.dist-info/entry_points.txt",
+                "[console_scripts]\n../../x = a:b\n",
+            )),
+            "the script \"../../x\" is no file name",
+        ),
+        (
+            with(entry("odd_pkg-1.0.dist-info/RECORD/x", "")),
+            "is a file and the folder of",
+        ),
+        (
+            with(entry("other-1.0.dist-info/WHEEL", "")),
+            "exactly one folder",
+        ),
+        (
+            archive(vec![entry(
+                "other-1.0.dist-info/WHEEL",
+                "Wheel-Version: 1.0\n",
+            )]),
+            "named after odd_pkg, its content after other",
+        ),
+        (
+            archive(vec![
+                entry("odd_pkg-1.0.dist-info/WHEEL", "Wheel-Version: 2.0\n"),
+                entry("odd_pkg-1.0.dist-info/RECORD", ""),
+            ]),
+            "has version 2.0, expected 1.x",
+        ),
+        (
+            archive(vec![entry(
+                "odd_pkg-1.0.dist-info/WHEEL",
+                "Wheel-Version: 1.0\n",
+            )]),
+            "RECORD is missing",
+        ),
+        (b"PK no zip".to_vec(), "not a readable zip file"),
+    ];
+    for (bytes, part) in cases {
+        let root = tempfile::tempdir().unwrap();
+        let error = install_into(root.path(), bytes).unwrap_err().to_string();
+        assert!(error.contains(part), "{part}: {error}");
+        assert!(
+            error.starts_with("odd_pkg-1.0-py3-none-any.whl: "),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0, "{part}");
+    }
+}
+
+#[test]
+fn a_bomb_is_not_unpacked() {
+    let root = tempfile::tempdir().unwrap();
+    let zeros = vec![0_u8; 20 << 20];
+    let error = install_into(root.path(), wheel(vec![entry("odd_pkg/zeros", zeros)])).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Bomb(_)), "{error}");
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_damaged_file_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let mut bytes = wheel(vec![entry(
+        "odd_pkg/data.txt",
+        "a long enough text ".repeat(40),
+    )]);
+    let name = b"odd_pkg/data.txt";
+    let at = bytes
+        .windows(name.len())
+        .position(|window| window == name)
+        .unwrap();
+    bytes[at + name.len() + 4] ^= 0xff;
+    let error = install_into(root.path(), bytes).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Archive(_)), "{error}");
+    assert!(error.to_string().contains("odd_pkg/data.txt"), "{error}");
+}
