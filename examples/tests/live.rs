@@ -5,15 +5,18 @@
 //! were called, and make the files that the next step takes.
 
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use llb::Definition;
-use llb::client::{Address, Client, Export, Solve};
+use llb::client::{Address, Client, Export, Secret, Solve, SshAgent};
 use tempfile::TempDir;
 
-const TOOLS: [&str; 7] = ["apk", "apt-get", "cargo", "npm", "pip", "rm", "useradd"];
-const STAND_IN: &str = r#"#!/bin/sh\necho \"${0##*/} $*\" >> /commands\ncase \"$0\" in\n*/cargo) d=/target/x86_64-unknown-linux-musl/release; mkdir -p $d; echo program > $d/server;;\n*/npm) mkdir -p /out; echo page > /out/index.html;;\nesac\n"#;
+const TOOLS: [&str; 10] = [
+    "apk", "apt-get", "cargo", "git", "go", "make", "npm", "pip", "rm", "useradd",
+];
+const STAND_IN: &str = r#"#!/bin/sh\necho \"${0##*/} $*\" >> /commands\ncase \"$0\" in\n*/cargo) d=/target/x86_64-unknown-linux-musl/release; mkdir -p $d; echo program > $d/server;;\n*/git) mkdir -p /src; echo \"token of ${#TOKEN} bytes\" >> /commands;;\n*/go) mkdir -p /out; echo program > /out/server;;\n*/make) for a; do d=${a#PREFIX=}; done; mkdir -p $d/bin; echo $d > $d/bin/tool;;\n*/npm) mkdir -p /out; echo page > /out/index.html;;\nesac\n"#;
 
 const IMAGE: &str = "%image = source \"docker-image://docker.io/library/debian:bookworm-slim\"\n";
 
@@ -30,8 +33,18 @@ fn graph(program: &str, arguments: &[&str]) -> Definition {
     );
     let text = String::from_utf8(output.stdout).expect("an example prints text");
     let mut replaced = String::new();
-    for line in text.lines() {
-        if let Some((name, _)) = line.split_once(" = source \"docker-image:") {
+    // The first graph, where a program prints several or something after it.
+    let result = text.lines().position(|line| line.starts_with("return "));
+    let first = text.lines().take(result.map_or(0, |last| last + 1));
+    for line in first.filter(|line| !line.starts_with('#')) {
+        if let Some(name) = ["git", "https"]
+            .iter()
+            .find_map(|kind| Some(line.split_once(&format!(" = source \"{kind}:"))?.0))
+        {
+            let file = name.trim_start_matches('%');
+            let mkfile = format!("  mkfile \"/{file}\" 0644 \"{file}\"\n");
+            replaced.extend([name, " = file {\n", &mkfile, "}\n"]);
+        } else if let Some((name, _)) = line.split_once(" = source \"docker-image:") {
             if !replaced.contains(IMAGE) {
                 replaced.push_str(IMAGE);
             }
@@ -42,7 +55,13 @@ fn graph(program: &str, arguments: &[&str]) -> Definition {
                 "\"\n",
             ]);
             for tool in TOOLS {
-                let mkfile = format!("  mkfile \"/usr/local/sbin/{tool}\" 0755 \"{STAND_IN}\"\n");
+                // The step that needs it looks nowhere else.
+                let folder = if tool == "make" {
+                    "/usr/bin"
+                } else {
+                    "/usr/local/sbin"
+                };
+                let mkfile = format!("  mkfile \"{folder}/{tool}\" 0755 \"{STAND_IN}\"\n");
                 replaced.push_str(&mkfile);
             }
             replaced.push_str("}\n");
@@ -61,15 +80,21 @@ fn graph(program: &str, arguments: &[&str]) -> Definition {
 async fn files_of(definition: Definition, context: &[(&str, &str)]) -> TempDir {
     let home = tempfile::tempdir().expect("there is room");
     let given = home.path().join("context");
+    fs::create_dir(&given).expect("there is room");
     for (path, text) in context {
         let path = given.join(path);
         fs::create_dir_all(path.parent().expect("it is in a folder")).expect("there is room");
         fs::write(path, text).expect("there is room");
     }
     let made = home.path().join("made");
+    // Offered to steps, and asked by none.
+    let agent = home.path().join("agent");
+    let _listening = UnixListener::bind(&agent).expect("a socket can be made");
     let solve = Solve::definition(definition)
         .local("context", &given)
         .local("dictionaries", &given)
+        .ssh("default", SshAgent::socket(&agent))
+        .secret("git-token", Secret::bytes(*b"0123456789"))
         .export(Export::local(&made));
     if let Err(error) = client().await.solve(solve, &mut ()).await {
         panic!("{error}");
@@ -111,6 +136,58 @@ async fn hello_has_what_it_says() {
         text(&home, "commands"),
         "apt-get update\napt-get install -y --no-install-recommends cowsay\n"
     );
+}
+
+#[tokio::test]
+async fn layers_run_one_after_the_other() {
+    let graph = graph(env!("CARGO_BIN_EXE_02_layers"), &[]);
+    let home = files_of(graph, &[]).await;
+    let install = "apt-get update\napt-get install -y --no-install-recommends";
+    assert_eq!(
+        text(&home, "commands"),
+        format!("{install} nginx\n{install} tzdata\n")
+    );
+}
+
+#[tokio::test]
+async fn every_fork_is_in_the_merge() {
+    let graph = graph(env!("CARGO_BIN_EXE_03_fork_merge"), &[]);
+    let home = files_of(graph, &[]).await;
+    assert_eq!(text(&home, "opt/jq/bin/tool"), "/opt/jq\n");
+    assert_eq!(text(&home, "opt/ripgrep/bin/tool"), "/opt/ripgrep\n");
+    assert_eq!(text(&home, "etc/profile.d/tools.sh"), "umask 027\n");
+}
+
+#[tokio::test]
+async fn the_secret_reaches_its_command() {
+    let graph = graph(env!("CARGO_BIN_EXE_05_secrets"), &[]);
+    let home = files_of(graph, &[]).await;
+    let commands = text(&home, "commands");
+    assert!(
+        commands.contains("token of 10 bytes\nnpm ci\n"),
+        "{commands}"
+    );
+    assert!(!commands.contains("0123456789"));
+}
+
+#[tokio::test]
+async fn the_program_of_a_platform_is_in_its_image() {
+    let graph = graph(env!("CARGO_BIN_EXE_07_platforms"), &[]);
+    let home = files_of(graph, &[("main.go", "")]).await;
+    assert_eq!(text(&home, "usr/local/bin/server"), "program\n");
+}
+
+#[tokio::test]
+async fn libraries_weights_and_source_are_joined() {
+    let graph = graph(env!("CARGO_BIN_EXE_12_cuda_image"), &[]);
+    let home = files_of(graph, &[("predict.py", "model"), (".git/x", "")]).await;
+    assert_eq!(
+        text(&home, "weights/model.safetensors"),
+        "model.safetensors"
+    );
+    assert_eq!(text(&home, "src/predict.py"), "model");
+    assert!(!home.path().join("made/src/.git").exists());
+    assert!(text(&home, "commands").contains("pip install --no-deps"));
 }
 
 #[tokio::test]
