@@ -171,7 +171,7 @@ fn an_archive_goes_to_standard_output_and_a_secret_nowhere() {
 
 #[test]
 fn a_failed_step_is_told_once_with_all_that_helps() {
-    let script = script(&format!("echo before; nosuchcommand # {}", unique()));
+    let script = script(&format!("echo before >&2; nosuchcommand # {}", unique()));
     let failed = run(&["solve", "--progress", "quiet"], &script);
     assert_eq!(failed.status.code(), Some(1));
     let said = text(&failed.stderr);
@@ -181,7 +181,7 @@ fn a_failed_step_is_told_once_with_all_that_helps() {
         said,
         [
             "error: build failed: step `the step` exited with code 127 (the command was not found)",
-            "command: /bin/sh -c 'echo before; nosuchcommand",
+            "command: /bin/sh -c 'echo before >&2; nosuchcommand",
             "last output:",
             "  before",
             "  /bin/sh: 1: nosuchcommand: not found",
