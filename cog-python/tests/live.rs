@@ -155,7 +155,12 @@ impl Project {
 
     fn run(&self, arguments: &[&str]) -> Run {
         let _serving = (arguments[0] == "predict").then(serving);
-        let output = self.command(arguments).output().unwrap();
+        let mut output = self.command(arguments).output().unwrap();
+        // containerd removes what nobody uses yet while another build unpacks it; the next attempt finds all in place.
+        let raced = b"failed to prepare extraction snapshot";
+        if output.stderr.windows(raced.len()).any(|part| part == raced) {
+            output = self.command(arguments).output().unwrap();
+        }
         Run {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -14,7 +14,12 @@ impl Testbed {
     /// The testbed named by `LLB_TESTBED`, or that of this workspace.
     pub(crate) fn find() -> Self {
         let path = std::env::var_os("LLB_TESTBED").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/testbed/state.json"),
+            || {
+                // A package of the workspace, or one in such a package's folder.
+                let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(1);
+                let mut states = above.map(|folder| folder.join("target/testbed/state.json"));
+                states.find(|state| state.exists()).unwrap_or_default()
+            },
             PathBuf::from,
         );
         let Ok(text) = std::fs::read(&path) else {
