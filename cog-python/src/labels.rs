@@ -34,6 +34,23 @@ pub struct CogBase {
     pub layers: Vec<String>,
 }
 
+impl CogBase {
+    /// Label that names the image.
+    pub const NAME_LABEL: &str = "run.cog.cog-base-image-name";
+
+    /// The labels about the image.
+    pub fn labels(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let last = self.layers.iter().enumerate().next_back();
+        let last = last.into_iter().flat_map(|(index, layer)| {
+            [
+                ("run.cog.cog-base-image-last-layer-sha", layer.clone()),
+                ("run.cog.cog-base-image-last-layer-idx", index.to_string()),
+            ]
+        });
+        std::iter::once((Self::NAME_LABEL, self.name.clone())).chain(last)
+    }
+}
+
 impl Facts {
     /// The labels, in Cog's order. What is not known has none.
     pub fn labels(&self) -> IndexMap<String, String> {
@@ -49,16 +66,9 @@ impl Facts {
         add("run.cog.pip_freeze", self.pip_freeze.clone());
         add("run.cog.has_init", self.has_init.then(|| "true".to_owned()));
         if let Some(base) = &self.cog_base {
-            add("run.cog.cog-base-image-name", Some(base.name.clone()));
-            add(
-                "run.cog.cog-base-image-last-layer-sha",
-                base.layers.last().cloned(),
-            );
-            let last = base.layers.len().checked_sub(1);
-            add(
-                "run.cog.cog-base-image-last-layer-idx",
-                last.map(|last| last.to_string()),
-            );
+            for (name, value) in base.labels() {
+                add(name, Some(value));
+            }
         }
         add("org.opencontainers.image.revision", self.revision.clone());
         add("org.opencontainers.image.version", self.release.clone());

@@ -17,6 +17,7 @@
 //! | [`resolution`] | the choices `cog.yaml` leaves open, with reasons |
 //! | [`plan`] | all a build will do, as a value with a JSON form |
 //! | [`layer`] | the steps as functions over [`llb::State`], and the graph of a plan |
+//! | `factory` | images of plans, made in a running build (feature `cli`) |
 //! | [`cog`] | what Cog itself makes of a project, for comparison |
 //! | [`ca`] | certificate bundles for steps behind an inspecting proxy |
 //! | [`diagnostic`] | findings with place and excerpt |
@@ -61,6 +62,8 @@ mod yaml;
 pub mod cli;
 #[cfg(feature = "cli")]
 mod engine;
+#[cfg(feature = "cli")]
+pub mod factory;
 
 pub use config::Config;
 pub use diagnostic::{Report, Source};

@@ -49,6 +49,15 @@ impl SdkVersion {
         Self::Release(TABLE.default.clone())
     }
 
+    /// Whether a model with this version can be asked for its OpenAPI document: later ones read it from the signature only.
+    pub fn tells_schema(&self) -> bool {
+        match self {
+            Self::Release(version) => Version::from_str(version)
+                .is_ok_and(|version| version.release() < [0, 17].as_slice()),
+            Self::Prerelease => false,
+        }
+    }
+
     /// The line of a requirements file that installs it.
     pub fn requirement(&self) -> String {
         match self {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use llb::progress::DisplayMode;
 use llb::value::ImageRef;
 
 use super::input::InputOption;
@@ -113,9 +114,12 @@ pub(crate) struct BuildArgs {
         value_name = "ADDRESS"
     )]
     pub(crate) addr: Option<String>,
-    /// How progress is shown.
-    #[arg(long, value_enum, default_value_t = ProgressOption::Auto, value_name = "MODE")]
-    pub(crate) progress: ProgressOption,
+    /// How progress is shown: auto, tty, plain, rawjson or quiet.
+    #[arg(long, env = "BUILDKIT_PROGRESS", default_value_t, value_name = "MODE")]
+    pub(crate) progress: DisplayMode,
+    /// What the files of the image are made from.
+    #[arg(long, value_enum, default_value_t = BackendOption::Llb, value_name = "BACKEND")]
+    pub(crate) backend: BackendOption,
     /// Secret of a step: id=NAME,src=FILE or id=NAME,env=VARIABLE (repeatable).
     #[arg(long, value_name = "SECRET")]
     pub(crate) secret: Vec<String>,
@@ -278,15 +282,13 @@ impl From<NetworkOption> for Network {
     }
 }
 
-/// Values of `--progress`.
+/// Values of `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProgressOption {
-    /// Lines, and nothing that needs a terminal.
-    Auto,
-    /// Lines.
-    Plain,
-    /// Nothing but errors.
-    Quiet,
+pub(crate) enum BackendOption {
+    /// A graph: steps run side by side, and trees are merged.
+    Llb,
+    /// The plan's Dockerfile, built by the engine's own frontend.
+    Dockerfile,
 }
 
 /// Everything a plan holds can be seen by whoever has the image.

@@ -3,22 +3,21 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::time::Instant;
 
-use llb::MarshalOptions;
 use llb::client::{Client, Engine, Entitlement, Export, Outcome, Secret, Solve, SshAgent};
-use llb::progress::{Plain, Progress};
-use llb::value::Platform;
-use llb::{ResolveMode, State};
+use llb::gateway::Build;
+use llb::progress::{Display, Recorder};
 
 use super::advice::{Circumstances, advice};
-use super::args::{BuildArgs, BuildCommand, PlanArgs, ProgressOption};
+use super::args::{BackendOption, BuildArgs, BuildCommand, PlanArgs};
 use super::output::OutputOption;
 use super::project::{self, Project};
 use super::{Failure, Interrupts, print, runtime};
 use crate::ca;
 use crate::engine;
-use crate::layer::{Base, Joining, graph};
-use crate::plan::{Action, Network, Plan};
+use crate::factory::{self, BuildInfo, DockerfileFactory, LlbFactory, ModelFactory};
+use crate::plan::{Network, Plan};
 use crate::secret::{SecretOption, SecretOrigin};
 
 /// Runs the command.
@@ -44,7 +43,7 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
         .collect();
     let outcome = run(async {
         let client = connect(command.build.addr.as_deref(), None).await?;
-        builder.build(&client, exports).await
+        builder.build(&client, exports).await.1
     })?;
     print(&result(&outputs, &project.plan, &outcome))
 }
@@ -63,17 +62,15 @@ pub(super) fn build_for_engine(
     run(async {
         let client = connect(args.addr.as_deref(), docker_host).await?;
         if matches!(client.engine(), Engine::Docker { .. }) {
-            builder
-                .build(&client, vec![Kind::Image(Export::image(&name))])
-                .await?;
-            return Ok(());
+            let export = Export::image(&name);
+            return builder.build(&client, vec![export]).await.1.map(drop);
         }
         // A BuildKit of its own has no images an engine could run: hand it over as an archive.
         let folder = tempfile::tempdir()
             .map_err(|error| Failure::new(format!("cannot make a temporary folder: {error}")))?;
         let archive = folder.path().join("image.tar");
-        let export = Kind::Image(Export::docker_archive(&archive).name(&name));
-        builder.build(&client, vec![export]).await?;
+        let export = Export::docker_archive(&archive).name(&name);
+        builder.build(&client, vec![export]).await.1?;
         engine::Engine::connect(docker_host)
             .await?
             .load(&archive)
@@ -108,24 +105,18 @@ pub(super) async fn connect(
     client.map_err(|error| failure(&error, None))
 }
 
-/// An export, and whether it is an image, which has a configuration.
-enum Kind {
-    Image(Export),
-    Files(Export),
-}
-
-fn export(output: &OutputOption, plan: &Plan) -> Kind {
+fn export(output: &OutputOption, plan: &Plan) -> Export {
     match output {
         OutputOption::Image { name, push } => {
             let name = name
                 .as_ref()
                 .map_or(plan.image.as_str(), |name| name.as_str());
-            Kind::Image(Export::image(name).push(*push))
+            Export::image(name).push(*push)
         }
-        OutputOption::Oci(path) => Kind::Image(Export::oci(path).name(&plan.image)),
-        OutputOption::Docker(path) => Kind::Image(Export::docker_archive(path).name(&plan.image)),
-        OutputOption::Tar(path) => Kind::Files(Export::tar(path)),
-        OutputOption::Local(path) => Kind::Files(Export::local(path)),
+        OutputOption::Oci(path) => Export::oci(path).name(&plan.image),
+        OutputOption::Docker(path) => Export::docker_archive(path).name(&plan.image),
+        OutputOption::Tar(path) => Export::tar(path),
+        OutputOption::Local(path) => Export::local(path),
     }
 }
 
@@ -159,7 +150,6 @@ struct Builder<'a> {
     plan: &'a Plan,
     root: &'a Path,
     args: &'a BuildArgs,
-    platform: Platform,
     secrets: Vec<(String, Secret)>,
     agents: Vec<(String, SshAgent)>,
 }
@@ -167,12 +157,6 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(project: &'a Project, args: &'a BuildArgs) -> Result<Self, Failure> {
         let plan = &project.plan;
-        let platform = plan.platform.parse().map_err(|error| {
-            Failure::new(format!(
-                "platform `{}` is not understood: {error}",
-                plan.platform
-            ))
-        })?;
         let mut secrets = Vec::new();
         for text in &args.secret {
             // Parsed here, because the command line's own errors repeat what was written.
@@ -195,42 +179,58 @@ impl<'a> Builder<'a> {
             plan,
             root: &project.root,
             args,
-            platform,
             secrets,
             agents: agents.collect(),
         })
     }
 
-    async fn build(&self, client: &Client, exports: Vec<Kind>) -> Result<Outcome, Failure> {
-        let capabilities = client
-            .capabilities()
-            .await
-            .map_err(|error| failure(&error, None))?;
-        let joining = if capabilities.has_merge() {
-            Joining::Merge
-        } else {
-            Joining::Copy
-        };
-        let base = self.base(client).await?;
-        let state = graph(self.plan, &base, joining)
-            .map_err(|error| Failure::new(format!("the plan gives no graph: {error}")))?;
-        let mut solve = self.solve(&state)?;
-        let config = state.image_config().to_json(&self.platform);
-        for kind in exports {
-            solve = solve.export(match kind {
-                Kind::Image(export) => export.config(config.clone()),
-                Kind::Files(export) => export,
-            });
+    /// Builds the image into what `exports` name. What is known of the build is returned in any case.
+    async fn build(
+        &self,
+        client: &Client,
+        exports: Vec<Export>,
+    ) -> (BuildInfo, Result<Outcome, Failure>) {
+        match self.args.backend {
+            BackendOption::Llb => self.build_by(client, exports, &LlbFactory).await,
+            BackendOption::Dockerfile => self.build_by(client, exports, &DockerfileFactory).await,
         }
-        let mut progress = progress(self.args.progress);
-        client.solve(solve, &mut progress).await.map_err(|error| {
-            let failure = failure(&error, Some(self.root));
-            let output = error.step().map_or(&[][..], |step| &step.output);
-            match advice(&error.to_string(), output, self.circumstances()) {
-                Some(advice) => failure.hint(advice),
-                None => failure,
-            }
-        })
+    }
+
+    async fn build_by(
+        &self,
+        client: &Client,
+        exports: Vec<Export>,
+        factory: &impl ModelFactory,
+    ) -> (BuildInfo, Result<Outcome, Failure>) {
+        let started = Instant::now();
+        let solve = exports.into_iter().fold(self.solve(), Solve::export);
+        let mut shown = Display::stderr(self.args.progress);
+        let mut recorder = Recorder::new();
+        let mut progress = (&mut shown, &mut recorder);
+        let work = async |build: &mut Build| factory::image(build, factory, self.plan, true).await;
+        let result = client.build(solve, &mut progress, work).await;
+        let result = result.map_err(|error| self.failure(&error));
+        let summary = recorder.summary();
+        let digest = result.as_ref().ok().and_then(Outcome::image_digest);
+        let info = BuildInfo {
+            build_id: uuid::Uuid::now_v7().to_string(),
+            builder: client.address().to_string(),
+            backend: factory.backend(),
+            duration: started.elapsed(),
+            executed: summary.executed(),
+            cached: summary.cached(),
+            digest: digest.map(str::to_owned),
+        };
+        (info, result)
+    }
+
+    fn failure(&self, error: &llb::client::Error) -> Failure {
+        let failure = failure(error, Some(self.root));
+        let output = error.step().map_or(&[][..], |step| &step.output);
+        match advice(&error.to_string(), output, self.circumstances()) {
+            Some(advice) => failure.hint(advice),
+            None => failure,
+        }
     }
 
     fn circumstances(&self) -> Circumstances {
@@ -240,37 +240,11 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Looks the base image up, so that the whole build takes the same one, and takes over what it
-    /// says about itself.
-    async fn base(&self, client: &Client) -> Result<Base, Failure> {
-        let reference = self.plan.steps.iter().find_map(|step| match &step.action {
-            Action::Base { reference } => Some(reference),
-            _ => None,
-        });
-        let Some(reference) = reference else {
-            return Ok(Base::default());
-        };
-        let found = client
-            .resolve_image(reference, &self.platform, ResolveMode::Default)
-            .await
-            .map_err(|error| failure(&error, None))?;
-        // An engine tells no digest of an image that it has in a store without manifests.
-        let pinned = if found.reference.contains('@') || found.digest.is_empty() {
-            found.reference
-        } else {
-            format!("{}@{}", found.reference, found.digest)
-        };
-        Ok(Base {
-            pinned: Some(pinned),
-            config: Some(found.config),
-        })
-    }
-
-    fn solve(&self, state: &State) -> Result<Solve, Failure> {
-        let mut solve = Solve::state(state, &MarshalOptions::new(self.platform.clone()))
-            .map_err(|error| Failure::new(format!("the plan gives no graph: {error}")))?;
+    fn solve(&self) -> Solve {
         // The project: its copy, packages of it, and what commands see of it.
-        solve = solve.local("context", self.root);
+        let mut solve = Solve::build()
+            .attribute("platform", self.plan.platform.as_str())
+            .local("context", self.root);
         for (id, agent) in &self.agents {
             solve = solve.ssh(id, agent.clone());
         }
@@ -283,7 +257,7 @@ impl<'a> Builder<'a> {
         if self.args.no_cache {
             solve = solve.no_cache();
         }
-        Ok(solve)
+        solve
     }
 }
 
@@ -319,13 +293,6 @@ fn certificates(args: &BuildArgs) -> Result<Vec<(String, Secret)>, Failure> {
             .map(|(id, value)| (id.to_owned(), Secret::bytes(value)))
     });
     Ok(secrets.collect())
-}
-
-fn progress(option: ProgressOption) -> Box<dyn Progress> {
-    match option {
-        ProgressOption::Auto | ProgressOption::Plain => Box::new(Plain::new(io::stderr())),
-        ProgressOption::Quiet => Box::new(()),
-    }
 }
 
 /// A failure of the client, with the line of the project that asked for the failed step.

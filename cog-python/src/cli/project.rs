@@ -133,11 +133,8 @@ fn schema(
         .sdk_version
         .as_ref()
         .or(config.build.sdk_version.as_ref().map(|sdk| &sdk.value));
-    let version = sdk
-        .cloned()
-        .unwrap_or_else(SdkVersion::default_release)
-        .to_string();
-    match Schema::read(run, train, disk, &version) {
+    let sdk = sdk.cloned().unwrap_or_else(SdkVersion::default_release);
+    match Schema::read(run, train, disk, &sdk.to_string()) {
         Ok(schema) => {
             options.schema = Some(schema.document.to_string());
             options.concurrency = schema.concurrency;
@@ -149,6 +146,18 @@ fn schema(
                     format!("no schema: {}", finding.message()),
                 ));
             }
+        }
+        Err(findings) if sdk.tells_schema() && !args.no_source => {
+            for finding in findings.sorted() {
+                report.push(Diagnostic::of(
+                    Severity::Warning,
+                    format!(
+                        "the model will be asked for its schema in the build: {}",
+                        finding.message()
+                    ),
+                ));
+            }
+            options.ask_schema = true;
         }
         Err(findings) => report.extend(findings),
     }
@@ -207,6 +216,7 @@ fn options(args: &PlanArgs, root: &Path, ignore: Option<String>) -> Result<Optio
         labels: args.label.clone(),
         ignore,
         schema: None,
+        ask_schema: false,
         concurrency: None,
         revision,
         release,

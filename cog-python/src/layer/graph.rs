@@ -5,19 +5,33 @@ use std::collections::BTreeMap;
 use llb::{Constrain, Image, Range, SourceMap, State};
 
 use super::{
-    Interpreter, Joining, Requirements, StepOptions, Tree, Uv, apt, configure, overlay, pip, run,
-    source, uv_python, venv,
+    Interpreter, Joining, Requirements, StepOptions, Tree, Uv, apt, ask_schema, configure, overlay,
+    pip, run, source, uv_python, venv,
 };
 use crate::config::SystemPackage;
 use crate::plan::{Action, Plan, Step};
 
 /// What is known of the base image before the build; the default is nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Base {
+    /// A state that takes the place of the image, such as a named context of the build.
+    pub state: Option<State>,
     /// Reference with digest, so that the build takes the image that was looked at.
     pub pinned: Option<String>,
     /// Its configuration (OCI image config JSON): steps and the image take over its environment.
     pub config: Option<Vec<u8>>,
+}
+
+/// What a plan becomes.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// The image's file system with its configuration.
+    pub image: State,
+    /// The image without the project: what the environment and its packages are read from, so that an edited source
+    /// does not read them again.
+    pub environment: State,
+    /// A state whose only file is the OpenAPI document, and its path there, where the model itself is asked for it.
+    pub schema: Option<(State, String)>,
 }
 
 /// Why a plan gives no graph. A plan made from a [`Config`](crate::Config) always gives one.
@@ -59,6 +73,11 @@ enum Files {
 /// Depends on its arguments alone. Every step carries its line of `cog.yaml` as a source location,
 /// which the builder sends back when the step fails.
 pub fn graph(plan: &Plan, base: &Base, joining: Joining) -> Result<State, GraphError> {
+    graphs(plan, base, joining).map(|graph| graph.image)
+}
+
+/// The graph of a plan, with what is read beside the image.
+pub fn graphs(plan: &Plan, base: &Base, joining: Joining) -> Result<Graph, GraphError> {
     let mut builder = Builder {
         plan,
         base,
@@ -66,15 +85,27 @@ pub fn graph(plan: &Plan, base: &Base, joining: Joining) -> Result<State, GraphE
         results: BTreeMap::new(),
         maps: BTreeMap::new(),
     };
-    let mut image = None;
+    let (mut image, mut schema) = (None, None);
     for step in &plan.steps {
         let files = builder.step(step)?;
-        if let (Action::Assemble {}, Files::Whole(state)) = (&step.action, &files) {
-            image = Some(state.layer(configure(&plan.config)));
+        match (&step.action, &files) {
+            (Action::Assemble {}, Files::Whole(state)) => {
+                let environment = builder.environment(step)?;
+                image = Some((state.layer(configure(&plan.config)), environment));
+            }
+            (Action::Schema { path, .. }, Files::Tree(tree)) => {
+                schema = Some((tree.state().clone(), path.clone()));
+            }
+            _ => {}
         }
         builder.results.insert(step.name.clone(), files);
     }
-    image.ok_or(GraphError::NoImage)
+    let (image, environment) = image.ok_or(GraphError::NoImage)?;
+    Ok(Graph {
+        image,
+        environment,
+        schema,
+    })
 }
 
 struct Builder<'a> {
@@ -202,12 +233,52 @@ impl Builder<'_> {
                 action.config_file.as_deref(),
             )),
             Action::Write { path, text } => Files::Tree(super::write(path, text)),
+            Action::Schema {
+                path,
+                working_directory,
+                environment,
+            } => {
+                let ground = overlay(ground.whole(step)?, ground.trees.clone(), self.joining);
+                let folders = &self.plan.config.path;
+                Files::Tree(ask_schema(
+                    &ground,
+                    working_directory,
+                    path,
+                    folders,
+                    environment,
+                    &options,
+                ))
+            }
             Action::Assemble {} => {
                 let whole = ground.whole(step)?.clone();
                 Files::Whole(overlay(&whole, ground.trees, self.joining))
             }
         };
         Ok(files)
+    }
+
+    /// What the last step lays over each other, without the project and what is written into it.
+    fn environment(&self, assemble: &Step) -> Result<State, GraphError> {
+        let is_environment = |name: &&String| {
+            self.plan.step(name).is_none_or(|step| {
+                !matches!(
+                    step.action,
+                    Action::Source(_) | Action::Write { .. } | Action::Schema { .. }
+                )
+            })
+        };
+        let step = Step {
+            after: assemble
+                .after
+                .iter()
+                .filter(is_environment)
+                .cloned()
+                .collect(),
+            ..assemble.clone()
+        };
+        let ground = self.ground(&step)?;
+        let whole = ground.whole(&step)?.clone();
+        Ok(overlay(&whole, ground.trees, self.joining))
     }
 
     fn ground(&self, step: &Step) -> Result<Ground, GraphError> {
@@ -234,6 +305,9 @@ impl Builder<'_> {
     }
 
     fn base_image(&self, reference: &str) -> Result<State, GraphError> {
+        if let Some(state) = &self.base.state {
+            return Ok(state.clone());
+        }
         let reference = self.base.pinned.as_deref().unwrap_or(reference);
         let state = Image::new(reference)
             .name(format!("base {reference}"))

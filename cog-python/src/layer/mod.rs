@@ -26,6 +26,7 @@
 
 mod apt;
 mod config;
+mod facts;
 mod graph;
 mod pip;
 mod python;
@@ -37,7 +38,8 @@ mod tree;
 
 pub use apt::{AptError, apt};
 pub use config::configure;
-pub use graph::{Base, GraphError, graph};
+pub use facts::{PACKAGES_FILE, ask_schema, packages};
+pub use graph::{Base, Graph, GraphError, graph, graphs};
 pub use pip::{Requirements, pip};
 pub use python::{Interpreter, Uv, uv_python, venv};
 pub use run::run;

@@ -1,4 +1,5 @@
 //! Shell text of steps, which the Dockerfile of a plan has word for word.
 
 pub(crate) use super::apt::{CONFIG as APT_SETTINGS, SCRIPT as APT};
+pub(crate) use super::facts::ASK_SCRIPT as ASK;
 pub(crate) use super::python::{UV_SCRIPT as UV, VENV_SCRIPT as VENV};

@@ -101,6 +101,27 @@ impl Writer<'_> {
                             .extend(own.iter().map(|(name, value)| format!("{name}={value}")));
                         self.command(command, mounts, *network, &environment);
                     }
+                    Action::Schema {
+                        path,
+                        working_directory,
+                        environment: own,
+                    } => {
+                        let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+                        let mut environment = environment;
+                        environment
+                            .extend(own.iter().map(|(name, value)| format!("{name}={value}")));
+                        self.line(format!(
+                            "ENV PATH={}:$PATH",
+                            self.plan.config.path.join(":")
+                        ));
+                        self.line(format!("WORKDIR {folder}"));
+                        self.line(format!("WORKDIR {working_directory}"));
+                        self.run(
+                            "--network=none ",
+                            &environment,
+                            &["/bin/sh", "-ec", scripts::ASK, "schema", path],
+                        );
+                    }
                     _ => self.image(),
                 }
             }

@@ -132,7 +132,9 @@ fn summary(action: &Action) -> String {
             names.join(" ")
         }
         Action::Python { version, .. } => format!("Python {version}"),
-        Action::Venv { path, .. } | Action::Write { path, .. } => path.clone(),
+        Action::Venv { path, .. } | Action::Write { path, .. } | Action::Schema { path, .. } => {
+            path.clone()
+        }
         Action::Pip(pip) => {
             let packages = pip
                 .requirements

@@ -52,7 +52,14 @@ impl Plan {
         let packages = maker.python(&resolution);
         let below = maker.commands(packages);
         let source = (!options.no_source).then(|| maker.source(options));
-        let schema = options.schema.as_ref().map(|schema| maker.schema(schema));
+        let image_config = maker.image_config(&resolution, options);
+        let schema = match &options.schema {
+            Some(schema) => Some(maker.schema(schema)),
+            None if options.ask_schema && !options.no_source => {
+                Some(maker.ask_schema(&below, &image_config.environment))
+            }
+            None => None,
+        };
         maker.steps.push(Step {
             name: "image".into(),
             after: below.into_iter().chain(source).chain(schema).collect(),
@@ -60,7 +67,6 @@ impl Plan {
             writes: None,
             action: Action::Assemble {},
         });
-        let image_config = maker.image_config(&resolution, options);
         Self {
             version: PLAN_VERSION,
             image: resolution.image.to_string(),
@@ -275,6 +281,21 @@ impl Maker<'_> {
             text: format!("{schema}\n"),
         };
         self.push("schema", &[], None, Some(&format!("{SOURCE}/.cog")), action);
+        "schema".into()
+    }
+
+    /// The OpenAPI document, from the model itself.
+    fn ask_schema(&mut self, below: &[String], environment: &IndexMap<String, String>) -> String {
+        let action = Action::Schema {
+            path: format!("{SOURCE}/.cog/openapi_schema.json"),
+            working_directory: SOURCE.into(),
+            environment: environment.clone(),
+        };
+        let after: Vec<&str> = below.iter().map(String::as_str).chain(["source"]).collect();
+        let span = self.config.run.as_ref().or(self.config.train.as_ref());
+        let place = span.map(|reference| self.place(reference.span));
+        let folder = format!("{SOURCE}/.cog");
+        self.push("schema", &after, place, Some(&folder), action);
         "schema".into()
     }
 

@@ -166,6 +166,16 @@ pub enum Action {
         /// Content, with a line feed at its end.
         text: String,
     },
+    /// Asks the model for its OpenAPI document, where its signature cannot be read.
+    Schema {
+        /// Absolute path of the document.
+        path: String,
+        /// Folder of the project.
+        working_directory: String,
+        /// Variables of the model.
+        #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+        environment: IndexMap<String, String>,
+    },
     /// Lays the steps it comes after over each other and adds the image's configuration.
     Assemble {},
 }

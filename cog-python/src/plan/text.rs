@@ -149,6 +149,9 @@ fn describe(action: &Action) -> Vec<String> {
             lines
         }
         Action::Write { path, text } => vec![format!("write {path}, {} bytes", text.len())],
+        Action::Schema { path, .. } => {
+            vec![format!("import the model and write its schema to {path}")]
+        }
         Action::Assemble {} => vec!["lay the steps over each other".into()],
         Action::Source(source) => {
             let mut lines = vec![format!("copy the project to {}", source.destination)];

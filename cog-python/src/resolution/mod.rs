@@ -72,6 +72,8 @@ pub struct Options {
     pub ignore: Option<String>,
     /// The OpenAPI document of the model, compact, as [`Schema`](crate::schema::Schema) reads it.
     pub schema: Option<String>,
+    /// Whether the model itself is asked for its OpenAPI document in the build, when `schema` has none.
+    pub ask_schema: bool,
     /// Most predictions at once that the code itself asks for.
     pub concurrency: Option<u32>,
     /// Commit and name of the release that the project is at.

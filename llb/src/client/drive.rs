@@ -336,7 +336,7 @@ fn new_id() -> Result<String, Error> {
 }
 
 /// Marks every op to be run again. That is metadata, so no digest changes.
-fn ignore_cache(definition: &mut pb::Definition) {
+pub(crate) fn ignore_cache(definition: &mut pb::Definition) {
     for op in &definition.def {
         let digest = format!("sha256:{}", hex(&Sha256::digest(op)));
         definition.metadata.entry(digest).or_default().ignore_cache = true;

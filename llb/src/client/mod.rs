@@ -76,7 +76,7 @@ pub use tls::Tls;
 #[cfg(feature = "gateway")]
 pub(crate) use connect::LARGEST_MESSAGE;
 #[cfg(feature = "gateway")]
-pub(crate) use drive::Job;
+pub(crate) use drive::{Job, ignore_cache};
 #[cfg(feature = "gateway")]
 pub(crate) use failure::{call_error, function_error, step_error};
 #[cfg(feature = "gateway")]

@@ -13,7 +13,7 @@ use super::filesystem::Filesystem;
 use super::reference::Ref;
 use super::transport::Method;
 use crate::Constrain as _;
-use crate::client::{ResolvedImage, resolve_image_request, resolved_image};
+use crate::client::{ResolvedImage, ignore_cache, resolve_image_request, resolved_image};
 use crate::definition::{Definition, MarshalOptions};
 use crate::proto::moby::buildkit::v1::frontend as wire;
 use crate::proto::pb;
@@ -289,7 +289,11 @@ impl Build {
         for warning in warnings {
             self.warn(warning).await?;
         }
-        let message = pb::Definition::from(definition.clone());
+        let mut message = pb::Definition::from(definition.clone());
+        // `docker build --no-cache`; with a value it names stages, which states do not have.
+        if self.option("no-cache") == Some("") {
+            ignore_cache(&mut message);
+        }
         let id = self.solve_message(&definition, message).await?;
         Ok(Ref::new(self.clone(), id, state, definition))
     }

@@ -1,0 +1,124 @@
+//! The two ways to make the files of an image, compared.
+
+use std::fs;
+use std::path::Path;
+
+use cog_python::ca;
+use llb::client::{Client, Entitlement, Export, Secret, Solve};
+use tempfile::TempDir;
+
+use crate::support::{ENGINES, Project, listing};
+
+#[test]
+fn merged_and_copied_trees_are_the_same_files() {
+    let mut listings = ENGINES.map(|engine| {
+        let project = Project::new(engine);
+        let archive = project
+            .folder
+            .path()
+            .join("../")
+            .join(format!("{}.tar", project.tag));
+        project
+            .run(&[
+                "build",
+                "-o",
+                &format!("type=tar,dest={}", archive.display()),
+            ])
+            .succeeded();
+        let files = listing(&archive);
+        fs::remove_file(&archive).unwrap();
+        files
+    });
+    for files in &mut listings {
+        assert_eq!(files["src/run.py"].split(' ').next(), Some("Regular"));
+        assert!(
+            !files
+                .keys()
+                .any(|path| path.contains("cog-python") || path.contains("ca-bundle"))
+        );
+        // What apt and the dynamic linker write about themselves holds times.
+        files.retain(|path, _| path.starts_with("opt/") || path.starts_with("src"));
+    }
+    let [merged, copied] = listings;
+    assert!(merged.len() > 1000, "{}", merged.len());
+    let differences: Vec<_> = merged
+        .iter()
+        .filter(|(path, text)| copied.get(*path) != Some(*text))
+        .map(|(path, text)| format!("{path}: {text} / {:?}", copied.get(path)))
+        .chain(
+            copied
+                .keys()
+                .filter(|path| !merged.contains_key(*path))
+                .cloned(),
+        )
+        .collect();
+    assert_eq!(differences, Vec::<String>::new());
+}
+
+/// Builds a state on an engine and pushes it to the testbed's registry; gives its reference.
+/// Builds a Dockerfile with the engine's own frontend, into an archive.
+fn build_dockerfile(project: &Project, text: &str, archive: &Path) {
+    let folder = TempDir::with_prefix("cog-python-dockerfile-").unwrap();
+    // The frontend of the engine is used: the testbed has no registry with another.
+    let text = text.replacen("# syntax=docker/dockerfile:1\n", "", 1);
+    fs::write(folder.path().join("Dockerfile"), text).unwrap();
+    let mut solve = Solve::frontend("dockerfile.v0")
+        .attribute("filename", "Dockerfile")
+        .local("context", project.folder.path())
+        .local("dockerfile", folder.path())
+        .allow(Entitlement::NetworkHost)
+        .export(Export::tar(archive));
+    if let Some(bundle) = ca::find(&ca::Disk, None, false).unwrap().bundle {
+        for (id, value) in bundle.secrets() {
+            solve = solve.secret(id, Secret::bytes(value));
+        }
+    }
+    let address = project.engine.parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = Client::connect(&address).await.unwrap();
+        client.solve(solve, &mut ()).await.unwrap();
+    });
+}
+
+/// Both backends, compared where the engine needs no copies of its own.
+#[test]
+fn the_dockerfile_of_a_plan_gives_the_same_files() {
+    let project = Project::new("containerd");
+    let archive = |name: &str| {
+        project
+            .folder
+            .path()
+            .join("../")
+            .join(format!("{}-{name}.tar", project.tag))
+    };
+    let (graph, dockerfile) = (archive("graph"), archive("dockerfile"));
+    let output = format!("type=tar,dest={}", graph.display());
+    project.run(&["build", "-o", &output]).succeeded();
+    let text = project.run(&["plan", "--dockerfile"]);
+    build_dockerfile(&project, &text.stdout, &dockerfile);
+    let [graph, dockerfile] = [graph, dockerfile].map(|archive| {
+        let mut files = listing(&archive);
+        fs::remove_file(&archive).unwrap();
+        files.retain(|path, _| {
+            path.starts_with("opt/") || path.starts_with("src") || path.starts_with("etc/hello")
+        });
+        files
+    });
+    assert!(graph.len() > 1000, "{}", graph.len());
+    let differences: Vec<_> = graph
+        .iter()
+        .filter(|(path, text)| dockerfile.get(*path) != Some(*text))
+        .map(|(path, text)| format!("{path}: {text} / {:?}", dockerfile.get(path)))
+        .chain(
+            dockerfile
+                .keys()
+                .filter(|path| !graph.contains_key(*path))
+                .cloned(),
+        )
+        .collect();
+    assert_eq!(differences, Vec::<String>::new());
+}

@@ -1,0 +1,288 @@
+//! The engines of the testbed, and projects to build on them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+use cog_python::ca;
+use llb::client::{Client, Entitlement, Export, Secret, Solve};
+use llb::{MarshalOptions, State};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::example_folder;
+
+pub(crate) const ENGINES: [&str; 2] = ["containerd", "graphdriver"];
+
+/// The running testbed.
+pub(crate) struct Testbed(pub(crate) Value);
+
+impl Testbed {
+    /// The testbed that `LLB_TESTBED` names, or that of this workspace.
+    pub(crate) fn find() -> Self {
+        let path = std::env::var_os("LLB_TESTBED").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/testbed/state.json"),
+            PathBuf::from,
+        );
+        let Ok(text) = fs::read_to_string(&path) else {
+            panic!(
+                "there is no testbed at {}: run `cargo xtask testbed up`",
+                path.display()
+            );
+        };
+        Self(serde_json::from_str(&text).unwrap())
+    }
+
+    /// Address of an engine.
+    pub(crate) fn address(&self, engine: &str) -> String {
+        let address = self
+            .0
+            .pointer(&format!("/engines/{engine}/url"))
+            .and_then(Value::as_str);
+        address
+            .unwrap_or_else(|| panic!("the testbed has no engine {engine}"))
+            .to_owned()
+    }
+}
+
+/// What a run of the program left.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    #[track_caller]
+    pub(crate) fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Steps that were taken from the cache.
+    pub(crate) fn cached(&self) -> usize {
+        self.stderr
+            .lines()
+            .filter(|line| line.ends_with(" CACHED"))
+            .count()
+    }
+
+    /// Whether a step of this name was run, as opposed to taken from the cache.
+    pub(crate) fn ran(&self, name: &str) -> bool {
+        let number = self.stderr.lines().find_map(|line| {
+            let (number, rest) = line.split_once(' ')?;
+            (number.starts_with('#') && rest.starts_with(name)).then_some(number)
+        });
+        let Some(number) = number else {
+            panic!("there is no step {name}\n{}", self.stderr)
+        };
+        !self
+            .stderr
+            .lines()
+            .any(|line| line == format!("{number} CACHED"))
+    }
+}
+
+/// Held while a container serves: containers that share the host's network, as those of the testbed
+/// do, also share the names of the sockets that Cog's runtime talks to its worker through.
+pub(crate) static SERVING: Mutex<()> = Mutex::new(());
+
+/// A copy of the example as a project of its own, and an engine to build it on.
+pub(crate) struct Project {
+    pub(crate) folder: TempDir,
+    pub(crate) engine: String,
+    pub(crate) tag: String,
+}
+
+/// Waits for the containers of other tests to end; one that failed leaves none behind either.
+pub(crate) fn serving() -> MutexGuard<'static, ()> {
+    SERVING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Project {
+    pub(crate) fn new(engine: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let folder = TempDir::with_prefix("cog-python-live-").unwrap();
+        for file in fs::read_dir(example_folder()).unwrap() {
+            let file = file.unwrap();
+            if file.file_type().unwrap().is_file() {
+                fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+            }
+        }
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let tag = format!("cog-python-live-{}-{count}", std::process::id());
+        Self {
+            folder,
+            engine: Testbed::find().address(engine),
+            tag,
+        }
+    }
+
+    pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from} is not in {file}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cog-python"));
+        // The testbed's containers have no network of their own.
+        command
+            .args(arguments)
+            .args(["--tag", &self.tag, "--network", "host"])
+            .env_remove("BUILDKIT_HOST")
+            .env("DOCKER_HOST", &self.engine)
+            .current_dir(self.folder.path());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        let _serving = (arguments[0] == "predict").then(serving);
+        let mut output = self.command(arguments).output().unwrap();
+        // containerd removes what nobody uses yet while another build unpacks it; the next attempt finds all in place.
+        let raced = b"failed to prepare extraction snapshot";
+        if output.stderr.windows(raced.len()).any(|part| part == raced) {
+            output = self.command(arguments).output().unwrap();
+        }
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[must_use = "the program runs on"]
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    pub(crate) fn docker<T>(&self, work: impl AsyncFnOnce(Docker) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let path = self.engine.strip_prefix("unix://").unwrap();
+            let docker = Docker::connect_with_unix(path, 60, API_DEFAULT_VERSION).unwrap();
+            work(docker.negotiate_version().await.unwrap()).await
+        })
+    }
+
+    /// Containers of this project's image, ended ones too.
+    pub(crate) fn containers(&self) -> usize {
+        let containers = self.docker(async |docker| {
+            let options = bollard::query_parameters::ListContainersOptions {
+                all: true,
+                ..Default::default()
+            };
+            docker.list_containers(Some(options)).await.unwrap()
+        });
+        let ours = |container: &&bollard::models::ContainerSummary| {
+            container
+                .image
+                .as_deref()
+                .is_some_and(|image| image.starts_with(&self.tag))
+        };
+        containers.iter().filter(ours).count()
+    }
+}
+
+/// A number no earlier run has used.
+pub(crate) fn unique() -> u128 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_nanos()
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let tag = self.tag.clone();
+        // Projects whose build failed have no image.
+        self.docker(async |docker| {
+            let options = bollard::query_parameters::RemoveImageOptions {
+                force: true,
+                ..Default::default()
+            };
+            let _ = docker.remove_image(&tag, Some(options), None).await;
+        });
+    }
+}
+
+/// Path, kind, mode and link target of every file; sizes of those that hold no times.
+pub(crate) fn listing(archive: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(fs::File::open(archive).unwrap())
+        .entries()
+        .unwrap()
+    {
+        let mut entry = entry.unwrap();
+        let path = entry
+            .path()
+            .unwrap()
+            .to_string_lossy()
+            .trim_end_matches('/')
+            .to_owned();
+        let header = entry.header().clone();
+        let target = entry
+            .link_name()
+            .unwrap()
+            .map(|name| name.to_string_lossy().into_owned());
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        // Hard links and compiled files differ by how and when they were written.
+        let size = if Path::new(&path)
+            .extension()
+            .is_some_and(|extension| extension == "pyc")
+        {
+            0
+        } else {
+            content.len()
+        };
+        let kind = header.entry_type();
+        let mode = header.mode().unwrap() & 0o7777;
+        let text = format!("{kind:?} {mode:o} {size} {}", target.unwrap_or_default());
+        files.insert(path, text);
+    }
+    files
+}
+
+/// Builds a state on an engine and pushes it to the testbed's registry; gives its reference.
+pub(crate) fn push(testbed: &Testbed, engine: &str, name: &str, state: &State) -> String {
+    let registry = testbed
+        .0
+        .pointer("/registry/address")
+        .and_then(Value::as_str)
+        .unwrap();
+    let reference = format!("{registry}/cog-python-test/{name}");
+    let options = MarshalOptions::linux_amd64();
+    let mut solve = Solve::state(state, &options)
+        .unwrap()
+        .allow(Entitlement::NetworkHost)
+        .export(Export::image(&reference).push(true));
+    if let Some(bundle) = ca::find(&ca::Disk, None, false).unwrap().bundle {
+        for (id, value) in bundle.secrets() {
+            solve = solve.secret(id, Secret::bytes(value));
+        }
+    }
+    let address = testbed.address(engine).parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = Client::connect(&address).await.unwrap();
+        client.solve(solve, &mut ()).await.unwrap();
+    });
+    reference
+}
