@@ -190,6 +190,82 @@ fn a_failed_step_is_told_once_with_all_that_helps() {
 }
 
 #[test]
+fn a_shell_opens_in_a_failed_step() {
+    let home = tempfile::tempdir().unwrap();
+    let graph = home.path().join("graph.llb");
+    let id = unique();
+    let failing = script(&format!("cd /srv; echo {id} > left; WHERE=x; exit 7"));
+    fs::write(&graph, failing.replace("cwd=/", "cwd=/srv")).unwrap();
+    let graph = graph.display().to_string();
+    let shell = ["solve", &graph, "--on-error=shell", "--progress=plain"];
+    // Parts of the answers are not in the question, so that only a shell can have said them.
+    let typed = "echo \"$(cat left):$(pwd):$((40 + 2))\"; echo \"to$(echo err)\" >&2; exit 3\n";
+    for engine in ["containerd", "graphdriver"] {
+        let mut child = llb(&shell)
+            .env("BUILDKIT_HOST", Testbed::find().address(engine).to_string())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(typed.as_bytes())
+            .unwrap();
+        let failed = child.wait_with_output().unwrap();
+        let (stdout, stderr) = (text(&failed.stdout), text(&failed.stderr));
+        assert_eq!(failed.status.code(), Some(1), "{engine}: {stderr}");
+        assert_eq!(stdout, format!("{id}:/srv:42\n"), "{engine}: {stderr}");
+        assert!(stderr.contains("\ntoerr\n"), "{engine}: {stderr}");
+        let announced = stderr.find("exited with code 7; this is a shell in the step");
+        let told = stderr.find("error: build failed: step `the step` exited with code 7");
+        assert!(
+            announced.is_some() && announced < told,
+            "{engine}: {stderr}"
+        );
+    }
+    // The end of the input is the end of the shell.
+    let failed = run(&shell, "");
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(failed.stdout.is_empty());
+
+    let refused = run(&["solve", "-", "--on-error=shell"], &script("exit 1"));
+    assert_eq!(refused.status.code(), Some(1));
+    let told = text(&refused.stderr);
+    assert!(told.contains("hint: give the graph as a file"), "{told}");
+}
+
+#[test]
+fn a_shell_opens_in_the_failed_step_of_a_dockerfile() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().display().to_string();
+    let file = format!(
+        "FROM debian:bookworm-slim AS base\nRUN echo {0} > /kept\n\
+         FROM debian:bookworm-slim\nWORKDIR /srv\nENV WORD=inside\n\
+         RUN --network=none --mount=from=base,target=/base echo {0} > left && false\n",
+        unique()
+    );
+    fs::write(home.path().join("Dockerfile"), file).unwrap();
+    let typed = "cmp left /base/kept && echo \"$WORD-$((40 + 2))\"\n";
+    let failed = run(
+        &[
+            "solve",
+            "--frontend=dockerfile.v0",
+            "--opt=force-network-mode=none",
+            &format!("--local=context={directory}"),
+            &format!("--local=dockerfile={directory}"),
+            &format!("--output=type=local,dest={directory}/out"),
+            "--on-error=shell",
+        ],
+        typed,
+    );
+    let stderr = text(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(1), "{stderr}");
+    assert_eq!(text(&failed.stdout), "inside-42\n", "{stderr}");
+    assert!(stderr.contains("Dockerfile:6"), "{stderr}");
+    assert!(!home.path().join("out").exists());
+}
+
+#[test]
 fn an_interrupt_stops_the_build_on_the_daemon() {
     let mut child = llb(&["solve", "--progress", "plain"]).spawn().unwrap();
     let script = script(&format!("echo begun; sleep 600; : {}", unique()));

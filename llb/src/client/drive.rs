@@ -53,6 +53,11 @@ impl Client {
         solve.check()?;
         let mut solve = solve;
         let lowerings = self.lower(&mut solve, progress).await?;
+        #[cfg(feature = "gateway")]
+        if solve.on_failure.is_some() {
+            let result = self.solve_over_gateway(solve, progress).await;
+            return result.map(|outcome| outcome.with_lowerings(lowerings));
+        }
         let mut job = Job::new(self, solve)?;
         let mut forward = |event: &Event| progress.event(event);
         let companion = job.companion(self);
@@ -205,10 +210,18 @@ impl Job {
         let Some(config) = self.result_config.take() else {
             return Box::pin(std::future::pending());
         };
-        let request = Build {
+        let request = self.take_build();
+        let bridge = client.bridge(self.reference());
+        Box::pin(result::with_config(bridge, request, config))
+    }
+
+    /// What is built, for those who build it over the gateway.
+    pub(crate) fn take_build(&mut self) -> Build {
+        Build {
             definition: self.request.definition.take(),
             frontend: std::mem::take(&mut self.request.frontend),
-            attributes: std::mem::take(&mut self.request.frontend_attrs),
+            // The daemon keeps its own: what they say of attestations is for it.
+            attributes: self.request.frontend_attrs.clone(),
             inputs: std::mem::take(&mut self.request.frontend_inputs),
             caches: self
                 .request
@@ -216,9 +229,7 @@ impl Job {
                 .iter()
                 .flat_map(|cache| cache.imports.clone())
                 .collect(),
-        };
-        let bridge = client.bridge(self.reference());
-        Box::pin(result::with_config(bridge, request, config))
+        }
     }
 
     /// The image config that the result has to carry, on engines whose exporters take none.
@@ -227,10 +238,11 @@ impl Job {
         self.result_config.take()
     }
 
-    /// The attributes of the build, which a build function gets instead of a frontend.
+    /// The attributes of the build, which a build function gets instead of a frontend. The daemon gets them too: what
+    /// they say of attestations is for it.
     #[cfg(feature = "gateway")]
-    pub(crate) fn take_attributes(&mut self) -> BTreeMap<String, String> {
-        std::mem::take(&mut self.request.frontend_attrs)
+    pub(crate) fn attributes(&self) -> BTreeMap<String, String> {
+        self.request.frontend_attrs.clone()
     }
 
     /// The id of the session.

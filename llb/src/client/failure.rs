@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 use super::error::{Error, ErrorKind};
 use super::excerpt::SourceExcerpt;
 use super::exit;
+use super::failed_op::FailedExec;
 use super::unique::Sent;
 use crate::progress::{Summary, is_cancellation};
 use crate::proto::errdefs;
@@ -132,6 +133,14 @@ pub(super) fn build_error(status: &Status, summary: &Summary, sent: &Sent) -> Er
         kind = ErrorKind::Unsupported;
         text = format!("the daemon lacks what the build needs: {missing}");
         hint = Some("use a newer daemon, or a build that does without".to_owned());
+    } else if message.starts_with("unknown cache exporter: ")
+        || message.starts_with("unknown cache importer: ")
+    {
+        kind = ErrorKind::Unsupported;
+        hint = Some(
+            "Docker engines know fewer kinds of caches than buildkitd: use `registry` or `local`, or build on a buildkitd"
+                .to_owned(),
+        );
     } else if message.ends_with(" is not allowed") {
         hint = Some("allow it with `Solve::allow`, if the daemon permits it".to_owned());
     }
@@ -224,7 +233,11 @@ fn failed_step(details: &Details, summary: &Summary) -> Option<FailedStep> {
     let digest = details.vertex.clone().unwrap_or_default();
     let Some(step) = failed else {
         return details.vertex.is_some().then(|| FailedStep {
-            name: digest.clone(),
+            // As progress names a command that has no name of its own.
+            name: match details.command.as_slice() {
+                [] => digest.clone(),
+                command => command.join(" "),
+            },
             digest,
             command: details.command.clone(),
             exit_code: details.exit_code,
@@ -250,6 +263,10 @@ fn command(definition: &pb::Definition, digest: &str) -> Vec<String> {
         Some(pb::op::Op::Exec(exec)) => exec.meta.unwrap_or_default().args,
         _ => Vec::new(),
     }
+}
+
+fn command_of(failed: &FailedExec) -> Option<Vec<String>> {
+    Some(failed.command()?.to_vec())
 }
 
 /// A name in one line of bearable length.
@@ -302,14 +319,8 @@ impl Details {
                 self.exit_code = number(value.get("Code"));
             }
             "errdefs.Solve" => {
-                let args = value
-                    .pointer("/op/Op/exec/meta/args")
-                    .and_then(Value::as_array);
-                self.command = args
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|word| Some(word.as_str()?.to_owned()))
-                    .collect();
+                let failed = FailedExec::of_json(value);
+                self.command = failed.as_ref().and_then(command_of).unwrap_or_default();
             }
             "stack.Stack" if self.stack.is_empty() => self.stack = frames(value),
             _ => {}
@@ -347,11 +358,8 @@ impl Details {
                 }
             }
             "errdefs.Solve" => {
-                if let Ok(solve) = errdefs::Solve::decode(bytes)
-                    && let Some(pb::op::Op::Exec(exec)) = solve.op.and_then(|op| op.op)
-                {
-                    self.command = exec.meta.unwrap_or_default().args;
-                }
+                let failed = FailedExec::of_message(bytes);
+                self.command = failed.as_ref().and_then(command_of).unwrap_or_default();
             }
             "errdefs.FrontendCap" => {
                 if let Ok(cap) = errdefs::FrontendCap::decode(bytes) {

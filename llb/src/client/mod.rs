@@ -42,6 +42,7 @@ mod error;
 mod excerpt;
 mod exit;
 mod export;
+mod failed_op;
 mod failure;
 mod info;
 mod layouts;
@@ -77,6 +78,8 @@ pub use tls::Tls;
 pub(crate) use connect::LARGEST_MESSAGE;
 #[cfg(feature = "gateway")]
 pub(crate) use drive::{Job, ignore_cache};
+#[cfg(feature = "gateway")]
+pub(crate) use failed_op::FailedExec;
 #[cfg(feature = "gateway")]
 pub(crate) use failure::{call_error, function_error, step_error};
 #[cfg(feature = "gateway")]

@@ -22,12 +22,35 @@ use crate::proto::moby::buildkit::v1::frontend::{
 use crate::proto::pb;
 
 /// What to build over the gateway.
-pub(super) struct Build {
+pub(crate) struct Build {
     pub(super) definition: Option<pb::Definition>,
     pub(super) frontend: String,
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) inputs: BTreeMap<String, pb::Definition>,
     pub(super) caches: Vec<control::CacheOptionsEntry>,
+}
+
+impl Build {
+    /// The request for it.
+    pub(crate) fn into_request(self) -> SolveRequest {
+        SolveRequest {
+            definition: self.definition,
+            frontend: self.frontend,
+            frontend_opt: self.attributes,
+            frontend_inputs: self.inputs,
+            allow_result_return: true,
+            allow_result_array_ref: true,
+            cache_imports: self
+                .caches
+                .into_iter()
+                .map(|cache| CacheOptionsEntry {
+                    r#type: cache.r#type,
+                    attrs: cache.attrs,
+                })
+                .collect(),
+            ..SolveRequest::default()
+        }
+    }
 }
 
 /// Solves and returns the result with an image config. An error of the solve is returned as well:
@@ -38,24 +61,7 @@ pub(super) async fn with_config(
     config: String,
 ) -> Result<(), Error> {
     let fail = |status: Status| call_error("building over the gateway", &status);
-    let request = SolveRequest {
-        definition: build.definition,
-        frontend: build.frontend,
-        frontend_opt: build.attributes,
-        frontend_inputs: build.inputs,
-        allow_result_return: true,
-        allow_result_array_ref: true,
-        cache_imports: build
-            .caches
-            .into_iter()
-            .map(|cache| CacheOptionsEntry {
-                r#type: cache.r#type,
-                attrs: cache.attrs,
-            })
-            .collect(),
-        ..SolveRequest::default()
-    };
-    let request = bridge.request(request).map_err(fail)?;
+    let request = bridge.request(build.into_request()).map_err(fail)?;
     let end = match bridge.calls.solve(request).await {
         Ok(solved) => {
             let mut result = solved.into_inner().result.unwrap_or_default();

@@ -48,6 +48,8 @@ pub struct Solve {
     pub(crate) session_key: Option<String>,
     pub(crate) cancel: Cancel,
     pub(crate) lowering: Option<Policy>,
+    #[cfg(feature = "gateway")]
+    pub(crate) on_failure: Option<crate::gateway::OnFailure>,
 }
 
 /// A privilege of a build that has to be allowed.

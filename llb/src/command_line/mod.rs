@@ -4,10 +4,13 @@ mod daemon;
 mod fields;
 mod options;
 pub mod output;
+mod shell;
+mod terminal;
 
 pub use daemon::Daemon;
 pub use fields::pair;
 pub use options::BuildOptions;
+pub use shell::{OnError, open_shell};
 
 /// Runs what waits for a daemon.
 ///

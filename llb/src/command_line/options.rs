@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::fields::{Fields, pair};
 use super::output;
+use super::shell::{OnError, open_shell};
 use crate::client::{
     self, CacheOption, Cancel, Entitlement, Export, Outcome, Secret, Solve, SshAgent,
 };
@@ -56,6 +57,9 @@ pub struct BuildOptions {
         value_name = "MODE"
     )]
     progress: DisplayMode,
+    /// What to do when the command of a step fails: `shell` opens one in the step, with the files as it left them
+    #[arg(long, value_name = "WHAT")]
+    on_error: Option<OnError>,
 }
 
 impl BuildOptions {
@@ -108,6 +112,11 @@ impl BuildOptions {
         Ok(solve)
     }
 
+    /// Whether a failed step gets what is typed or piped in.
+    pub fn reads_input(&self) -> bool {
+        self.on_error.is_some()
+    }
+
     /// Waits for a build, shown as the options say. Ctrl-C cancels it and gives the exit code of an interrupted
     /// program; a second one does not wait for that.
     ///
@@ -121,6 +130,10 @@ impl BuildOptions {
     ) -> Result<Result<Outcome, ExitCode>, String> {
         let cancel = Cancel::new();
         let mut display = Display::stderr(self.progress);
+        let solve = match self.on_error {
+            Some(OnError::Shell) => open_shell(solve, &display),
+            None => solve,
+        };
         let build = build(solve.cancel(&cancel), &mut display);
         tokio::pin!(build);
         let result = tokio::select! {

@@ -8,18 +8,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use prost::Message as _;
-use tonic::Status;
 
 use super::build::Build;
 use super::conversion;
 use super::error::{Error, Result};
 use super::process::{Command, Output, Start};
-use super::reference::Ref;
 use super::transport::{Method, Transport};
 use crate::client;
 use crate::definition::Definition;
 use crate::exec::Exec;
-use crate::proto::google::rpc;
 use crate::proto::moby::buildkit::v1::frontend as wire;
 use crate::proto::pb;
 use crate::state::State;
@@ -111,7 +108,7 @@ impl Build {
     }
 
     /// A container of an op, with a reference for each of its mounts.
-    async fn container_of(
+    pub(super) async fn container_of(
         &self,
         definition: &Definition,
         op: &pb::Op,
@@ -159,78 +156,6 @@ impl Build {
                 secrets: exec.secretenv,
             },
             released: false,
-        })
-    }
-}
-
-/// # After a failure
-impl Ref {
-    /// A container as a failed step left it, to look around in: its mounts with what the step had written, its
-    /// variables, directory and user. `None` if the error is not that of a command that a step ran.
-    ///
-    /// ```
-    /// # use llb::gateway::{Build, Result};
-    /// # use llb::prelude::*;
-    /// # async fn example(cx: &mut Build) -> Result<()> {
-    /// let solved = cx.solve(image("debian").run(sh("make > /make.log"))).await?;
-    /// if let Err(error) = solved.evaluate().await {
-    ///     if let Some(container) = solved.container_of_failure(&error).await? {
-    ///         let log = container.command_with(["tail", "/make.log"]).output().await?;
-    ///         eprintln!("{}", log.stdout_text()?);
-    ///     }
-    ///     return Err(error);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The daemon makes no container.
-    pub async fn container_of_failure(&self, error: &Error) -> Result<Option<Container>> {
-        let Some(failed) = error.status().and_then(FailedExec::read) else {
-            return Ok(None);
-        };
-        let digest = error
-            .downcast_ref::<client::Error>()
-            .and_then(client::Error::step)
-            .map(|step| step.digest.as_str());
-        let ops = self.definition().ops().iter();
-        let mut named = ops.filter(|op| Some(op.digest().to_string().as_str()) == digest);
-        let Some(op) = named.next().and_then(|op| pb::Op::decode(op.bytes()).ok()) else {
-            return Ok(None);
-        };
-        if exec_of(&op).is_ok_and(|exec| exec.mounts.len() == failed.mounts.len()) {
-            let container = self
-                .build()
-                .container_of(self.definition(), &op, &failed.mounts);
-            return Ok(Some(container.await?));
-        }
-        Ok(None)
-    }
-}
-
-/// The references that a daemon keeps of a failed step (`errdefs.Solve`).
-struct FailedExec {
-    mounts: Vec<String>,
-}
-
-impl FailedExec {
-    fn read(status: &Status) -> Option<Self> {
-        let details = rpc::Status::decode(status.details()).ok()?.details;
-        details.iter().find_map(|any| {
-            let name = any.type_url.rsplit('/').next()?;
-            if name != "errdefs.Solve+json" {
-                return None;
-            }
-            let value: serde_json::Value = serde_json::from_slice(&any.value).ok()?;
-            let mounts = value.get("mountIDs")?.as_array()?;
-            Some(Self {
-                mounts: mounts
-                    .iter()
-                    .map(|id| id.as_str().unwrap_or_default().to_owned())
-                    .collect(),
-            })
         })
     }
 }

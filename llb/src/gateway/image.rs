@@ -294,7 +294,7 @@ fn platform_list(platforms: &[Platform]) -> Bytes {
 }
 
 /// Runs all futures at once; the results are in their order.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures
         .into_iter()
         .map(|future| Some(Box::pin(future)))

@@ -75,14 +75,6 @@ impl Ref {
         &self.0.id
     }
 
-    pub(super) fn build(&self) -> &Build {
-        &self.0.build
-    }
-
-    pub(super) fn definition(&self) -> &Definition {
-        &self.0.definition
-    }
-
     /// The state that was solved, to build on. What is built on it finds this in the cache.
     pub fn to_state(&self) -> State {
         self.0.state.clone()

@@ -6,9 +6,12 @@ use bytes::Bytes;
 
 use super::build::{Build, Given};
 use super::error::Result;
+use super::failure::{OnFailure, evaluate};
 use super::image::Image;
+use super::reference::step_error;
 use super::transport::{Daemon, Method};
 use crate::client::{self, Client, Job, Outcome, Solve};
+use crate::definition::Definition;
 use crate::progress::{Event, Progress};
 use crate::proto::moby::buildkit::v1::frontend as wire;
 use crate::sourcemap::CallerLocations;
@@ -56,11 +59,51 @@ impl Client {
         P: Progress + ?Sized,
     {
         solve.check_function()?;
+        let made = async |context: &mut Build| run(context, build).await;
+        self.drive_over_gateway(solve, progress, |_| made).await
+    }
+
+    /// Runs a build as [`solve`](Self::solve) does, but over the gateway, where what failed can be looked into.
+    pub(crate) async fn solve_over_gateway<P>(
+        &self,
+        solve: Solve,
+        progress: &mut P,
+    ) -> std::result::Result<Outcome, client::Error>
+    where
+        P: Progress + ?Sized,
+    {
+        let made = |job: &mut Job| {
+            let request = job.take_build().into_request();
+            async move |context: &mut Build| {
+                let answer: wire::SolveResponse =
+                    context
+                        .call_raw(Method::Solve, &request)
+                        .await
+                        .map_err(|status| step_error(&status, &Definition::default()))?;
+                Ok(answer.result.unwrap_or_default())
+            }
+        };
+        self.drive_over_gateway(solve, progress, made).await
+    }
+
+    /// Starts a build, makes its result over the gateway, and ends it.
+    async fn drive_over_gateway<P, F>(
+        &self,
+        mut solve: Solve,
+        progress: &mut P,
+        make: impl FnOnce(&mut Job) -> F,
+    ) -> std::result::Result<Outcome, client::Error>
+    where
+        P: Progress + ?Sized,
+        F: AsyncFnOnce(&mut Build) -> Result<wire::Result>,
+    {
         let lowering = solve.lowering.clone();
+        let on_failure = solve.on_failure.take();
         let mut job = Job::new(self, solve)?;
+        let make = make(&mut job);
         let config = job.take_result_config();
         let given = Given {
-            options: job.take_attributes(),
+            options: job.attributes(),
             session: job.session().to_owned(),
             cache_imports: job.cache_imports(),
             caller_locations: CallerLocations::Positions,
@@ -72,7 +115,7 @@ impl Client {
         let companion = async {
             let transport = Arc::new(daemon);
             let made = match Build::start(transport.clone(), given).await {
-                Ok(mut context) => run(&mut context, build).await,
+                Ok(mut context) => make_or_inspect(&mut context, make, on_failure).await,
                 Err(error) => Err(error),
             };
             let end = match made {
@@ -108,6 +151,26 @@ impl Client {
             (result, _) => result,
         }
     }
+}
+
+/// Makes the result of a build; lets a step that failed be looked into.
+async fn make_or_inspect(
+    context: &mut Build,
+    make: impl AsyncFnOnce(&mut Build) -> Result<wire::Result>,
+    on_failure: Option<OnFailure>,
+) -> Result<wire::Result> {
+    let Some(on_failure) = on_failure else {
+        return make(context).await;
+    };
+    let made = make(context).await;
+    let made = match made {
+        Ok(result) => evaluate(context, &result).await.map(|()| result),
+        failed => failed,
+    };
+    if let Err(error) = &made {
+        on_failure.inspect(context, error).await;
+    }
+    made
 }
 
 /// Runs a build function to what ends its build.

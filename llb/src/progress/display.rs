@@ -92,6 +92,43 @@ impl Display {
     }
 }
 
+/// Lets something else use the terminal for a while; made by [`Display::pauser`].
+#[derive(Clone, Debug)]
+pub struct Pauser(Option<Arc<Queue>>);
+
+/// Progress stands still as long as this lives.
+#[derive(Debug)]
+#[must_use = "progress goes on when this is dropped"]
+pub struct Pause(Option<Arc<Queue>>);
+
+impl Display {
+    /// What lets something else use the terminal for a while, from inside of a build.
+    pub fn pauser(&self) -> Pauser {
+        Pauser((!self.over).then(|| Arc::clone(&self.queue)))
+    }
+}
+
+impl Pauser {
+    /// Shows what has happened so far, and then nothing more until the pause is dropped. What happens in the
+    /// meantime is shown afterwards. The build does not stand still.
+    ///
+    /// Blocks until standard error has taken what there is to show, as long as it takes something.
+    pub fn pause(&self) -> Pause {
+        if let Some(queue) = &self.0 {
+            queue.hold(PATIENCE);
+        }
+        Pause(self.0.clone())
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.0 {
+            queue.go_on();
+        }
+    }
+}
+
 impl Progress for Display {
     fn event(&mut self, event: &Event) {
         if !self.over {
@@ -150,6 +187,9 @@ fn lines(mut progress: impl Progress, queue: &Queue) {
             progress.finish();
             return;
         }
+        if batch.pause {
+            queue.rest();
+        }
     }
 }
 
@@ -196,6 +236,11 @@ impl Terminal {
             drop(self.draw(batch.closed));
             if batch.closed {
                 return;
+            }
+            if batch.pause {
+                // What is there stays there.
+                self.screen.leave();
+                queue.rest();
             }
         }
     }

@@ -39,7 +39,7 @@ mod text;
 mod tty;
 
 #[cfg(feature = "progress")]
-pub use display::Display;
+pub use display::{Display, Pause, Pauser};
 pub use event::{Event, Group, Log, LogStream, Transfer, Vertex, Warning};
 #[cfg(feature = "progress")]
 pub use mode::{DisplayMode, UnknownDisplayMode};

@@ -34,6 +34,9 @@ struct State {
     taken: u64,
     closed: bool,
     left: bool,
+    /// How many want the taker to rest.
+    pauses: usize,
+    resting: bool,
 }
 
 /// What was waiting.
@@ -44,6 +47,8 @@ pub(super) struct Batch {
     pub(super) lost: u64,
     /// Whether nothing more comes.
     pub(super) closed: bool,
+    /// Whether the taker is to rest, after this.
+    pub(super) pause: bool,
 }
 
 impl State {
@@ -72,14 +77,14 @@ impl Queue {
 
     /// Takes at most `count` events, and waits until there is one.
     pub(super) fn take(&self, count: usize) -> Batch {
-        let idle = |state: &mut State| state.is_empty() && !state.closed;
+        let idle = |state: &mut State| state.is_empty() && !state.closed && state.pauses == 0;
         let waited = self.changed.wait_while(self.lock(), idle);
         self.hand_out(waited.unwrap_or_else(PoisonError::into_inner), count)
     }
 
     /// Takes all events there are after a pause, which the end of the build cuts short.
     pub(super) fn take_after(&self, pause: Duration) -> Batch {
-        let open = |state: &mut State| !state.closed;
+        let open = |state: &mut State| !state.closed && state.pauses == 0;
         let waited = self.changed.wait_timeout_while(self.lock(), pause, open);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         self.hand_out(state, usize::MAX)
@@ -98,10 +103,37 @@ impl Queue {
             events,
             lost: mem::take(&mut state.lost),
             closed: state.closed && state.is_empty(),
+            pause: state.pauses > 0 && state.is_empty(),
         };
         drop(state);
         self.changed.notify_all();
         batch
+    }
+
+    /// Has the taker rest, and waits until it does, as long as it takes something every `pause`.
+    pub(super) fn hold(&self, pause: Duration) {
+        self.lock().pauses += 1;
+        self.changed.notify_all();
+        self.wait_until(pause, |state| state.resting || state.left);
+    }
+
+    /// Lets the taker go on.
+    pub(super) fn go_on(&self) {
+        let mut state = self.lock();
+        state.pauses = state.pauses.saturating_sub(1);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Rests as long as that is wanted, at most until nothing more comes.
+    pub(super) fn rest(&self) {
+        let mut state = self.lock();
+        state.resting = true;
+        self.changed.notify_all();
+        let held = |state: &mut State| state.pauses > 0 && !state.closed;
+        let waited = self.changed.wait_while(state, held);
+        state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.resting = false;
     }
 
     /// Says that nothing more comes.
@@ -118,10 +150,14 @@ impl Queue {
 
     /// Waits until the taker has left, as long as it takes something every `pause`.
     pub(super) fn wait_until_left(&self, pause: Duration) {
+        self.wait_until(pause, |state| state.left);
+    }
+
+    fn wait_until(&self, pause: Duration, reached: impl Fn(&State) -> bool) {
         let mut state = self.lock();
-        while !state.left {
+        while !reached(&state) {
             let taken = state.taken;
-            let still = |state: &mut State| !state.left && state.taken == taken;
+            let still = |state: &mut State| !reached(state) && state.taken == taken;
             let waited = self.changed.wait_timeout_while(state, pause, still);
             let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             if timeout.timed_out() {
@@ -189,8 +225,37 @@ mod tests {
     }
 
     #[test]
+    fn a_taker_rests_when_it_has_taken_all() {
+        let queue = Queue::default();
+        queue.push(&log(1));
+        std::thread::scope(|scope| {
+            let taker = scope.spawn(|| {
+                let mut taken = Vec::new();
+                loop {
+                    let batch = queue.take(1);
+                    taken.push(batch.events.len());
+                    if batch.pause {
+                        queue.rest();
+                    }
+                    if batch.closed {
+                        return taken;
+                    }
+                }
+            });
+            queue.hold(Duration::from_secs(60));
+            assert!(queue.lock().resting && queue.lock().is_empty());
+            queue.push(&log(2));
+            queue.go_on();
+            queue.close();
+            assert_eq!(taker.join().unwrap().iter().sum::<usize>(), 2);
+        });
+    }
+
+    #[test]
     fn a_taker_that_hangs_is_not_waited_for() {
         let queue = Queue::default();
+        queue.hold(Duration::from_millis(10));
+        queue.go_on();
         queue.wait_until_left(Duration::from_millis(10));
         queue.leave();
         queue.wait_until_left(Duration::from_secs(3600));

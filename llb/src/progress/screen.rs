@@ -42,6 +42,11 @@ impl<W: Write> Screen<W> {
         self.writer.write_all(text.as_bytes())?;
         self.writer.flush()
     }
+
+    /// Leaves what was drawn to stay: the next lines come below it.
+    pub(super) fn leave(&mut self) {
+        self.drawn.clear();
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +69,16 @@ mod tests {
                 .replace("\x1b[J\x1b[?7h\x1b[?2026l", ">"),
             "<one\x1b[K\r\ntwo\x1b[K\r\n><\x1b[2Fthree\x1b[K\r\n>"
         );
+    }
+
+    #[test]
+    fn what_is_left_stays() {
+        let mut screen = Screen::new(Vec::new(), false);
+        screen.draw(&[line("one")], 80).unwrap();
+        screen.leave();
+        screen.draw(&[line("two")], 80).unwrap();
+        let text = String::from_utf8(screen.writer).unwrap();
+        assert!(!text.contains("\x1b[1F"), "{text:?}");
     }
 
     #[test]

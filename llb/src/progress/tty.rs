@@ -242,12 +242,15 @@ impl Layout {
             .right(self.columns, end_style, &end)
     }
 
-    /// What a running row is at: transfers that are on their way, then the last output.
+    /// What a running row is at: transfers that are on their way, then the last output. Of one that failed, what it
+    /// said last.
     fn details(&self, row: &Row, now: SystemTime) -> Vec<Line> {
-        if row.state() != RowState::Running {
+        let state = row.state();
+        if !matches!(state, RowState::Running | RowState::Failed) {
             return Vec::new();
         }
-        let open = row.transfers.iter().filter(|one| one.completed.is_none());
+        let is_open = |completed: Option<_>| completed.is_none() && state == RowState::Running;
+        let open = row.transfers.iter().filter(|one| is_open(one.completed));
         let mut transfers: Vec<_> = open.collect();
         let many = transfers.len().saturating_sub(self.details);
         // Those that move are worth more than those that wait for their turn.
@@ -430,6 +433,22 @@ mod tests {
                 text(&frame)
             );
         }
+    }
+
+    #[test]
+    fn a_failed_row_shows_what_it_said_while_others_run() {
+        let mut board = build();
+        board.take(&Event::Vertex(Vertex {
+            error: Some("exit code: 1".to_owned()),
+            ..vertex("pip install torch\n  numpy", 800, Some(75_000))
+        }));
+        let frame = layout(72, 24).frame(&board, ELAPSED, at(75_000));
+        let frame = text(&frame);
+        let row = frame.split(" ✘ pip install").nth(1).unwrap();
+        assert!(
+            row.ends_with("│ Collecting torch\n   │ Downloading 50%"),
+            "{frame}"
+        );
     }
 
     #[test]

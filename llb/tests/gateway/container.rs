@@ -216,7 +216,9 @@ async fn a_failed_step_can_be_entered() {
                 .env("WORD", "inside");
             let solved = cx.solve(image(DEBIAN).exec(exec).root()).await?;
             let error = solved.evaluate().await.unwrap_err();
-            let container = solved.container_of_failure(&error).await?.unwrap();
+            let failure = cx.failure(&error).unwrap();
+            assert_eq!(failure.step().unwrap().exit_code, Some(4));
+            let container = failure.container().await?;
             let look = [
                 "sh",
                 "-c",
@@ -227,7 +229,7 @@ async fn a_failed_step_can_be_entered() {
             assert_eq!(output.stderr.len(), 2, "{name}");
             container.release().await?;
             let other = llb::gateway::Error::msg("something else");
-            assert!(solved.container_of_failure(&other).await?.is_none());
+            assert!(cx.failure(&other).is_none());
             Ok(scratch())
         };
         client.build(Solve::build(), &mut (), build).await.unwrap();

@@ -62,6 +62,13 @@ fn solve(arguments: &SolveArguments) -> Result<Solve, String> {
             return Err("--opt is for a frontend, name one with --frontend".to_owned());
         }
         let file = arguments.file.as_deref().unwrap_or(Path::new("-"));
+        if file == Path::new("-") && arguments.build.reads_input() {
+            return Err(
+                "--on-error=shell reads standard input, so the graph cannot come from there\n\
+                 hint: give the graph as a file"
+                    .to_owned(),
+            );
+        }
         Solve::definition(input::read(file)?)
     };
     for text in &arguments.opt {
