@@ -1,17 +1,17 @@
 //! What goes wrong around a build: daemons that die, disks that fill, those who are slow, and many at once.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use llb::client::{Address, Cancel, Client, ErrorKind, Export, Secret, Solve};
+use llb::client::{Cancel, ErrorKind, Export, Secret, Solve};
 use llb::prelude::*;
 use llb::progress::{Event, Plain, Progress, Recorder, StepState};
 use tokio::sync::mpsc;
 
 use super::graph::{Exec, Graph, script};
-use super::testbed::{Testbed, containerd, unique};
+use super::own_engine::OwnEngine;
+use super::testbed::{containerd, unique};
 
 /// Reports when output contains a text.
 struct WhenSaid(&'static str, mpsc::UnboundedSender<()>);
@@ -34,91 +34,6 @@ impl Progress for Slow {
     fn event(&mut self, _: &Event) {
         self.0 += 1;
         std::thread::sleep(Duration::from_micros(100));
-    }
-}
-
-/// An engine of this test alone, so that it can be killed.
-struct OwnEngine {
-    home: PathBuf,
-    process: Child,
-}
-
-impl OwnEngine {
-    fn command(home: &Path) -> Command {
-        let testbed = Testbed::find();
-        let program = testbed.text("/daemons/dockerd-graphdriver/executable");
-        let run = PathBuf::from(testbed.text("/run"));
-        let tools = Path::new(&program).parent().unwrap().parent().unwrap();
-        let path = std::env::var("PATH").unwrap();
-        let mut command = Command::new(&program);
-        command
-            .env("PATH", format!("{0}/bin:{0}/sbin:{path}", tools.display()))
-            .arg("--config-file")
-            .arg(run.join("graphdriver.json"))
-            .arg("--data-root")
-            .arg(home.join("data"))
-            .arg("--exec-root")
-            .arg(home.join("exec"))
-            .arg("--pidfile")
-            .arg(home.join("pid"))
-            .arg("--host")
-            .arg(format!("unix://{}", home.join("s").display()))
-            .arg("--containerd")
-            .arg(run.join("containerd.sock"))
-            .args(["--containerd-namespace", "faults"])
-            .args(["--containerd-plugins-namespace", "faults-plugins"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(home.join("log")).unwrap());
-        command
-    }
-
-    fn start() -> Self {
-        // Sockets have short names.
-        let home = PathBuf::from(format!("/tmp/llb-{}", std::process::id()));
-        fs::create_dir_all(&home).unwrap();
-        let process = Self::command(&home).spawn().unwrap();
-        Self { home, process }
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    fn restart(&mut self) {
-        fs::remove_file(self.home.join("pid")).ok();
-        self.process = Self::command(&self.home).spawn().unwrap();
-    }
-
-    async fn connect(&self) -> Client {
-        let address = Address::unix(self.home.join("s"));
-        let start = Instant::now();
-        loop {
-            match Client::connect(&address).await {
-                Ok(client) => return client,
-                Err(error) => assert!(
-                    start.elapsed() < Duration::from_secs(60),
-                    "{error}\n{}",
-                    fs::read_to_string(self.home.join("log")).unwrap()
-                ),
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-impl Drop for OwnEngine {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-        let home = self.home.display().to_string();
-        let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        for mount in mounts.filter(|mount| mount.starts_with(&home)) {
-            drop(Command::new("umount").args(["-l", mount]).output());
-        }
-        drop(fs::remove_dir_all(&self.home));
     }
 }
 

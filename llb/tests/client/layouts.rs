@@ -11,17 +11,17 @@ use serde_json::Value;
 use super::graph::{Graph, script};
 use super::testbed::{containerd, engine, unique};
 
-fn json(path: &Path) -> Value {
+pub(super) fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-fn blob(layout: &Path, descriptor: &Value) -> Value {
+pub(super) fn blob(layout: &Path, descriptor: &Value) -> Value {
     let digest = descriptor["digest"].as_str().unwrap();
     json(&layout.join("blobs").join(digest.replace(':', "/")))
 }
 
 /// The manifest of the image of a layout that has one image for one platform.
-fn manifest(layout: &Path) -> Value {
+pub(super) fn manifest(layout: &Path) -> Value {
     let index = json(&layout.join("index.json"));
     blob(layout, &index["manifests"][0])
 }
@@ -163,27 +163,6 @@ async fn the_same_files_at_the_same_epoch_are_the_same_image() {
         std::thread::sleep(std::time::Duration::from_millis(1100));
     }
     assert_eq!(digests[0], digests[1]);
-}
-
-#[tokio::test]
-async fn provenance_is_attached() {
-    let client = containerd().await;
-    let home = tempfile::tempdir().unwrap();
-    let layout = home.path().join("layout");
-    let mut graph = Graph::default();
-    let file = graph.file("/id", &unique());
-    let solve = Solve::definition(graph.definition(file, 0))
-        .attest("provenance", "mode=max")
-        .export(Export::oci_directory(&layout));
-    client.solve(solve, &mut ()).await.unwrap();
-    let index = manifest(&layout);
-    let types: Vec<_> = index["manifests"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|one| one["annotations"]["vnd.docker.reference.type"].as_str())
-        .collect();
-    assert_eq!(types, ["attestation-manifest"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@
     reason = "files, environment and clock are what the client is about"
 )]
 
+mod attestations;
 mod build;
+mod caches;
 mod connect;
 mod exports;
 mod failures;
@@ -18,5 +20,6 @@ mod images;
 mod layouts;
 mod locations;
 mod lowering;
+mod own_engine;
 mod squash;
 mod testbed;
