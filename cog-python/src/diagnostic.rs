@@ -285,6 +285,13 @@ impl Report {
         findings
     }
 
+    /// Only the errors, by place.
+    pub fn errors(&self) -> Vec<&Diagnostic> {
+        let mut findings = self.sorted();
+        findings.retain(|finding| finding.severity() == Severity::Error);
+        findings
+    }
+
     /// Only the warnings, by place.
     pub fn warnings(&self) -> Vec<&Diagnostic> {
         let mut findings = self.sorted();

@@ -36,10 +36,12 @@ pub(crate) enum Command {
     Init,
     /// Check the project, the GPUs of this machine and the builder.
     Doctor(DoctorCommand),
+    /// Make an image of this program that `docker build` runs as a frontend (`# syntax=IMAGE`).
+    FrontendImage(FrontendImageCommand),
 }
 
 /// What decides about a plan.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct PlanArgs {
     /// Configuration file; its folder is the project [default: the next cog.yaml upwards].
     #[arg(short, long, value_name = "FILE")]
@@ -185,6 +187,37 @@ pub(crate) struct DoctorCommand {
         value_name = "ADDRESS"
     )]
     pub(crate) addr: Option<String>,
+}
+
+/// `frontend-image`.
+#[derive(Args, Debug)]
+pub(crate) struct FrontendImageCommand {
+    /// Name of the image.
+    #[arg(short, long, value_name = "NAME[:TAG]")]
+    pub(crate) tag: ImageName,
+    /// Program to put into it, which needs no shared libraries [default: this program].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// Platform of the program.
+    #[arg(long, default_value = "linux/amd64", value_name = "OS/ARCH")]
+    pub(crate) platform: Platform,
+    /// Push the image to its registry.
+    #[arg(long)]
+    pub(crate) push: bool,
+    /// Where the result goes, such as type=oci,dest=image.tar (repeatable) [default: the engine].
+    #[arg(short, long, value_name = "OUTPUT")]
+    pub(crate) output: Vec<OutputOption>,
+    /// Address of BuildKit: unix://, tcp://, docker:// … [default: searched].
+    #[arg(
+        long,
+        visible_alias = "builder",
+        env = "BUILDKIT_HOST",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) addr: Option<String>,
+    /// How progress is shown: auto, tty, plain, rawjson or quiet.
+    #[arg(long, env = "BUILDKIT_PROGRESS", default_value_t, value_name = "MODE")]
+    pub(crate) progress: DisplayMode,
 }
 
 /// `predict`.

@@ -23,29 +23,26 @@ use crate::secret::{SecretOption, SecretOrigin};
 /// Runs the command.
 pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
     let project = project::load(&command.plan)?;
-    let mut outputs = command.output.clone();
-    if command.push {
-        outputs.push(OutputOption::Image {
-            name: None,
-            push: true,
-        });
-    }
-    if outputs.is_empty() {
-        outputs.push(OutputOption::Image {
-            name: None,
-            push: false,
-        });
-    }
+    let outputs = outputs(&command.output, command.push);
     let builder = Builder::new(&project, &command.build)?;
     let exports = outputs
         .iter()
-        .map(|output| export(output, &project.plan))
+        .map(|output| export(output, &project.plan.image))
         .collect();
     let outcome = run(async {
         let client = connect(command.build.addr.as_deref(), None).await?;
         builder.build(&client, exports).await.1
     })?;
-    print(&result(&outputs, &project.plan, &outcome))
+    print(&result(&outputs, &project.plan.image, &outcome))
+}
+
+/// What becomes of a build: what the user named, or an image in the engine.
+pub(super) fn outputs(named: &[OutputOption], push: bool) -> Vec<OutputOption> {
+    let mut outputs = named.to_vec();
+    if push || outputs.is_empty() {
+        outputs.push(OutputOption::Image { name: None, push });
+    }
+    outputs
 }
 
 /// Builds an image into the engine that will run it; gives its name.
@@ -80,7 +77,7 @@ pub(super) fn build_for_engine(
 }
 
 /// Runs something that waits for daemons, until it ends or the user ends it.
-fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     runtime()?.block_on(async {
         let mut interrupts = Interrupts::listen()?;
         // Dropping a solve cancels the build.
@@ -105,23 +102,21 @@ pub(super) async fn connect(
     client.map_err(|error| failure(&error, None))
 }
 
-fn export(output: &OutputOption, plan: &Plan) -> Export {
+pub(super) fn export(output: &OutputOption, image: &str) -> Export {
     match output {
         OutputOption::Image { name, push } => {
-            let name = name
-                .as_ref()
-                .map_or(plan.image.as_str(), |name| name.as_str());
+            let name = name.as_ref().map_or(image, |name| name.as_str());
             Export::image(name).push(*push)
         }
-        OutputOption::Oci(path) => Export::oci(path).name(&plan.image),
-        OutputOption::Docker(path) => Export::docker_archive(path).name(&plan.image),
+        OutputOption::Oci(path) => Export::oci(path).name(image),
+        OutputOption::Docker(path) => Export::docker_archive(path).name(image),
         OutputOption::Tar(path) => Export::tar(path),
         OutputOption::Local(path) => Export::local(path),
     }
 }
 
 /// What was made, one line each: the image with its digest, or the path.
-fn result(outputs: &[OutputOption], plan: &Plan, outcome: &Outcome) -> String {
+pub(super) fn result(outputs: &[OutputOption], image: &str, outcome: &Outcome) -> String {
     let digest = outcome
         .image_digest()
         .map(|digest| format!("@{digest}"))
@@ -129,9 +124,7 @@ fn result(outputs: &[OutputOption], plan: &Plan, outcome: &Outcome) -> String {
     outputs.iter().fold(String::new(), |mut text, output| {
         let line = match output {
             OutputOption::Image { name, .. } => {
-                let name = name
-                    .as_ref()
-                    .map_or(plan.image.as_str(), |name| name.as_str());
+                let name = name.as_ref().map_or(image, |name| name.as_str());
                 format!("{name}{digest}")
             }
             OutputOption::Oci(path)
@@ -296,7 +289,7 @@ fn certificates(args: &BuildArgs) -> Result<Vec<(String, Secret)>, Failure> {
 }
 
 /// A failure of the client, with the line of the project that asked for the failed step.
-fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
+pub(super) fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failure {
     /// Most characters of one line of output that are shown.
     const WIDTH: usize = 400;
     let text = error.to_string();

@@ -8,6 +8,8 @@ mod args;
 mod build;
 mod doctor;
 mod failure;
+mod frontend;
+mod frontend_image;
 mod init;
 mod input;
 mod interrupt;
@@ -28,12 +30,17 @@ use args::{Cli, Command, GraphOption, PlanCommand};
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
+    // In a frontend image the program is started without arguments, and standard output is BuildKit's.
+    if llb::gateway::is_frontend() {
+        return frontend::main();
+    }
     let result = match Cli::parse().command {
         Command::Build(command) => build::build(&command),
         Command::Plan(command) => plan(&command),
         Command::Predict(command) => predict::predict(&command),
         Command::Init => init::init(),
         Command::Doctor(command) => doctor::doctor(&command),
+        Command::FrontendImage(command) => frontend_image::frontend_image(&command),
         Command::Schema => print(&crate::config::schema()),
     };
     match result {

@@ -36,31 +36,23 @@ pub(crate) struct Project {
 /// Reads the project, writes its warnings to stderr, and plans the build.
 pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
     let (root, file) = locate(args.file.as_deref())?;
+    let (revision, release) = revision(&root);
+    let folder = root
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let around = Options {
+        folder: folder.unwrap_or_default(),
+        revision,
+        release,
+        ..Options::default()
+    };
     let disk = Disk { root: &root };
-    let text = disk.read(&file).map_err(|problem| {
-        Failure::new(format!(
-            "configuration file `{}` {problem}",
-            root.join(&file).display()
-        ))
-    })?;
-    let (config, mut report) =
-        config::read(&Source::new(file, text), &disk, args.sdk_version.as_ref());
-    let Some(config) = config else {
-        return Err(rejected(&report));
+    // What the command line names lies where the user is.
+    let here = Disk {
+        root: Path::new(""),
     };
-    let ignore = match disk.read(".dockerignore") {
-        Ok(text) => Some(text),
-        Err(FileProblem::Missing) => None,
-        Err(problem) => return Err(Failure::new(format!("file `.dockerignore` {problem}"))),
-    };
-    let mut options = options(args, &root, ignore)?;
-    schema(&config, args, &disk, &mut options, &mut report)?;
-    if report.has_errors() {
-        return Err(rejected(&report));
-    }
-    let (plan, findings) = Plan::new(&config, &options);
-    report.extend(findings);
-    let Some(plan) = plan else {
+    let (planned, report) = plan(&file, args, &disk, &here, around)?;
+    let Some(planned) = planned else {
         return Err(rejected(&report));
     };
     let mut stderr = io::stderr().lock();
@@ -68,12 +60,64 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
         // Nothing is left to tell a person whose terminal is gone.
         let _ = writeln!(stderr, "{warning}\n");
     }
-    check_excluded(&config, &plan)?;
-    let (resolution, _) = resolve(&config, &options);
+    let (resolution, _) = resolve(&planned.config, &planned.options);
     let torch = resolution
         .filter(|chosen| chosen.cuda.is_some())
         .and_then(|chosen| chosen.torch);
-    Ok(Project { root, plan, torch })
+    Ok(Project {
+        root,
+        plan: planned.plan,
+        torch,
+    })
+}
+
+/// A project without mistakes, and what is built of it.
+pub(crate) struct Planned {
+    pub(crate) config: Config,
+    pub(crate) options: Options,
+    pub(crate) plan: Plan,
+}
+
+/// Plans a build: of the files of a project, and of those that the arguments name. The plan is there exactly when the
+/// report has no errors. `around` says what the arguments do not: where the project is, and at which commit.
+pub(crate) fn plan(
+    file: &str,
+    args: &PlanArgs,
+    files: &dyn ProjectFiles,
+    named: &dyn ProjectFiles,
+    around: Options,
+) -> Result<(Option<Planned>, Report), Failure> {
+    let text = files
+        .read(file)
+        .map_err(|problem| Failure::new(format!("configuration file `{file}` {problem}")))?;
+    let (config, mut report) =
+        config::read(&Source::new(file, text), files, args.sdk_version.as_ref());
+    let Some(config) = config else {
+        return Ok((None, report));
+    };
+    let ignore = match files.read(".dockerignore") {
+        Ok(text) => Some(text),
+        Err(FileProblem::Missing) => None,
+        Err(problem) => return Err(Failure::new(format!("file `.dockerignore` {problem}"))),
+    };
+    let mut options = options(args, named, around)?;
+    options.ignore = ignore;
+    schema(&config, args, files, named, &mut options, &mut report)?;
+    if report.has_errors() {
+        return Ok((None, report));
+    }
+    let (plan, findings) = Plan::new(&config, &options);
+    report.extend(findings);
+    let Some(plan) = plan else {
+        return Ok((None, report));
+    };
+    check_excluded(&config, &plan)?;
+    let planned = Planned {
+        config,
+        options,
+        plan,
+    };
+    Ok((Some(planned), report))
 }
 
 /// Refuses a project whose `.dockerignore` keeps out what the image starts with.
@@ -103,13 +147,13 @@ fn check_excluded(config: &Config, plan: &Plan) -> Result<(), Failure> {
 fn schema(
     config: &Config,
     args: &PlanArgs,
-    disk: &Disk<'_>,
+    files: &dyn ProjectFiles,
+    named: &dyn ProjectFiles,
     options: &mut Options,
     report: &mut Report,
 ) -> Result<(), Failure> {
     if let Some(file) = &args.openapi_schema {
-        let text = fs::read_to_string(file)
-            .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
+        let text = read(named, file)?;
         let document: serde_json::Value = serde_json::from_str(&text)
             .map_err(|error| Failure::new(format!("`{}` is no JSON: {error}", file.display())))?;
         if !document["openapi"]
@@ -134,7 +178,7 @@ fn schema(
         .as_ref()
         .or(config.build.sdk_version.as_ref().map(|sdk| &sdk.value));
     let sdk = sdk.cloned().unwrap_or_else(SdkVersion::default_release);
-    match Schema::read(run, train, disk, &sdk.to_string()) {
+    match Schema::read(run, train, files, &sdk.to_string()) {
         Ok(schema) => {
             options.schema = Some(schema.document.to_string());
             options.concurrency = schema.concurrency;
@@ -182,15 +226,14 @@ fn revision(root: &Path) -> (Option<String>, Option<String>) {
     (commit, release)
 }
 
-/// What the command line decides.
-fn options(args: &PlanArgs, root: &Path, ignore: Option<String>) -> Result<Options, Failure> {
-    let folder = root
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    let tables = args.tables.as_deref().map(tables).transpose()?;
-    let (revision, release) = revision(root);
+/// What the arguments decide, laid over what is known around them.
+fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result<Options, Failure> {
+    let tables = args
+        .tables
+        .as_deref()
+        .map(|file| tables(named, file))
+        .transpose()?;
     Ok(Options {
-        folder: folder.unwrap_or_default(),
         tag: args.tag.clone(),
         platform: args.platform.clone(),
         python_provider: args.python_provider.map(Into::into),
@@ -214,23 +257,25 @@ fn options(args: &PlanArgs, root: &Path, ignore: Option<String>) -> Result<Optio
         no_recommends: args.no_recommends,
         no_source: args.no_source,
         labels: args.label.clone(),
-        ignore,
-        schema: None,
-        ask_schema: false,
-        concurrency: None,
-        revision,
-        release,
+        ..around
     })
 }
 
 /// The built-in tables with those of a file laid over them.
-fn tables(file: &Path) -> Result<Arc<Tables>, Failure> {
-    let text = fs::read_to_string(file)
-        .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
+fn tables(named: &dyn ProjectFiles, file: &Path) -> Result<Arc<Tables>, Failure> {
+    let text = read(named, file)?;
     let tables = Tables::built_in().with(&file.display().to_string(), &text);
     tables
         .map(Arc::new)
         .map_err(|error| Failure::new(error.to_string()))
+}
+
+/// A text file that an argument names.
+fn read(named: &dyn ProjectFiles, file: &Path) -> Result<String, Failure> {
+    let path = file.display().to_string();
+    named
+        .read(&path)
+        .map_err(|problem| Failure::new(format!("file `{path}` {problem}")))
 }
 
 fn rejected(report: &Report) -> Failure {

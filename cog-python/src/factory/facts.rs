@@ -1,6 +1,7 @@
 //! What an image says about itself, read from the build that makes it.
 
 use llb::gateway::{Build, Error, Result};
+use llb::value::Platform;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,19 +11,28 @@ use crate::layer::{self, Base, PACKAGES_FILE, StepOptions};
 use crate::plan::Plan;
 
 /// What `pip freeze` prints in the image.
-pub(super) async fn packages(build: &Build, plan: &Plan, made: &Made) -> Result<String> {
+pub(super) async fn packages(
+    build: &Build,
+    plan: &Plan,
+    made: &Made,
+    platform: &Platform,
+) -> Result<String> {
     let options = StepOptions::new(plan.network);
     let state = layer::packages(&made.environment, &plan.config.path, &options);
-    let solved = build.solve(state).await?;
+    let solved = build.solve_for(state, platform).await?;
     solved.read_to_string(PACKAGES_FILE).await
 }
 
 /// The OpenAPI document that the model itself told, compact; nothing where the plan has it already.
-pub(super) async fn schema(build: &Build, made: &Made) -> Result<Option<String>> {
+pub(super) async fn schema(
+    build: &Build,
+    made: &Made,
+    platform: &Platform,
+) -> Result<Option<String>> {
     let Some((state, path)) = &made.schema else {
         return Ok(None);
     };
-    let solved = build.solve(state).await?;
+    let solved = build.solve_for(state, platform).await?;
     let text = solved.read_to_string(path).await?;
     document(&text).map(Some)
 }

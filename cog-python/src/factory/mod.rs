@@ -17,6 +17,7 @@ pub use info::{Backend, BuildInfo};
 
 use llb::State;
 use llb::gateway::{Build, Image, Result};
+use llb::value::Platform;
 
 use crate::layer::Base;
 use crate::plan::{Action, Plan};
@@ -58,49 +59,104 @@ pub async fn image(
     plan: &Plan,
     told: bool,
 ) -> Result<Image> {
-    let base = base(build, plan).await?;
-    let made = factory.make(build, plan, &base).await?;
-    let packages = async {
-        if told {
-            facts::packages(build, plan, &made).await.map(Some)
-        } else {
-            Ok(None)
-        }
-    };
-    let (packages, schema) = tokio::try_join!(packages, facts::schema(build, &made))?;
-    let labels = [
-        ("run.cog.pip_freeze", packages),
-        ("run.cog.openapi_schema", schema),
-    ];
-    let mut image = made.image;
-    for (name, value) in labels {
-        if let Some(value) = value {
-            image = image.label(name, value);
-        }
-    }
-    for (name, value) in facts::cog_base(plan, &base)? {
-        image = image.label(name, value);
-    }
-    let annotations = annotation::annotations(build, plan, &base)?;
-    Ok(annotations
+    let part = Part::make(build, factory, plan, told).await?;
+    let image = Image::new(part.state);
+    Ok(part
+        .annotations
         .into_iter()
-        .fold(Image::new(image), |image, (name, value)| {
+        .fold(image, |image, (name, value)| {
             image.metadata(format!("annotation.{name}"), value)
         }))
 }
 
+/// Makes an index of images, one for the platform of each plan, as [`image`] makes one.
+///
+/// # Errors
+///
+/// As [`image`].
+pub async fn index(
+    build: &Build,
+    factory: &impl ModelFactory,
+    plans: &[Plan],
+    told: bool,
+) -> Result<Image> {
+    let mut states = Vec::new();
+    let mut annotations = Vec::new();
+    for plan in plans {
+        let part = Part::make(build, factory, plan, told).await?;
+        let of_platform = |(name, value)| (format!("annotation[{}].{name}", part.platform), value);
+        annotations.extend(part.annotations.into_iter().map(of_platform));
+        states.push((part.platform, part.state));
+    }
+    let index = Image::platforms(states);
+    Ok(annotations
+        .into_iter()
+        .fold(index, |index, (name, value)| index.metadata(name, value)))
+}
+
+/// The image of one platform.
+struct Part {
+    platform: Platform,
+    state: State,
+    annotations: Vec<(&'static str, String)>,
+}
+
+impl Part {
+    async fn make(
+        build: &Build,
+        factory: &impl ModelFactory,
+        plan: &Plan,
+        told: bool,
+    ) -> Result<Self> {
+        let platform: Platform = plan.platform.parse()?;
+        let base = base(build, plan, &platform).await?;
+        let made = factory.make(build, plan, &base).await?;
+        let packages = async {
+            if told {
+                facts::packages(build, plan, &made, &platform)
+                    .await
+                    .map(Some)
+            } else {
+                Ok(None)
+            }
+        };
+        let schema = facts::schema(build, &made, &platform);
+        let (packages, schema) = tokio::try_join!(packages, schema)?;
+        let labels = [
+            ("run.cog.pip_freeze", packages),
+            ("run.cog.openapi_schema", schema),
+        ];
+        let mut state = made.image;
+        for (name, value) in labels {
+            if let Some(value) = value {
+                state = state.label(name, value);
+            }
+        }
+        for (name, value) in facts::cog_base(plan, &base)? {
+            state = state.label(name, value);
+        }
+        let annotations = annotation::annotations(build, plan, &base)?;
+        Ok(Self {
+            platform,
+            state,
+            annotations,
+        })
+    }
+}
+
 /// Looks the base image up, so that the whole build takes the same one, and takes over what it says about itself.
-async fn base(build: &Build, plan: &Plan) -> Result<Base> {
+async fn base(build: &Build, plan: &Plan, platform: &Platform) -> Result<Base> {
     let Some(reference) = base_reference(plan) else {
         return Ok(Base::default());
     };
-    if let Some(state) = build.named_context(reference).await? {
+    if let Some(state) = build.named_context_for(reference, platform).await? {
         return Ok(Base {
             state: Some(state),
             ..Base::default()
         });
     }
-    let found = build.resolve_image(reference).await?;
+    let mode = build.resolve_mode()?;
+    let found = build.resolve_image_for(reference, platform, mode).await?;
     // An engine tells no digest of an image that it has in a store without manifests.
     let pinned = if found.reference.contains('@') || found.digest.is_empty() {
         found.reference

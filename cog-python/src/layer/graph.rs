@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use llb::{Constrain, Image, Range, SourceMap, State};
 
 use super::{
-    Interpreter, Joining, Requirements, StepOptions, Tree, Uv, apt, ask_schema, configure, overlay,
-    pip, run, source, uv_python, venv,
+    Context, Interpreter, Joining, Requirements, StepOptions, Tree, Uv, apt, ask_schema, configure,
+    overlay, pip, run, source, uv_python, venv,
 };
 use crate::config::SystemPackage;
+use crate::diagnostic::without_secrets;
 use crate::plan::{Action, Plan, Step};
 
 /// What is known of the base image before the build; the default is nothing.
@@ -32,6 +33,21 @@ pub struct Graph {
     pub environment: State,
     /// A state whose only file is the OpenAPI document, and its path there, where the model itself is asked for it.
     pub schema: Option<(State, String)>,
+}
+
+/// What a graph is made with besides its plan. The default knows nothing of the base image, merges trees, and has the
+/// project in the client's folder `context`.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// What is known of the base image.
+    pub base: Base,
+    /// How trees are laid over each other.
+    pub joining: Joining,
+    /// The project. Nothing means the client's folder that the plan names.
+    pub project: Option<Context>,
+    /// Texts of the files that steps were asked for in, by name. The builder shows their lines when a step fails, and
+    /// may publish them in provenance, so values that sound like secrets are masked.
+    pub texts: BTreeMap<String, String>,
 }
 
 /// Why a plan gives no graph. A plan made from a [`Config`](crate::Config) always gives one.
@@ -78,10 +94,20 @@ pub fn graph(plan: &Plan, base: &Base, joining: Joining) -> Result<State, GraphE
 
 /// The graph of a plan, with what is read beside the image.
 pub fn graphs(plan: &Plan, base: &Base, joining: Joining) -> Result<Graph, GraphError> {
+    let circumstances = Circumstances {
+        base: base.clone(),
+        joining,
+        ..Circumstances::default()
+    };
+    graphs_in(plan, &circumstances)
+}
+
+/// The graph of a plan, as [`graphs`] makes it, in other circumstances.
+pub fn graphs_in(plan: &Plan, circumstances: &Circumstances) -> Result<Graph, GraphError> {
     let mut builder = Builder {
         plan,
-        base,
-        joining,
+        circumstances,
+        joining: circumstances.joining,
         results: BTreeMap::new(),
         maps: BTreeMap::new(),
     };
@@ -110,7 +136,7 @@ pub fn graphs(plan: &Plan, base: &Base, joining: Joining) -> Result<Graph, Graph
 
 struct Builder<'a> {
     plan: &'a Plan,
-    base: &'a Base,
+    circumstances: &'a Circumstances,
     joining: Joining,
     results: BTreeMap<String, Files>,
     maps: BTreeMap<String, SourceMap>,
@@ -227,7 +253,7 @@ impl Builder<'_> {
                 )))
             }
             Action::Source(action) => Files::Tree(source(
-                &action.context,
+                self.project(&action.context),
                 &action.exclude,
                 &action.destination,
                 action.config_file.as_deref(),
@@ -304,15 +330,22 @@ impl Builder<'_> {
         Ok(ground)
     }
 
+    /// The project, whose folder the plan has a name for.
+    fn project(&self, name: &str) -> Context {
+        let given = self.circumstances.project.clone();
+        given.unwrap_or_else(|| name.into())
+    }
+
     fn base_image(&self, reference: &str) -> Result<State, GraphError> {
-        if let Some(state) = &self.base.state {
+        let base = &self.circumstances.base;
+        if let Some(state) = &base.state {
             return Ok(state.clone());
         }
-        let reference = self.base.pinned.as_deref().unwrap_or(reference);
+        let reference = base.pinned.as_deref().unwrap_or(reference);
         let state = Image::new(reference)
             .name(format!("base {reference}"))
             .state();
-        match &self.base.config {
+        match &base.config {
             Some(config) => state
                 .with_image_config(config)
                 .map_err(GraphError::BaseConfig),
@@ -321,7 +354,7 @@ impl Builder<'_> {
     }
 
     fn options(&mut self, step: &Step) -> StepOptions {
-        let options = StepOptions::new(self.plan.network);
+        let options = StepOptions::new(self.plan.network).context(self.project("context"));
         let place = step
             .source
             .as_deref()
@@ -332,11 +365,12 @@ impl Builder<'_> {
         let Ok(line) = line.parse() else {
             return options;
         };
-        // The text of the file stays here: what is sent can end up in published provenance.
-        let map = self
-            .maps
-            .entry(file.to_owned())
-            .or_insert_with(|| SourceMap::new(file, "YAML", Vec::new()));
-        options.location(map.location([Range::line(line)]))
+        let texts = &self.circumstances.texts;
+        let map = self.maps.entry(file.to_owned()).or_insert_with(|| {
+            let lines = texts.get(file).into_iter().flat_map(|text| text.lines());
+            let text: String = lines.map(|line| without_secrets(line) + "\n").collect();
+            SourceMap::new(file, "YAML", text)
+        });
+        options.location(map.location([Range::lines(line, line)]))
     }
 }

@@ -75,7 +75,10 @@ pub fn pip<'t>(
     }
     if !requirements.local.is_empty() {
         // Not read-only: building a package of a folder writes next to it. What is written is dropped.
-        exec = exec.mount(bind(LOCAL_FOLDER, project("context", requirements.local)));
+        exec = exec.mount(bind(
+            LOCAL_FOLDER,
+            project(options.project(), requirements.local),
+        ));
     }
     for tree in others {
         exec = tree.lend(exec);

@@ -47,7 +47,7 @@ pub fn run(
             }
             Mount::Cache { id, target } => exec.mount(cache(target.as_str(), id.as_str())),
             Mount::Bind { source, target } => {
-                let files = project("context", std::slice::from_ref(source));
+                let files = project(options.project(), std::slice::from_ref(source));
                 exec.mount(bind(target.as_str(), files).selector(format!("/{source}")))
             }
         };

@@ -1,21 +1,71 @@
 //! The project's own files.
 
-use llb::{Constrain, State, file, local};
+use llb::{Constrain, Local, State, file, local};
 
 use super::Tree;
 
-/// Files and folders of the client, to be mounted into a step; a change of others does not touch it.
+/// Where the files of a project are. The default is the client's folder `context`.
+#[derive(Clone, Debug)]
+pub enum Context {
+    /// A folder of the client; only what a step asks for is sent.
+    Folder(Local),
+    /// Files that the builder has: of a repository, of an archive, of another build.
+    Files(State),
+}
+
+impl Context {
+    /// Nothing but these paths, for reading them.
+    #[track_caller]
+    fn only(&self, paths: &[String], name: &str) -> State {
+        match self {
+            Self::Folder(folder) => {
+                // A hint of its own: what was sent of the whole folder stays what it is.
+                let hint = paths.join(" ");
+                let paths = paths.iter().map(String::as_str);
+                let folder = folder.clone().include(paths).shared_key_hint(hint);
+                folder.name(name).state()
+            }
+            Self::Files(files) => files.clone(),
+        }
+    }
+
+    /// Everything but what matches a pattern (`.dockerignore` form).
+    #[track_caller]
+    fn without<S: Into<String>>(&self, patterns: impl IntoIterator<Item = S>, name: &str) -> State {
+        match self {
+            Self::Folder(folder) => folder.clone().exclude(patterns).name(name).state(),
+            Self::Files(files) => {
+                let copy = file::copy(files, "/", "/").contents_only();
+                llb::scratch().file(copy.exclude(patterns).name(name))
+            }
+        }
+    }
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self::from("context")
+    }
+}
+
+impl From<&str> for Context {
+    /// A folder of the client, by the name that the client has for it.
+    fn from(name: &str) -> Self {
+        Self::Folder(local(name).shared_key_hint(name))
+    }
+}
+
+/// Files and folders of a project, to be mounted into a step; a change of others does not touch it.
 ///
 /// An empty path is all of it, except for what never belongs to an image.
 #[track_caller]
-pub fn project(context: &str, paths: &[String]) -> State {
-    let files = local(context)
-        .shared_key_hint(context)
-        .name("read files of the project");
+pub fn project(context: impl Into<Context>, paths: &[String]) -> State {
+    const NAME: &str = "read files of the project";
+    let context = context.into();
     if paths.iter().any(String::is_empty) {
-        return files.exclude(crate::plan::EXCLUDED).state();
+        return context.without(crate::plan::EXCLUDED, NAME);
     }
-    files.include(paths.iter().map(String::as_str)).state()
+    context.only(paths, NAME)
 }
 
 /// A tree that holds one file (mode 0644), made of a text.
@@ -31,22 +81,20 @@ pub fn write(path: &str, text: &str) -> Tree {
     )
 }
 
-/// Copies a folder of the client, without what matches a pattern (`.dockerignore` form).
+/// Copies a project, without what matches a pattern (`.dockerignore` form).
 ///
-/// What is left out is not sent to the builder at all. `config_file`, when it is not called
+/// What is left out of a folder of the client is not sent to the builder at all. `config_file`, when it is not called
 /// `cog.yaml`, is copied under that name, too.
 #[track_caller]
 pub fn source(
-    context: &str,
+    context: impl Into<Context>,
     exclude: &[String],
     destination: &str,
     config_file: Option<&str>,
 ) -> Tree {
-    let context = local(context)
-        .exclude(exclude.iter().map(String::as_str))
-        .shared_key_hint(context)
-        .name("read the project")
-        .state();
+    let context = context
+        .into()
+        .without(exclude.iter().map(String::as_str), "read the project");
     let mut copy = file::copy(&context, "/", destination)
         .contents_only()
         .create_destination();

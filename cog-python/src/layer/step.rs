@@ -2,10 +2,12 @@
 
 use llb::{Constrain, Exec, SourceLocation, secret};
 
+use super::Context;
 use crate::ca;
 use crate::plan::Network;
 
-/// Circumstances of a step. The default is the builder's network and no known line.
+/// Circumstances of a step. The default is the builder's network, no known line, and a project in the client's folder
+/// `context`.
 ///
 /// A step with a network always names the same optional secrets (see [`ca`]), whether there is a
 /// certificate bundle or not, so that the graph is the same everywhere.
@@ -13,6 +15,7 @@ use crate::plan::Network;
 pub struct StepOptions {
     network: Network,
     location: Option<SourceLocation>,
+    context: Context,
 }
 
 impl StepOptions {
@@ -20,7 +23,7 @@ impl StepOptions {
     pub fn new(network: Network) -> Self {
         Self {
             network,
-            location: None,
+            ..Self::default()
         }
     }
 
@@ -29,6 +32,18 @@ impl StepOptions {
     pub fn location(mut self, location: SourceLocation) -> Self {
         self.location = Some(location);
         self
+    }
+
+    /// A step that reads files of this project.
+    #[must_use = "returns the changed options"]
+    pub fn context(mut self, context: impl Into<Context>) -> Self {
+        self.context = context.into();
+        self
+    }
+
+    /// The project.
+    pub(super) fn project(&self) -> Context {
+        self.context.clone()
     }
 
     /// A step that fetches something: gives it the network and the secrets that go with it.

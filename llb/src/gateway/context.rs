@@ -34,8 +34,45 @@ pub struct SourceFile {
     pub map: SourceMap,
 }
 
+/// The main context before anything is left out of it; made by [`Build::main_context`].
+#[derive(Clone, Debug)]
+pub enum MainContext {
+    /// A directory of the client. Patterns decide what of it is sent.
+    Directory(Local),
+    /// Files of another kind: of a repository, a download or an input.
+    Files(State),
+}
+
 /// # Files it was given
 impl Build {
+    /// The main context as it is, whatever its `.dockerignore` says: for looking at single files of it, or for leaving
+    /// out something else.
+    ///
+    /// ```
+    /// use llb::gateway::{Build, MainContext, Result};
+    ///
+    /// async fn model(cx: &mut Build) -> Result<Vec<u8>> {
+    ///     let files = match cx.main_context().await? {
+    ///         // Nothing else of the directory is sent.
+    ///         MainContext::Directory(directory) => directory.follow_paths(["model.toml"]).state(),
+    ///         MainContext::Files(state) => state,
+    ///     };
+    ///     cx.filesystem(files).read_file("model.toml").await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be read.
+    pub async fn main_context(&self) -> Result<MainContext> {
+        if let Some(state) = self.remote_context().await? {
+            return Ok(MainContext::Files(state));
+        }
+        let name = self.option("contextkey").unwrap_or("context");
+        let directory = self.local(name, name, "[internal] load build context");
+        Ok(MainContext::Directory(directory))
+    }
+
     /// The main context (`docker build PATH` or `URL`): a local directory without what its `.dockerignore` names, a
     /// Git repository, a download, or the input `context`.
     ///
@@ -43,11 +80,11 @@ impl Build {
     ///
     /// The address cannot be read, or `.dockerignore` has a mistake.
     pub async fn context(&self) -> Result<State> {
-        if let Some(state) = self.remote_context().await? {
-            return Ok(state);
-        }
+        let context = match self.main_context().await? {
+            MainContext::Files(state) => return Ok(state),
+            MainContext::Directory(directory) => directory,
+        };
         let name = self.option("contextkey").unwrap_or("context");
-        let context = self.local(name, name, "[internal] load build context");
         if self.transport().is_offline() {
             // Nobody can read `.dockerignore` now.
             return Ok(context.state());

@@ -156,7 +156,11 @@ impl Build {
     }
 
     /// How images are found if nothing else is said (option `image-resolve-mode`).
-    fn resolve_mode(&self) -> Result<ResolveMode> {
+    ///
+    /// # Errors
+    ///
+    /// The option has a value that is none.
+    pub fn resolve_mode(&self) -> Result<ResolveMode> {
         match self.option("image-resolve-mode").unwrap_or_default() {
             "" | "default" => Ok(ResolveMode::Default),
             "pull" => Ok(ResolveMode::ForcePull),

@@ -49,7 +49,7 @@ pub use build::Build;
 pub(crate) use build::Given;
 pub use conflict::Conflict;
 pub use container::Container;
-pub use context::SourceFile;
+pub use context::{MainContext, SourceFile};
 pub use error::{Error, Result};
 pub use failure::Failure;
 pub(crate) use failure::OnFailure;

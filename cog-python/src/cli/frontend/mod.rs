@@ -1,0 +1,222 @@
+//! The program as a BuildKit frontend: `docker build -f cog.yaml .` with nothing else installed.
+//!
+//! ```yaml
+//! # syntax=registry.example.com/cog-python:1
+//! build:
+//!   python_version: "3.12"
+//! run: run.py:Runner
+//! ```
+//!
+//! What the command line says elsewhere, build arguments say here: `--build-arg PYTHON_PROVIDER=uv`. Files of the project
+//! are read through the gateway, and no others than those that the plan is made of are sent before it stands.
+
+mod arguments;
+mod files;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use llb::gateway::{Build, Error, Frontend, Image, MainContext, Result, Warning};
+use llb::{Range, SourceLocation, SourceMap};
+
+use super::Failure;
+use super::args::NetworkOption;
+use super::project;
+use crate::diagnostic::{Diagnostic, Report};
+use crate::factory::{self, Backend, Made, ModelFactory};
+use crate::layer::{Base, Circumstances, Context, Joining, graphs_in};
+use crate::plan::Plan;
+use crate::resolution::Options;
+use files::KnownFiles;
+
+/// The file that is read if no other is named.
+const FILE: &str = "cog.yaml";
+
+/// Serves one build to the BuildKit that has started this process.
+pub(super) fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let served = match runtime {
+        Ok(runtime) => runtime.block_on(frontend().serve()),
+        Err(error) => Err(Error::new(error)),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write as _;
+            // It ends up in the daemon's log; there is nobody else to tell.
+            let _ = writeln!(std::io::stderr().lock(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The frontend, with what it tells about itself.
+fn frontend() -> Frontend<impl AsyncFn(&mut Build) -> Result<Image>> {
+    let frontend = Frontend::new(build).describe("a Cog model from its cog.yaml");
+    arguments::known()
+        .into_iter()
+        .fold(frontend, |frontend, argument| {
+            frontend.argument(argument.name, argument.default, argument.help)
+        })
+}
+
+/// Builds the model for every platform that is asked for.
+async fn build(cx: &mut Build) -> Result<Image> {
+    let file = cx.source_file(FILE).await?;
+    let (mut arguments, unknown) = arguments::read(cx.build_args())?;
+    arguments.network = match cx.option("force-network-mode") {
+        Some("host") => NetworkOption::Host,
+        Some("none") => NetworkOption::None,
+        _ => NetworkOption::Default,
+    };
+    for warning in unknown {
+        cx.warn(warning).await?;
+    }
+    let context = cx.main_context().await?;
+    let mut known = KnownFiles::new(&file.name, &file.text);
+    let mut plans = Vec::new();
+    for platform in cx.platforms() {
+        let mut arguments = arguments.clone();
+        arguments.platform = Some(
+            platform
+                .to_string()
+                .parse()
+                .map_err(|error| Error::new(error).context(format!("platform {platform}")))?,
+        );
+        let plan =
+            |files: &KnownFiles| project::plan(&file.name, &arguments, files, files, around(cx));
+        let (planned, report) = known
+            .fill(cx, &context, plan)
+            .await?
+            .map_err(|failure| told(&failure))?;
+        // What is wrong is wrong for every platform alike; the first one tells it.
+        if plans.is_empty() {
+            for warning in report.warnings() {
+                cx.warn(known.warning(warning, &file.map)).await?;
+            }
+        }
+        let planned = planned.ok_or_else(|| rejected(&report, &known, &file.map))?;
+        plans.push(planned.plan);
+    }
+    let factory = FrontendFactory {
+        project: match context {
+            MainContext::Directory(directory) => Context::Folder(directory),
+            MainContext::Files(files) => Context::Files(files),
+        },
+        texts: known.texts(),
+    };
+    let image = match plans.as_slice() {
+        [plan] => factory::image(cx, &factory, plan, true).await?,
+        plans => factory::index(cx, &factory, plans, true).await?,
+    };
+    // The exporter gives this time to the image and its layers.
+    Ok(match cx.build_arg("SOURCE_DATE_EPOCH") {
+        Some(epoch) if !epoch.is_empty() => image.metadata("source.date.epoch", epoch),
+        _ => image,
+    })
+}
+
+/// What is known of the build beside its arguments.
+fn around(cx: &Build) -> Options {
+    let revision = cx
+        .option("vcs:revision")
+        .filter(|revision| !revision.is_empty());
+    Options {
+        revision: revision.map(str::to_owned),
+        ..Options::default()
+    }
+}
+
+/// Makes a plan's files from its graph, of the files that the build was given.
+struct FrontendFactory {
+    project: Context,
+    texts: BTreeMap<String, String>,
+}
+
+impl ModelFactory for FrontendFactory {
+    fn backend(&self) -> Backend {
+        Backend::Llb
+    }
+
+    async fn make(&self, build: &Build, plan: &Plan, base: &Base) -> Result<Made> {
+        let circumstances = Circumstances {
+            base: base.clone(),
+            joining: if build.capabilities().has_merge() {
+                Joining::Merge
+            } else {
+                Joining::Copy
+            },
+            project: Some(self.project.clone()),
+            texts: self.texts.clone(),
+        };
+        let graph = graphs_in(plan, &circumstances)
+            .map_err(|error| Error::new(error).context("the plan gives no graph"))?;
+        Ok(Made {
+            image: graph.image,
+            environment: graph.environment,
+            schema: graph.schema,
+        })
+    }
+}
+
+/// The error of a project with mistakes: all of them, each at its line.
+fn rejected(report: &Report, known: &KnownFiles, config: &SourceMap) -> Error {
+    let errors: Vec<&Diagnostic> = report.errors();
+    let texts: Vec<String> = errors.iter().map(|error| short(error)).collect();
+    let error = errors
+        .iter()
+        .filter_map(|error| known.place(error, config))
+        .fold(Error::msg(texts.join("\n")), Error::at);
+    match errors.as_slice() {
+        [one] => one
+            .advice()
+            .map(str::to_owned)
+            .into_iter()
+            .fold(error, Error::hint),
+        _ => error,
+    }
+}
+
+/// A finding without the line it is about, which BuildKit shows.
+fn short(finding: &Diagnostic) -> String {
+    match finding.place() {
+        Some(place) => format!("{}:{}: {}", place.file, place.span.line, finding.message()),
+        None => finding.message().to_owned(),
+    }
+}
+
+impl KnownFiles {
+    /// The place of a finding in the file it is about, if that was read.
+    fn place(&self, finding: &Diagnostic, config: &SourceMap) -> Option<SourceLocation> {
+        let place = finding.place()?;
+        let line = i32::try_from(place.span.line).ok()?;
+        let map = if self.is_config(&place.file) {
+            config.clone()
+        } else {
+            let text = self.text(&place.file)?;
+            let language = place.file.rsplit(['/', '.']).next().unwrap_or_default();
+            SourceMap::new(&place.file, language, text)
+        };
+        Some(map.location([Range::lines(line, line)]))
+    }
+
+    fn warning(&self, finding: &Diagnostic, config: &SourceMap) -> Warning {
+        let warning = Warning::new(finding.message());
+        let warning = match finding.advice() {
+            Some(advice) => warning.detail(format!("hint: {advice}")),
+            None => warning,
+        };
+        match self.place(finding, config) {
+            Some(place) => warning.at(place),
+            None => warning,
+        }
+    }
+}
+
+/// The error of a project that cannot be read, as BuildKit shows it.
+fn told(failure: &Failure) -> Error {
+    let text = failure.to_string();
+    Error::msg(text.strip_prefix("error: ").unwrap_or(&text))
+}
