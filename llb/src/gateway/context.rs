@@ -214,6 +214,8 @@ impl Build {
         let (store, digest) = reference
             .rsplit_once('@')
             .ok_or_else(|| Error::msg(format!("the OCI layout {reference:?} has no digest")))?;
+        // The tag that the client has found the digest by says nothing more.
+        let store = store_name(store);
         let named = ImageRef::parse(name)?;
         let pinned = format!("{}@{digest}", named.name());
         let parsed = ImageRef::parse(&pinned)?;
@@ -223,9 +225,13 @@ impl Build {
         self.session_id().clone_into(&mut request.session_id);
         store.clone_into(&mut request.store_id);
         let what = || format!("looking up {digest} in the OCI layout");
-        let answer = self
-            .call(Method::ResolveImageConfig, &request, what)
-            .await?;
+        let answer = self.call(Method::ResolveImageConfig, &request, what).await;
+        let answer = answer.map_err(|error| {
+            if error.to_string().contains("unknown scheme oci-layout") {
+                return error.hint("Docker engines read OCI layouts only with containerd's image store; give the image as docker-image://NAME");
+            }
+            error
+        })?;
         let found = resolved_image(parsed.as_str(), answer);
         let image = oci_layout(parsed.as_str())
             .store(self.session_id(), store)
@@ -370,6 +376,14 @@ fn familiar(reference: &ImageRef) -> String {
     text.strip_suffix(":latest").unwrap_or(text).to_owned()
 }
 
+/// The name of a store, without a tag behind it.
+fn store_name(text: &str) -> &str {
+    match text.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => text,
+    }
+}
+
 /// Whether bytes begin an archive that a context can be: compressed, or tar as it is.
 fn is_archive(start: &[u8]) -> bool {
     const COMPRESSED: [&[u8]; 3] = [b"BZh", &[0x1f, 0x8b, 8], &[0xfd, b'7', b'z', b'X', b'Z', 0]];
@@ -390,6 +404,17 @@ mod tests {
             ("example.com/a:latest", "example.com/a"),
         ] {
             assert_eq!(familiar(&ImageRef::parse(name).unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn stores_are_named_without_tags() {
+        for (text, name) in [
+            ("voqe56mr:latest", "voqe56mr"),
+            ("images", "images"),
+            ("host:5000/images", "host:5000/images"),
+        ] {
+            assert_eq!(store_name(text), name);
         }
     }
 

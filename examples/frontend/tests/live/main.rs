@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
+mod contexts;
+mod program;
+mod servers;
 #[expect(dead_code, reason = "other tests need more of it")]
-#[path = "../../../llb/tests/client/testbed.rs"]
+#[path = "../../../../llb/tests/client/testbed.rs"]
 mod testbed;
 
 use std::ffi::OsString;
@@ -294,8 +297,18 @@ async fn an_argument_that_nobody_reads_is_a_warning() {
     );
 }
 
-/// Runs `docker build` as people do, and gives what it writes.
+/// Runs `docker build .` as people do, and gives what it writes.
 fn docker_build(project: &Project, engine: &str, args: &[&str]) -> (bool, String) {
+    docker_build_of(project, engine, args, ".")
+}
+
+/// Runs `docker build` for a context.
+fn docker_build_of(
+    project: &Project,
+    engine: &str,
+    args: &[&str],
+    context: &str,
+) -> (bool, String) {
     // The testbed has Docker's own client beside its engines.
     let state = std::env::var_os("LLB_TESTBED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/testbed/state.json"),
@@ -314,7 +327,7 @@ fn docker_build(project: &Project, engine: &str, args: &[&str]) -> (bool, String
             "Appfile",
         ])
         .args(args)
-        .arg(".")
+        .arg(context)
         .current_dir(project.0.path())
         .env("DOCKER_HOST", Testbed::find().address(engine).to_string())
         .env("DOCKER_CONFIG", project.0.path().join(".docker"))
