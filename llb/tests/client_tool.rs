@@ -216,7 +216,7 @@ fn a_shell_opens_in_a_failed_step() {
         assert_eq!(failed.status.code(), Some(1), "{engine}: {stderr}");
         assert_eq!(stdout, format!("{id}:/srv:42\n"), "{engine}: {stderr}");
         assert!(stderr.contains("\ntoerr\n"), "{engine}: {stderr}");
-        let announced = stderr.find("exited with code 7; this is a shell in the step");
+        let announced = stderr.find("\n`the step` exited with code 7\nThis is a shell in the step");
         let told = stderr.find("error: build failed: step `the step` exited with code 7");
         assert!(
             announced.is_some() && announced < told,
@@ -232,6 +232,107 @@ fn a_shell_opens_in_a_failed_step() {
     assert_eq!(refused.status.code(), Some(1));
     let told = text(&refused.stderr);
     assert!(told.contains("hint: give the graph as a file"), "{told}");
+}
+
+#[test]
+fn a_shell_in_a_step_has_the_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let graph = home.path().join("graph.llb");
+    fs::write(
+        &graph,
+        script(&format!("echo said; exit 7; : {}", unique())),
+    )
+    .unwrap();
+    let tool = llb(&[]);
+    let command = format!(
+        "stty rows 41 columns 97; {} solve {} --on-error=shell; echo code $?; stty -a",
+        tool.get_program().display(),
+        graph.display()
+    );
+    let mut terminal = Command::new("script");
+    terminal
+        .args(["--quiet", "--flush", "--command", &command, "/dev/null"])
+        .envs(
+            tool.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("SHELL", "/bin/sh")
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut terminal = terminal.spawn().unwrap();
+    let mut output = terminal.stdout.take().unwrap();
+    let mut said = Vec::new();
+    let mut read_until = |part: &str| {
+        let mut byte = [0];
+        while !text(&said).contains(part) {
+            assert_eq!(output.read(&mut byte).unwrap(), 1, "{}", text(&said));
+            said.extend(byte);
+        }
+        text(&said)
+    };
+    let before = read_until("# ");
+    // What the step said stands above, in the rows of the terminal.
+    assert!(
+        before.contains("│ said") && before.contains("This is a shell"),
+        "{before}"
+    );
+    let mut typed = terminal.stdin.take().unwrap();
+    typed.write_all(b"echo $(stty size):$((40 + 2))\n").unwrap();
+    read_until("41 97:42");
+    // The key that stops programs stops one in the step.
+    typed
+        .write_all(b"echo wait-$((1 + 1)); sleep 600\n")
+        .unwrap();
+    read_until("wait-2");
+    typed.write_all(b"\x03").unwrap();
+    typed.write_all(b"echo $?-after; exit\n").unwrap();
+    read_until("130-after");
+    let after = read_until("code 1");
+    assert!(after.contains("exited with code 7"), "{after}");
+    // The terminal is as it was.
+    read_until(" icanon ");
+    drop(typed);
+    assert!(terminal.wait().unwrap().success());
+}
+
+#[test]
+fn merges_are_checked_when_that_is_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let graph = home.path().join("graph.llb").display().to_string();
+    let id = unique();
+    let fork = |name: &str, path: &str, text: &str| {
+        format!(
+            "%{name} = file {{\n  on %base\n  mkfile \"{path}\" 0644 \"{text}\"\n}}\n%d{name} = diff %base -> %{name}\n"
+        )
+    };
+    let text_of_graph = format!(
+        "platform linux/amd64\n%base = file {{\n  mkfile \"/base\" 0644 \"{id}\"\n}}\n{}{}{}\
+         %all = merge %base, %da, %db, %dc name=\"all of it\"\nreturn %all\n",
+        fork("a", "/same", "1"),
+        fork("b", "/other", "2"),
+        fork("c", "/same", "3"),
+    );
+    fs::write(&graph, text_of_graph).unwrap();
+    let checked = run(&["solve", &graph, "--check-merges", "--progress=plain"], "");
+    let said = text(&checked.stderr);
+    assert!(checked.status.success(), "{said}");
+    assert!(
+        said.contains("merge `all of it`: /same: fork 3 covers what fork 1 wrote"),
+        "{said}"
+    );
+    assert!(!said.contains("/other: "), "{said}");
+    let unchecked = run(&["solve", &graph, "--progress=plain"], "");
+    assert!(!text(&unchecked.stderr).contains("/same: "), "{said}");
+
+    let socket = Testbed::find().address("graphdriver").to_string();
+    let refused = llb(&["solve", &graph, "--check-merges"])
+        .env("BUILDKIT_HOST", socket)
+        .output()
+        .unwrap();
+    let said = text(&refused.stderr);
+    assert!(said.contains("error: this daemon has no diffs"), "{said}");
 }
 
 #[test]

@@ -52,9 +52,13 @@ impl Client {
     {
         solve.check()?;
         let mut solve = solve;
+        #[cfg(feature = "gateway")]
+        if solve.check_merges && !self.capabilities().await?.has_diff() {
+            return Err(Error::new(ErrorKind::Unsupported, NO_DIFFS).hint(WHERE_DIFFS_ARE));
+        }
         let lowerings = self.lower(&mut solve, progress).await?;
         #[cfg(feature = "gateway")]
-        if solve.on_failure.is_some() {
+        if solve.on_failure.is_some() || solve.check_merges {
             let result = self.solve_over_gateway(solve, progress).await;
             return result.map(|outcome| outcome.with_lowerings(lowerings));
         }
@@ -67,6 +71,14 @@ impl Client {
         result.map(|outcome| outcome.with_lowerings(lowerings))
     }
 }
+
+/// Why merges cannot be checked.
+#[cfg(feature = "gateway")]
+pub(crate) const NO_DIFFS: &str = "this daemon has no diffs, so merges cannot be checked";
+/// What to do about it.
+#[cfg(feature = "gateway")]
+pub(crate) const WHERE_DIFFS_ARE: &str =
+    "check on buildkitd, or on a Docker engine with containerd's image store";
 
 type Companion = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 

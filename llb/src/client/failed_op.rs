@@ -6,6 +6,7 @@
 use prost::Message as _;
 use serde_json::Value;
 
+use crate::metadata::CUSTOM_NAME;
 use crate::proto::errdefs;
 #[cfg(feature = "gateway")]
 use crate::proto::google::rpc;
@@ -14,6 +15,8 @@ use crate::proto::pb;
 /// An exec that failed, and the references that the daemon keeps of its mounts.
 #[derive(Clone, Debug)]
 pub(crate) struct FailedExec {
+    /// The name that its author gave it; empty if none.
+    pub(super) name: String,
     pub(crate) op: pb::Op,
     /// One for each mount of the exec; empty for those that are no file system of the build.
     pub(crate) mounts: Vec<String>,
@@ -40,7 +43,9 @@ impl FailedExec {
 
     pub(super) fn of_message(bytes: &[u8]) -> Option<Self> {
         let solve = errdefs::Solve::decode(bytes).ok()?;
+        let name = solve.description.get(CUSTOM_NAME);
         Some(Self {
+            name: name.cloned().unwrap_or_default(),
             op: solve.op?,
             mounts: solve.mount_i_ds,
         })
@@ -62,7 +67,10 @@ impl FailedExec {
         let op = value.get("op")?;
         // Go has a struct around what is one of several.
         let exec = field(field(op, "op").unwrap_or(op), "exec")?;
+        let description = field(value, "description");
+        let name = description.and_then(|all| all.get(CUSTOM_NAME)?.as_str());
         Some(Self {
+            name: name.unwrap_or_default().to_owned(),
             op: pb::Op {
                 op: Some(pb::op::Op::Exec(exec_op(exec))),
                 platform: op.get("platform").map(platform),
@@ -245,8 +253,10 @@ mod tests {
                 "mounts":[{"dest":"/"},
                     {"input":"-1","dest":"/c","output":"-1","mountType":"CACHE","cacheOpt":{"ID":"pip","sharing":"LOCKED"}}],
                 "network":"NONE","security":"INSECURE"},
-            "platform":{"Architecture":"amd64","OS":"linux"},"constraints":{}}}"#;
+            "platform":{"Architecture":"amd64","OS":"linux"},"constraints":{}},
+            "description":{"llb.customname":"a step"}}"#;
         let failed = FailedExec::read(&status("errdefs.Solve+json", json.into())).unwrap();
+        assert_eq!(failed.name, "a step");
         assert_eq!(failed.command(), Some(&["false".to_owned()][..]));
         let exec = failed.exec().unwrap();
         let meta = exec.meta.as_ref().unwrap();

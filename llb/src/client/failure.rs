@@ -102,6 +102,7 @@ struct Details {
     sources: Vec<SourceExcerpt>,
     stack: Vec<String>,
     missing: Option<String>,
+    name: String,
     command: Vec<String>,
 }
 
@@ -233,9 +234,10 @@ fn failed_step(details: &Details, summary: &Summary) -> Option<FailedStep> {
     let digest = details.vertex.clone().unwrap_or_default();
     let Some(step) = failed else {
         return details.vertex.is_some().then(|| FailedStep {
-            // As progress names a command that has no name of its own.
             name: match details.command.as_slice() {
+                _ if !details.name.is_empty() => details.name.clone(),
                 [] => digest.clone(),
+                // As progress names a command that has no name of its own.
                 command => command.join(" "),
             },
             digest,
@@ -263,10 +265,6 @@ fn command(definition: &pb::Definition, digest: &str) -> Vec<String> {
         Some(pb::op::Op::Exec(exec)) => exec.meta.unwrap_or_default().args,
         _ => Vec::new(),
     }
-}
-
-fn command_of(failed: &FailedExec) -> Option<Vec<String>> {
-    Some(failed.command()?.to_vec())
 }
 
 /// A name in one line of bearable length.
@@ -309,6 +307,11 @@ impl Details {
         details
     }
 
+    fn take_exec(&mut self, failed: FailedExec) {
+        self.command = failed.command().unwrap_or_default().to_vec();
+        self.name = failed.name;
+    }
+
     fn take_json(&mut self, name: &str, value: &Value) {
         let text = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
         match name {
@@ -319,8 +322,9 @@ impl Details {
                 self.exit_code = number(value.get("Code"));
             }
             "errdefs.Solve" => {
-                let failed = FailedExec::of_json(value);
-                self.command = failed.as_ref().and_then(command_of).unwrap_or_default();
+                if let Some(failed) = FailedExec::of_json(value) {
+                    self.take_exec(failed);
+                }
             }
             "stack.Stack" if self.stack.is_empty() => self.stack = frames(value),
             _ => {}
@@ -358,8 +362,9 @@ impl Details {
                 }
             }
             "errdefs.Solve" => {
-                let failed = FailedExec::of_message(bytes);
-                self.command = failed.as_ref().and_then(command_of).unwrap_or_default();
+                if let Some(failed) = FailedExec::of_message(bytes) {
+                    self.take_exec(failed);
+                }
             }
             "errdefs.FrontendCap" => {
                 if let Ok(cap) = errdefs::FrontendCap::decode(bytes) {

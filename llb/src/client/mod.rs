@@ -77,7 +77,7 @@ pub use tls::Tls;
 #[cfg(feature = "gateway")]
 pub(crate) use connect::LARGEST_MESSAGE;
 #[cfg(feature = "gateway")]
-pub(crate) use drive::{Job, ignore_cache};
+pub(crate) use drive::{Job, NO_DIFFS, WHERE_DIFFS_ARE, ignore_cache};
 #[cfg(feature = "gateway")]
 pub(crate) use failed_op::FailedExec;
 #[cfg(feature = "gateway")]

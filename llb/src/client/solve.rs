@@ -50,6 +50,8 @@ pub struct Solve {
     pub(crate) lowering: Option<Policy>,
     #[cfg(feature = "gateway")]
     pub(crate) on_failure: Option<crate::gateway::OnFailure>,
+    #[cfg(feature = "gateway")]
+    pub(crate) check_merges: bool,
 }
 
 /// A privilege of a build that has to be allowed.
@@ -175,6 +177,18 @@ impl Solve {
         self
     }
 
+    /// Looks for paths that several forks of a merge wrote, once the graph is solved, and warns of each: a merge lays the
+    /// later fork over the earlier one without a word.
+    ///
+    /// All files that forks added are listed for it, so it is for a check, not for each build. The daemon must offer
+    /// diffs. A build function asks with [`Build::conflicts`](crate::gateway::Build::conflicts).
+    #[cfg(feature = "gateway")]
+    #[must_use = "the settings are in the value returned"]
+    pub fn check_merges(mut self) -> Self {
+        self.check_merges = true;
+        self
+    }
+
     /// The time that images say they were made at, in seconds since 1970, instead of now; files no later with
     /// [`Export::rewrite_timestamp`]. Frontends get it as `SOURCE_DATE_EPOCH`.
     #[must_use = "the settings are in the value returned"]
@@ -293,6 +307,13 @@ impl Solve {
         if let Some(problem) = &self.problem {
             return refuse(problem.clone());
         }
+        #[cfg(feature = "gateway")]
+        if self.check_merges && self.definition.is_none() {
+            return refuse(
+                "the merges of a graph can be checked, those that a frontend makes cannot"
+                    .to_owned(),
+            );
+        }
         match (&self.definition, self.frontend.is_empty()) {
             (Some(_), false) => {
                 return refuse("a build has a definition or a frontend, not both".to_owned());
@@ -314,6 +335,10 @@ impl Solve {
     /// Contradictions of a build with a function.
     #[cfg(feature = "gateway")]
     pub(crate) fn check_function(&self) -> Result<(), Error> {
+        if self.check_merges {
+            let message = "a build function checks its merges itself";
+            return Err(Error::new(ErrorKind::Request, message).hint("use `Build::conflicts`"));
+        }
         if self.definition.is_some() || self.problem.is_some() || !self.frontend.is_empty() {
             let message = "a build has a function, or a definition or a frontend, not both";
             return Err(Error::new(ErrorKind::Request, message).hint("start with `Solve::build()`"));

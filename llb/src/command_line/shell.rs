@@ -13,6 +13,9 @@ use crate::progress::Display;
 /// The program that is started in a failed step.
 const SHELL: &str = "/bin/sh";
 
+/// Characters of a step's name that are shown.
+const LONGEST: usize = 80;
+
 /// What is done when the command of a step fails.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum OnError {
@@ -74,12 +77,17 @@ async fn shell(failure: &Failure) -> Result<()> {
 fn announce(failure: &Failure) {
     let step = failure.step();
     let name = step.map_or("a step", |step| step.name.as_str());
-    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = name.char_indices().nth(LONGEST) {
+        name.replace_range(end.., "...");
+    }
     let how = match step.and_then(|step| step.exit_code) {
         Some(code) => format!("exited with code {code}"),
         None => "failed".to_owned(),
     };
-    let text = format!("`{name}` {how}; this is a shell in the step, leave it to end the build\n");
+    let text = format!(
+        "\n`{name}` {how}\nThis is a shell in the step, with the files as it left them. Leave it to end the build.\n"
+    );
     // There is nowhere else to say it.
     drop(std::io::Write::write_all(&mut stderr(), text.as_bytes()));
 }

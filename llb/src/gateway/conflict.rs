@@ -6,15 +6,24 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use prost::Message as _;
+
 use super::build::Build;
 use super::error::{Error, Result};
 use super::filesystem::Filesystem;
 use super::reference::Stat;
+use super::warning::Warning;
+use crate::client;
+use crate::definition::{Definition, DefinitionOp};
+use crate::metadata::CUSTOM_NAME;
+use crate::proto::pb;
 use crate::session::FileKind;
 use crate::state::{Fork, State, diff};
 
 /// Files that are compared byte by byte, each at most this long; longer ones of one length count as different.
 const COMPARED: u64 = 16 << 20;
+/// Conflicts of a merge that are told one by one.
+const SHOWN: usize = 20;
 
 /// A path that two forks wrote differently; found by [`Build::conflicts`].
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -73,35 +82,67 @@ impl Build {
         forks: impl IntoIterator<Item = &'f Fork>,
     ) -> Result<Vec<Conflict>> {
         if !self.capabilities().has_diff() {
-            return Err(
-                Error::msg("this daemon has no diffs, so merges cannot be checked").hint(
-                    "check on buildkitd, or on a Docker engine with containerd's image store",
-                ),
-            );
+            return Err(Error::msg(client::NO_DIFFS).hint(client::WHERE_DIFFS_ARE));
         }
         let added: Vec<_> = forks
             .into_iter()
             .map(|fork| self.filesystem(diff(base, fork.state())))
             .collect();
-        let mut last: BTreeMap<String, (usize, Stat)> = BTreeMap::new();
-        let mut conflicts = Vec::new();
-        for (upper, files) in added.iter().enumerate() {
-            for (path, stat) in files.walk("/").await? {
-                if let Some((lower, covered)) = last.get(&path)
-                    && !is_same(&added[*lower], covered, files, &stat, &path).await?
-                {
-                    conflicts.push(Conflict {
-                        path: format!("/{path}"),
-                        lower: *lower,
-                        upper,
-                    });
-                }
-                last.insert(path, (upper, stat));
+        compare(&added).await
+    }
+
+    /// Warns of what the merges of a graph decide without a word.
+    pub(super) async fn warn_of_conflicts(&self, definition: &Definition) -> Result<()> {
+        let names = definition.op_names();
+        let digests = definition.ops().iter().map(DefinitionOp::digest);
+        let digests: BTreeMap<_, _> = digests.map(|one| (one.to_string(), one)).collect();
+        for (op, name) in definition.ops().iter().zip(&names) {
+            let decoded = pb::Op::decode(op.bytes())?;
+            let Some(pb::op::Op::Merge(_)) = decoded.op else {
+                continue;
+            };
+            let name = op.metadata().description.get(CUSTOM_NAME).unwrap_or(name);
+            let layers = decoded.inputs.iter().filter_map(|input| {
+                let digest = digests.get(&input.digest)?;
+                let output = u32::try_from(input.index).ok()?;
+                Some(self.filesystem(definition.state_of(*digest, output)))
+            });
+            // What the first is, the others are laid over.
+            let layers: Vec<_> = layers.skip(1).collect();
+            let found = compare(&layers).await?;
+            for conflict in found.iter().take(SHOWN) {
+                let warning = format!("merge `{name}`: {conflict}");
+                self.warn(Warning::new(warning)).await?;
+            }
+            if let Some(more @ 1..) = found.len().checked_sub(SHOWN) {
+                let warning = format!("merge `{name}`: {more} more paths are written by two forks");
+                self.warn(Warning::new(warning)).await?;
             }
         }
-        conflicts.sort_by(|left, right| left.path.cmp(&right.path));
-        Ok(conflicts)
+        Ok(())
     }
+}
+
+/// The paths that several layers have, and not the same.
+async fn compare(added: &[Filesystem]) -> Result<Vec<Conflict>> {
+    let mut last: BTreeMap<String, (usize, Stat)> = BTreeMap::new();
+    let mut conflicts = Vec::new();
+    for (upper, files) in added.iter().enumerate() {
+        for (path, stat) in files.walk("/").await? {
+            if let Some((lower, covered)) = last.get(&path)
+                && !is_same(&added[*lower], covered, files, &stat, &path).await?
+            {
+                conflicts.push(Conflict {
+                    path: format!("/{path}"),
+                    lower: *lower,
+                    upper,
+                });
+            }
+            last.insert(path, (upper, stat));
+        }
+    }
+    conflicts.sort_by(|left, right| left.path.cmp(&right.path));
+    Ok(conflicts)
 }
 
 async fn is_same(

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::build::{Build, Given};
+use super::conversion;
 use super::error::Result;
 use super::failure::{OnFailure, evaluate};
 use super::image::Image;
@@ -72,6 +73,7 @@ impl Client {
     where
         P: Progress + ?Sized,
     {
+        let check_merges = solve.check_merges;
         let made = |job: &mut Job| {
             let request = job.take_build().into_request();
             async move |context: &mut Build| {
@@ -80,6 +82,10 @@ impl Client {
                         .call_raw(Method::Solve, &request)
                         .await
                         .map_err(|status| step_error(&status, &Definition::default()))?;
+                if let Some(graph) = request.definition.filter(|_| check_merges) {
+                    let graph = conversion::definition(&graph)?;
+                    context.warn_of_conflicts(&graph).await?;
+                }
                 Ok(answer.result.unwrap_or_default())
             }
         };

@@ -25,6 +25,9 @@ pub(crate) struct SolveArguments {
     opt: Vec<String>,
     #[command(flatten)]
     build: BuildOptions,
+    /// Warns of paths that several forks of a merge wrote
+    #[arg(long, conflicts_with = "frontend")]
+    check_merges: bool,
     /// Writes what the exporters answered, such as the image's digest, as JSON
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
@@ -74,6 +77,9 @@ fn solve(arguments: &SolveArguments) -> Result<Solve, String> {
     for text in &arguments.opt {
         let (key, value) = pair("--opt", text)?;
         solve = solve.attribute(key, value);
+    }
+    if arguments.check_merges {
+        solve = solve.check_merges();
     }
     arguments.build.apply(solve)
 }
