@@ -3,10 +3,14 @@
 //! Each shape is the same graph that can be written with BuildKit's Go client, down to the digest of its head, so that
 //! figures can be set side by side. [`Shape::head`] has the digests that the Go client gives.
 
+mod counter;
+
 use std::fmt;
 use std::str::FromStr;
 
 use llb::prelude::*;
+
+pub use counter::{Allocated, Counter};
 
 /// A family of graphs, one for each size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,9 @@
 //! How often building and marshalling a graph allocates, which no other process on the machine can change.
 
-use std::alloc::System;
-
-use llb_benches::{Shape, options};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use llb_benches::{Counter, Shape, options};
 
 #[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+static COUNTER: Counter = Counter::new();
 
 /// One test, so that no other thread allocates.
 #[test]
@@ -19,23 +16,20 @@ fn a_vertex_takes_few_allocations() {
         (Shape::Pyimg, 8),
     ] {
         let once = shape.build(1000).marshal(&options).unwrap();
-        let region = Region::new(ALLOCATOR);
-        let state = shape.build(1000);
-        let definition = state.marshal(&options).unwrap();
-        let change = region.change();
+        let ((state, definition), allocated) = COUNTER.count(|| {
+            let state = shape.build(1000);
+            let definition = state.marshal(&options).unwrap();
+            (state, definition)
+        });
         assert_eq!(once, definition);
-        let allocations = change.allocations + change.reallocations;
-        let vertices = definition.ops().len();
+        let vertices = definition.ops().len() as u64;
         assert!(
-            allocations <= most * vertices,
-            "{shape}: {allocations} allocations for {vertices} ops, expected at most {most} an op"
+            allocated.times <= most * vertices,
+            "{shape}: {} allocations for {vertices} ops, expected at most {most} an op",
+            allocated.times
         );
-        let again = Region::new(ALLOCATOR);
-        drop(state.marshal(&options).unwrap());
-        assert_eq!(
-            again.change().allocations,
-            0,
-            "{shape}: nothing is made again"
-        );
+        let (again, allocated) = COUNTER.count(|| state.marshal(&options).unwrap());
+        assert_eq!(again, definition);
+        assert_eq!(allocated.times, 0, "{shape}: nothing is made again");
     }
 }
