@@ -1,7 +1,9 @@
 //! A definition for reading: its ops with their names, found by digest.
 //!
-//! Ops are decoded when they are looked at, one after the other: all of them at once would take many times the room of
-//! the definition.
+//! Ops of a large definition are decoded when they are looked at, one after the other: all of them at once would take
+//! many times the room of the definition.
+
+use std::borrow::Cow;
 
 use prost::Message as _;
 
@@ -11,6 +13,9 @@ use crate::proto::pb;
 
 /// So many platforms are counted.
 const MOST_PLATFORMS: usize = 16;
+
+/// The ops of a definition with up to so many bytes are kept decoded.
+const MOST_KEPT: usize = 1 << 20;
 
 /// The ops of a definition but the last, which only names the result.
 pub(crate) struct Graph<'d> {
@@ -30,6 +35,7 @@ pub(crate) struct GraphOp<'d> {
     pub(crate) definition_op: &'d DefinitionOp,
     /// Unique in the graph.
     pub(crate) name: String,
+    kept: Option<Box<pb::Op>>,
 }
 
 impl<'d> Graph<'d> {
@@ -46,6 +52,7 @@ impl<'d> Graph<'d> {
             positions: Positions::new(body.iter().map(DefinitionOp::digest)),
         };
         let digest_at = |position: usize| body[position].digest();
+        let size: usize = body.iter().map(|op| op.bytes().len()).sum();
         let mut names = Names::default();
         for definition_op in body {
             let message = decode(definition_op);
@@ -55,10 +62,11 @@ impl<'d> Graph<'d> {
                 let position = graph.positions.find(digest, digest_at)?;
                 graph.ops.get(position).map(|op| &*op.name)
             });
-            graph.count(message.platform);
+            graph.count(message.platform.as_ref());
             graph.ops.push(GraphOp {
                 definition_op,
                 name,
+                kept: (size <= MOST_KEPT).then(|| Box::new(message)),
             });
         }
         graph.head = definition
@@ -67,13 +75,13 @@ impl<'d> Graph<'d> {
         graph
     }
 
-    fn count(&mut self, platform: Option<pb::Platform>) {
+    fn count(&mut self, platform: Option<&pb::Platform>) {
         let Some(platform) = platform else { return };
         let mut known = self.platforms.iter_mut();
-        if let Some((_, count)) = known.find(|(known, _)| *known == platform) {
+        if let Some((_, count)) = known.find(|(known, _)| known == platform) {
             *count += 1;
         } else if self.platforms.len() < MOST_PLATFORMS {
-            self.platforms.push((platform, 1));
+            self.platforms.push((platform.clone(), 1));
         }
     }
 
@@ -109,8 +117,11 @@ impl<'d> Graph<'d> {
 
 impl GraphOp<'_> {
     /// What the op says.
-    pub(crate) fn message(&self) -> pb::Op {
-        decode(self.definition_op)
+    pub(crate) fn message(&self) -> Cow<'_, pb::Op> {
+        match &self.kept {
+            Some(message) => Cow::Borrowed(message),
+            None => Cow::Owned(decode(self.definition_op)),
+        }
     }
 }
 

@@ -83,8 +83,9 @@ impl Tree<'_> {
         while let Some(line) = waiting.pop() {
             if line.is_placed {
                 let op = self.graph.ops[line.op].message();
-                self.line(&line, Some(&label(&op)));
-                waiting.extend(self.branches(&line, &op));
+                let (label, branches) = (label(&op), self.branches(&line, &op));
+                self.line(&line, Some(&label));
+                waiting.extend(branches);
             } else if self.is_drawn[line.op] {
                 self.line(&line, None);
             } else if line.depth > DEEPEST {
