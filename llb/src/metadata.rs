@@ -6,8 +6,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use crate::value::CapabilitySet;
 use crate::value::shared::{Shared, Usual};
-use crate::value::{Capability, CapabilitySet};
 use crate::wire::Writer;
 
 /// The key of [`OpMetadata::description`] that progress displays show as an op's name.
@@ -130,11 +130,6 @@ impl OpMetadata {
             progress_group: None,
             linux_resources: None,
         }
-    }
-
-    /// Adds the capability to those the op needs.
-    pub(crate) fn require(&mut self, capability: Capability) {
-        self.caps.insert(capability);
     }
 
     /// Lays `over` on top: flags add up, texts and capabilities unite, and what `over` sets wins.

@@ -51,11 +51,13 @@ impl Writer {
     }
 
     /// Fields that are encoded already.
+    #[inline]
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// A string; left out when empty.
+    #[inline]
     pub(crate) fn string(&mut self, field: u32, value: &str) {
         if !value.is_empty() {
             self.string_always(field, value);
@@ -63,8 +65,20 @@ impl Writer {
     }
 
     /// A string that is written even when empty: an element of a repeated field, or half of a map entry.
+    #[inline]
     pub(crate) fn string_always(&mut self, field: u32, value: &str) {
         self.bytes_always(field, value.as_bytes());
+    }
+
+    /// A repeated string.
+    pub(crate) fn strings<S: AsRef<str>>(
+        &mut self,
+        field: u32,
+        values: impl IntoIterator<Item = S>,
+    ) {
+        for value in values {
+            self.string_always(field, value.as_ref());
+        }
     }
 
     /// Bytes; left out when empty.
@@ -74,12 +88,14 @@ impl Writer {
         }
     }
 
+    #[inline]
     pub(crate) fn bytes_always(&mut self, field: u32, value: &[u8]) {
         self.head(field, value.len());
         self.buffer.extend_from_slice(value);
     }
 
     /// A string made of two parts with `=` between them, as environment entries are.
+    #[inline]
     pub(crate) fn assignment(&mut self, field: u32, key: &str, value: &str) {
         self.head(field, key.len() + 1 + value.len());
         self.buffer.extend_from_slice(key.as_bytes());
@@ -87,6 +103,7 @@ impl Writer {
         self.buffer.extend_from_slice(value.as_bytes());
     }
 
+    #[inline]
     pub(crate) fn bool(&mut self, field: u32, value: bool) {
         if value {
             self.unsigned_always(field, 1);
@@ -94,18 +111,27 @@ impl Writer {
     }
 
     /// An unsigned integer or enum; left out when zero.
+    #[inline]
     pub(crate) fn unsigned(&mut self, field: u32, value: u64) {
         if value != 0 {
             self.unsigned_always(field, value);
         }
     }
 
+    #[inline]
     pub(crate) fn unsigned_always(&mut self, field: u32, value: u64) {
-        self.tag(field, VARINT);
-        self.varint(value);
+        let tag = u64::from(field << 3 | VARINT);
+        if tag < 0x80 && value < 0x80 {
+            let both = [low_bits(tag), low_bits(value)];
+            self.buffer.extend_from_slice(&both);
+        } else {
+            self.varint(tag);
+            self.varint(value);
+        }
     }
 
     /// An int32 or int64; left out when zero, ten bytes long when negative.
+    #[inline]
     pub(crate) fn signed(&mut self, field: u32, value: i64) {
         if value == -1 {
             // Scratch as an input, and what is no output.
@@ -129,39 +155,40 @@ impl Writer {
     }
 
     /// A sub-message, written even when it turns out empty.
+    #[inline]
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
-        // One byte for the length is right for most messages; longer ones move up.
-        self.message_of_about(0, field, write);
+        let body = self.begin(field);
+        write(self);
+        self.end(body);
     }
 
-    /// A sub-message with room for its length, if that takes as many bytes as the expected length; else it moves.
-    pub(crate) fn message_of_about(
-        &mut self,
-        expected: usize,
-        field: u32,
-        write: impl FnOnce(&mut Self),
-    ) {
+    /// Begins a sub-message: everything up to the [end](Self::end) is in it. Gives where that starts.
+    #[inline]
+    pub(crate) fn begin(&mut self, field: u32) -> usize {
         self.tag(field, LENGTH_DELIMITED);
-        let start = self.buffer.len();
-        self.varint(expected as u64);
-        let body = self.buffer.len();
-        write(self);
+        self.buffer.push(0);
+        self.buffer.len()
+    }
+
+    /// Ends the sub-message whose content starts here. There is one byte for its length, which is right for most
+    /// messages; longer ones move up.
+    #[inline]
+    pub(crate) fn end(&mut self, body: usize) {
         let length = self.buffer.len() - body;
-        if length < 0x80 && body == start + 1 {
-            self.buffer[start] = low_bits(length as u64);
-            return;
+        if length < 0x80 {
+            self.buffer[body - 1] = low_bits(length as u64);
+        } else {
+            self.end_long(body, length);
         }
+    }
+
+    fn end_long(&mut self, body: usize, length: usize) {
         let mut prefix = [0; 10];
         let size = encode_varint(length as u64, &mut prefix);
-        let end = self.buffer.len();
-        if start + size > body {
-            self.buffer.resize(start + size + length, 0);
-        }
-        if start + size != body {
-            self.buffer.copy_within(body..end, start + size);
-            self.buffer.truncate(start + size + length);
-        }
-        self.buffer[start..start + size].copy_from_slice(&prefix[..size]);
+        self.buffer.resize(body + length + size - 1, 0);
+        self.buffer
+            .copy_within(body..body + length, body + size - 1);
+        self.buffer[body - 1..body - 1 + size].copy_from_slice(&prefix[..size]);
     }
 
     /// One entry of a `map<string, string>`.
@@ -198,11 +225,16 @@ impl Writer {
         self.varint(u64::from(field << 3 | wire_type));
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self, value: u64) {
         if value < 0x80 {
             self.buffer.push(low_bits(value));
-            return;
+        } else {
+            self.long_varint(value);
         }
+    }
+
+    fn long_varint(&mut self, value: u64) {
         let mut bytes = [0; 10];
         let size = encode_varint(value, &mut bytes);
         self.buffer.extend_from_slice(&bytes[..size]);
@@ -266,10 +298,9 @@ mod tests {
 
     #[test]
     fn messages_get_the_length_they_have() {
-        let lengths = [0_usize, 126, 127, 128, 200, 16_383, 16_384, 70_000];
-        for (length, expected) in lengths.into_iter().flat_map(|l| lengths.map(|e| (l, e))) {
+        for length in [0_usize, 126, 127, 128, 200, 16_383, 16_384, 70_000] {
             let bytes = written(|writer| {
-                writer.message_of_about(expected, 1, |inner| {
+                writer.message(1, |inner| {
                     inner.buffer.resize(inner.buffer.len() + length, 7);
                 });
             });

@@ -123,6 +123,69 @@ fn taking_what_cannot_be_taken_is_a_mistake() {
 }
 
 #[test]
+fn what_a_mistake_kept_from_being_marshalled_can_be_marshalled_without_it() {
+    let good = || image("alpine").run(sh("make")).mkdir("/a", 0o755);
+    let shared = good();
+    let bad = merge([shared.clone(), shared.run(args::<&str>([]))]);
+    assert!(bad.marshal(&options()).is_err());
+    for _ in 0..2 {
+        let again = shared.run(sh("go on")).marshal(&options()).unwrap();
+        assert_eq!(again, good().run(sh("go on")).marshal(&options()).unwrap());
+    }
+}
+
+#[test]
+fn what_equal_ops_say_of_themselves_is_united_where_both_are_there() {
+    let named = |key: &str| {
+        let exec = sh("make").description(key, "1");
+        image("alpine").run(exec).mkdir(format!("/{key}"), 0o755)
+    };
+    let said = |state: &State| {
+        let definition = state.marshal(&options()).unwrap();
+        let mut keys: Vec<String> = Vec::new();
+        for op in definition.ops() {
+            keys.extend(op.metadata().description.keys().cloned());
+        }
+        keys
+    };
+    let (one, other) = (named("one"), named("other"));
+    assert_eq!(said(&merge([&one, &other])), ["one", "other"]);
+    assert_eq!(
+        (said(&one), said(&other)),
+        (vec!["one".to_owned()], vec!["other".to_owned()])
+    );
+    assert_eq!(said(&merge([&other, &one])), ["one", "other"]);
+}
+
+#[test]
+fn an_output_is_an_input_once_however_often_it_is_mounted() {
+    let base = image("alpine");
+    let exec = sh("make")
+        .mount(bind("/a", &base))
+        .mount(bind("/b", image("alpine")).readonly())
+        .mount(bind("/c", image("debian")).readonly());
+    let definition = base.run(exec).marshal(&options()).unwrap();
+    assert_eq!(
+        definition.to_text(),
+        r#"
+platform linux/amd64
+%alpine = source "docker-image://docker.io/library/alpine:latest"
+%debian = source "docker-image://docker.io/library/debian:latest"
+%make = exec "/bin/sh" "-c" "make" cwd=/ {
+  / = %alpine -> out0
+  /a = %alpine -> out1
+  /b = %alpine readonly
+  /c = %debian readonly
+}
+return %make
+"#
+        .trim_start()
+    );
+    let read = Definition::from_bytes(&definition.to_bytes()).unwrap();
+    assert_eq!(read.canonical().unwrap(), definition);
+}
+
+#[test]
 fn states_can_be_sent_between_threads() {
     fn check<T: Send + Sync + 'static>() {}
     check::<State>();

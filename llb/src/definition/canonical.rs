@@ -94,9 +94,7 @@ impl Definition {
         let infos = infos.iter().map(|here| self.infos[*here as usize].clone());
         Self {
             infos: infos.collect::<Vec<_>>().into(),
-            ops: DefinitionOp::list(None, ops.collect())
-                .collect::<Vec<_>>()
-                .into(),
+            ops: DefinitionOp::list(ops.collect()).collect::<Vec<_>>().into(),
             head: self.head,
             lacks_metadata: self.lacks_metadata,
         }

@@ -19,7 +19,7 @@ use prost::Message as _;
 
 use super::common::CommonMetadata;
 use super::positions::Positions;
-use super::{Definition, DefinitionOp, OpData, OpDigest, SourceInfo};
+use super::{Definition, DefinitionOp, Locations, OpData, OpDigest, SourceInfo};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::metadata::OpMetadata;
 use crate::proto::pb;
@@ -97,7 +97,7 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
         };
         let locations = match &locations[position] {
             Some(message) => check_locations(source::locations(*message)?, *digest, infos.len())?,
-            None => Vec::new(),
+            None => Locations::default(),
         };
         whole.push(OpData {
             digest: *digest,
@@ -107,7 +107,7 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
         });
     }
     Ok(Definition {
-        ops: Arc::new(DefinitionOp::list(None, whole).collect()),
+        ops: Arc::new(DefinitionOp::list(whole).collect()),
         infos: Arc::new(infos),
         head,
         lacks_metadata: !ops.digests.is_empty() && parts.metadata.is_empty(),
@@ -183,7 +183,9 @@ impl Ops {
             let digest = OpDigest::of(part.bytes);
             let position = u32::try_from(digests.len()).expect("there are fewer ops than parts");
             if digest == last_digest
-                || !positions.insert(position, digest, |position: usize| digests[position])
+                || positions
+                    .find_or_insert(position, digest, |position: usize| digests[position])
+                    .is_some()
             {
                 continue;
             }
@@ -372,7 +374,7 @@ fn check_locations(
     locations: Vec<(i32, Vec<Range>)>,
     digest: OpDigest,
     infos: usize,
-) -> Result<Vec<(u32, Vec<Range>)>, Fault> {
+) -> Result<Locations, Fault> {
     let locations = locations.into_iter().map(|(info, ranges)| {
         let known = u32::try_from(info).ok();
         match known.filter(|known| (*known as usize) < infos) {

@@ -6,7 +6,7 @@ use super::decode::{inputs, platform};
 use super::{Definition, DefinitionOp, OpDigest, Positions, VertexCache};
 use crate::constraints::{Constraints, Options};
 use crate::error::{ErrorKind, Problem};
-use crate::graph::{Inputs, Vertex, VertexData};
+use crate::graph::{Inputs, Problems, Vertex, VertexData};
 use crate::op::{EmbeddedOp, Op};
 use crate::proto::pb;
 use crate::sourcemap::{SourceLocation, SourceMap};
@@ -168,7 +168,7 @@ impl<'d> Embedding<'d> {
             constraints,
             location: self.location,
             frame: None,
-            problems: Box::default(),
+            problems: Problems::default(),
             cache: VertexCache::default(),
         })
     }

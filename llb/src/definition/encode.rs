@@ -1,18 +1,18 @@
-//! The bytes of one op, and the metadata that goes with them.
+//! The bytes of one op, and the capabilities that go with them.
 
-use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::OpDigest;
 use super::options::MarshalData;
 use crate::constraints::Options;
 use crate::graph::VertexData;
-use crate::metadata::OpMetadata;
 use crate::op::ExecOp;
 use crate::op::file::{CopyAction, FileActionKind, FileActionOp, FileInput, FileOp};
 use crate::op::{BuildOp, DiffOp, MergeOp, Op, PassthroughOp, SourceOp};
-use crate::value::Capability;
 use crate::value::platform::Platform;
 use crate::value::user::{Owner, UserOpt};
+use crate::value::{Capability, CapabilitySet};
 use crate::wire::Writer;
 
 /// What an exec gets as `PATH` when the daemon does not set one (BuildKit `util/system`, `DefaultPathEnvUnix`).
@@ -22,30 +22,23 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const DEFINITION_INPUT: &str = "buildkit.llb.definition";
 
 /// An input of a vertex, by the op it became.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct EncodedInput {
     pub(super) digest: OpDigest,
     pub(super) index: u32,
 }
 
-/// Encodes the op of a vertex. `inputs` are those of the vertex, in its order.
+/// Encodes the op of a vertex, and gives the capabilities that the daemon needs for it. `inputs` are those of the vertex,
+/// in its order.
 pub(super) fn encode(
     writer: &mut Writer,
     data: &VertexData,
     inputs: &[EncodedInput],
     options: &MarshalData,
-) -> OpMetadata {
-    let own = data.constraints.options();
-    let mut metadata = OpMetadata::default();
-    for given in [&options.constraints, &data.constraints] {
-        if let Some(given) = given.given() {
-            metadata.overlay(&given.metadata);
-        }
-    }
+) -> CapabilitySet {
     let op = OpWriter {
         writer,
-        metadata: &mut metadata,
-        own,
+        own: data.constraints.options(),
         options,
     };
     match &data.op {
@@ -56,10 +49,11 @@ pub(super) fn encode(
         Op::Diff(diff) => op.diff(diff, inputs),
         Op::Build(build) => op.build(build, inputs),
         Op::Passthrough(passthrough) => op.passthrough(passthrough, inputs),
-        Op::Embedded(_) => debug_assert!(false, "an embedded op is written already"),
-        Op::Deferred(_) => debug_assert!(false, "a deferred state was not resolved"),
+        Op::Embedded(_) | Op::Deferred(_) => {
+            debug_assert!(false, "it is written already, or was to be resolved");
+            CapabilitySet::new()
+        }
     }
-    metadata
 }
 
 /// The op that names the result.
@@ -68,28 +62,56 @@ pub(super) fn encode_final(writer: &mut Writer, head: EncodedInput) {
 }
 
 /// Inputs as the op lists them: equal ones once, in the order in which they first came up.
-#[derive(Default)]
-struct InputTable {
-    inputs: SmallVec<[EncodedInput; 4]>,
+struct Listed<'i> {
+    inputs: Cow<'i, [EncodedInput]>,
+    /// Where each input of the vertex is listed, if not all of them are.
+    positions: Vec<usize>,
 }
 
-impl InputTable {
-    fn position(&mut self, input: EncodedInput) -> i64 {
-        let position = self
-            .inputs
-            .iter()
-            .position(|known| *known == input)
-            .unwrap_or_else(|| {
-                self.inputs.push(input);
-                self.inputs.len() - 1
-            });
+impl<'i> Listed<'i> {
+    fn new(inputs: &'i [EncodedInput]) -> Self {
+        if are_different(inputs) {
+            return Self {
+                inputs: inputs.into(),
+                positions: Vec::new(),
+            };
+        }
+        let (mut listed, mut known) = (Vec::new(), BTreeMap::new());
+        let positions = inputs.iter().map(|input| {
+            *known.entry(*input).or_insert_with(|| {
+                listed.push(*input);
+                listed.len() - 1
+            })
+        });
+        Self {
+            positions: positions.collect(),
+            inputs: listed.into(),
+        }
+    }
+
+    /// Whether the op counts its inputs as the vertex does.
+    fn is_whole(&self) -> bool {
+        matches!(self.inputs, Cow::Borrowed(_))
+    }
+
+    fn position(&self, input: usize) -> i64 {
+        let position = self.positions.get(input).copied().unwrap_or(input);
         i64::try_from(position).expect("an op has fewer than 2^63 inputs")
     }
 }
 
+fn are_different(inputs: &[EncodedInput]) -> bool {
+    /// So many are compared with each other.
+    const FEW: usize = 16;
+    if inputs.len() > FEW {
+        return inputs.iter().collect::<BTreeSet<_>>().len() == inputs.len();
+    }
+    let mut numbered = inputs.iter().enumerate();
+    numbered.all(|(number, input)| !inputs[..number].contains(input))
+}
+
 struct OpWriter<'a> {
     writer: &'a mut Writer,
-    metadata: &'a mut OpMetadata,
     own: &'a Options,
     options: &'a MarshalData,
 }
@@ -101,15 +123,10 @@ impl<'a> OpWriter<'a> {
         if let Some(platform) = platform {
             write_platform(self.writer, platform);
         }
-        let filters = self
-            .options
-            .constraints
-            .options()
-            .filters
-            .iter()
-            .chain(&self.own.filters);
+        let filters = &self.options.constraints.options().filters;
         self.writer.message(11, |constraints| {
-            filters.for_each(|filter| constraints.string_always(1, filter));
+            constraints.strings(1, filters);
+            constraints.strings(1, &self.own.filters);
         });
     }
 
@@ -117,8 +134,7 @@ impl<'a> OpWriter<'a> {
         self.own.platform.as_ref().unwrap_or(&self.options.platform)
     }
 
-    fn source(mut self, source: &SourceOp) {
-        self.metadata.caps = self.metadata.caps.union(source.caps);
+    fn source(mut self, source: &SourceOp) -> CapabilitySet {
         let platform = source.has_platform().then(|| self.platform());
         self.head(&[], platform);
         let unique_id = source.takes_unique_id.then(|| {
@@ -141,96 +157,67 @@ impl<'a> OpWriter<'a> {
                 writer.string_entry(2, LOCAL_UNIQUE, id);
             }
         });
+        source.caps
     }
 
-    fn exec(mut self, exec: &ExecOp, inputs: &[EncodedInput]) {
-        let sets_path = self
-            .options
-            .caps
-            .map(|caps| caps.contains(Capability::ExecMetaSetsDefaultPath));
-        self.metadata.caps = self
-            .metadata
-            .caps
-            .union(exec.caps)
-            .with_if(
-                self.own.metadata.linux_resources.is_some(),
-                Capability::ExecMetaLinuxResources,
-            )
-            .with_if(sets_path == Some(true), Capability::ExecMetaSetsDefaultPath);
-
-        let mut table = InputTable::default();
-        let positions: SmallVec<[i64; 4]> = exec
-            .mounts
-            .iter()
-            .map(|mount| {
-                mount
-                    .source
-                    .map_or(-1, |source| table.position(inputs[source as usize]))
-            })
-            .collect();
+    fn exec(mut self, exec: &ExecOp, inputs: &[EncodedInput]) -> CapabilitySet {
+        let listed = Listed::new(inputs);
         let platform = match (&self.own.platform, &exec.platform) {
             (Some(own), _) => own,
             (None, Some(state)) => state,
             (None, None) => &self.options.platform,
         };
-        self.head(&table.inputs, Some(platform));
+        self.head(&listed.inputs, Some(platform));
 
+        let sets_path = self
+            .options
+            .caps
+            .map(|caps| caps.contains(Capability::ExecMetaSetsDefaultPath));
         let adds_path = sets_path == Some(false) && self.options.platform.os != "windows";
-        let (meta, rest) = exec.wire.split_at(exec.meta_end);
-        let (env, settings) = meta.split_at(exec.env_end);
-        self.writer.message_of_about(exec.wire.len(), 2, |writer| {
-            writer.message_of_about(exec.meta_end, 1, |meta| {
-                meta.raw(env);
-                if adds_path && !exec.has_path {
-                    meta.assignment(2, "PATH", DEFAULT_PATH);
-                }
-                meta.raw(settings);
+        if adds_path || !listed.is_whole() {
+            let path = adds_path.then_some(DEFAULT_PATH);
+            self.writer.message(2, |writer| {
+                exec.write_changed(writer, path, |input| listed.position(input));
             });
-            let mut start = 0;
-            for (mount, input) in exec.mounts.iter().zip(positions) {
-                let end = mount.end - exec.meta_end;
-                writer.message(2, |writer| {
-                    writer.signed(1, input);
-                    writer.raw(&rest[start..end]);
-                });
-                start = end;
-            }
-            writer.raw(&rest[start..]);
-        });
+        } else {
+            self.writer.bytes_always(2, &exec.wire);
+        }
+        exec.caps
+            .with_if(
+                self.own.metadata.linux_resources.is_some(),
+                Capability::ExecMetaLinuxResources,
+            )
+            .with_if(sets_path == Some(true), Capability::ExecMetaSetsDefaultPath)
     }
 
-    fn file(mut self, file: &FileOp, inputs: &[EncodedInput]) {
-        self.metadata.require(Capability::FileBase);
-        let mut table = InputTable::default();
-        let positions: SmallVec<[i64; 4]> =
-            inputs.iter().map(|&input| table.position(input)).collect();
-        self.head(&table.inputs, None);
-        let count = i64::try_from(table.inputs.len()).expect("an op has fewer than 2^63 inputs");
+    fn file(mut self, file: &FileOp, inputs: &[EncodedInput]) -> CapabilitySet {
+        let listed = Listed::new(inputs);
+        self.head(&listed.inputs, None);
+        let count = listed.inputs.len() as u64;
         let position = |input: FileInput| match input {
             FileInput::Scratch => -1,
-            FileInput::Input(input) => positions[input as usize],
-            FileInput::Action(action) => count + i64::from(action),
+            FileInput::Input(input) => listed.position(input as usize),
+            FileInput::Action(action) => (count + u64::from(action)).cast_signed(),
         };
         self.writer.message(4, |writer| {
             for action in &file.actions {
                 writer.message(2, |writer| write_file_action(writer, action, position));
             }
         });
+        CapabilitySet::new().with(Capability::FileBase)
     }
 
-    fn merge(mut self, merge: &MergeOp, inputs: &[EncodedInput]) {
-        let caps = &mut self.metadata.caps;
-        *caps = caps.with_if(merge.requires_capability, Capability::MergeOp);
+    fn merge(mut self, merge: &MergeOp, inputs: &[EncodedInput]) -> CapabilitySet {
         self.head(inputs, None);
         self.writer.message(6, |writer| {
             for position in 0..inputs.len() {
                 writer.message(1, |writer| writer.unsigned(1, position as u64));
             }
         });
+        CapabilitySet::new().with_if(merge.requires_capability, Capability::MergeOp)
     }
 
-    fn diff(mut self, diff: &DiffOp, inputs: &[EncodedInput]) {
-        self.metadata.require(Capability::DiffOp);
+    fn diff(mut self, diff: &DiffOp, inputs: &[EncodedInput]) -> CapabilitySet {
         self.head(inputs, None);
         self.writer.message(7, |writer| {
             for (field, input) in [(1, diff.lower), (2, diff.upper)] {
@@ -239,10 +226,10 @@ impl<'a> OpWriter<'a> {
                 });
             }
         });
+        CapabilitySet::new().with(Capability::DiffOp)
     }
 
-    fn build(mut self, build: &BuildOp, inputs: &[EncodedInput]) {
-        self.metadata.require(Capability::SourceBuildOpLlbFileName);
+    fn build(mut self, build: &BuildOp, inputs: &[EncodedInput]) -> CapabilitySet {
         let platform = self.platform();
         self.head(inputs, Some(platform));
         self.writer.message(5, |writer| {
@@ -252,10 +239,14 @@ impl<'a> OpWriter<'a> {
                 writer.string_entry(4, "llbbuild.filename", filename);
             }
         });
+        CapabilitySet::new().with(Capability::SourceBuildOpLlbFileName)
     }
 
-    fn passthrough(mut self, passthrough: &PassthroughOp, inputs: &[EncodedInput]) {
-        self.metadata.require(Capability::PassthroughOp);
+    fn passthrough(
+        mut self,
+        passthrough: &PassthroughOp,
+        inputs: &[EncodedInput],
+    ) -> CapabilitySet {
         self.head(inputs, None);
         self.writer.message(8, |writer| {
             writer.string(1, &passthrough.id);
@@ -264,6 +255,7 @@ impl<'a> OpWriter<'a> {
                 passthrough.outputs.iter().map(|&output| i64::from(output)),
             );
         });
+        CapabilitySet::new().with(Capability::PassthroughOp)
     }
 }
 
@@ -284,10 +276,7 @@ fn write_platform(writer: &mut Writer, platform: &Platform) {
         writer.string(2, &platform.os);
         writer.string(3, &platform.variant);
         writer.string(4, &platform.os_version);
-        platform
-            .os_features
-            .iter()
-            .for_each(|feature| writer.string_always(5, feature));
+        writer.strings(5, &platform.os_features);
     });
 }
 
@@ -368,17 +357,11 @@ fn write_copy(writer: &mut Writer, copy: &CopyAction, names: i64) {
     writer.bool(9, copy.allow_wildcard);
     writer.bool(10, copy.allow_empty_wildcard);
     writer.signed(11, copy.created.unwrap_or(-1));
-    copy.include
-        .iter()
-        .for_each(|pattern| writer.string_always(12, pattern));
-    copy.exclude
-        .iter()
-        .for_each(|pattern| writer.string_always(13, pattern));
+    writer.strings(12, &copy.include);
+    writer.strings(13, &copy.exclude);
     writer.bool(14, copy.always_replace);
     writer.string(15, &copy.mode_text);
-    copy.required
-        .iter()
-        .for_each(|path| writer.string_always(16, path));
+    writer.strings(16, &copy.required);
 }
 
 fn write_owner(writer: &mut Writer, field: u32, owner: Option<&Owner>, names: i64) {

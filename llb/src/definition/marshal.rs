@@ -13,15 +13,14 @@ use super::common::CommonMetadata;
 use super::encode::{EncodedInput, encode, encode_final};
 use super::options::MarshalData;
 use super::positions::Positions;
+use super::source_files::SourceFiles;
 use super::vertex_cache::Remembered;
-use super::{Definition, DefinitionOp, MarshalOptions, OpData, OpDigest, SourceInfo};
+use super::{Definition, DefinitionOp, Locations, Made, MarshalOptions, OpData, OpDigest, OpList};
 use crate::error::{Error, Problem};
 use crate::graph::{Output, Vertex, VertexData};
 use crate::metadata::OpMetadata;
 use crate::op::Op;
-use crate::sourcemap::{
-    CallerLocations, Frame, Position, Range, SourceLocation, SourceMap, is_same_line, public_name,
-};
+use crate::sourcemap::{CallerLocations, Frame, Position, Range, is_same_line};
 use crate::value::{Capability, CapabilitySet};
 use crate::wire::Writer;
 
@@ -48,10 +47,12 @@ struct Marshaller<'a> {
     remembered: Remembered,
     /// A definition made before that this one begins with, without the op that names its result.
     prefix: Prefix,
-    /// The ops after the prefix. Their bytes are in the buffer, except for those that were made before.
+    /// The list that the ops after the prefix will be in, for vertices to remember.
+    list: Arc<OpList>,
+    /// The ops after the prefix. The newest ones get their bytes when the block is full.
     ops: Vec<OpData>,
-    /// Where each of them comes from.
-    origins: Vec<Origin<'a>>,
+    /// Which of them are more than what one vertex says.
+    merged: Vec<u32>,
     /// The position of each digest among them.
     positions: Positions,
     /// The positions of ops that are inputs of vertices on the way, in the order in which they were visited.
@@ -60,13 +61,9 @@ struct Marshaller<'a> {
     /// iterated.
     visited: LookupMap<u32>,
     common: CommonMetadata,
-    /// The bytes of all new ops.
-    writer: Writer,
+    block: Block,
     inputs: Vec<EncodedInput>,
-    maps: Vec<SourceMap>,
-    /// Files of the program, by the names that the compiler knows.
-    program_files: Vec<(&'static str, u32)>,
-    infos: Vec<SourceInfo>,
+    files: SourceFiles,
     problems: Vec<Problem>,
 }
 
@@ -85,12 +82,16 @@ enum Addition {
     Location(u32, Vec<Range>),
 }
 
-struct Origin<'a> {
-    /// Where the op's bytes end in the buffer; they begin where those before it end.
-    end: usize,
-    /// Who will remember the op: nobody if it is more than what one vertex says.
-    vertex: Option<&'a Vertex>,
+/// The bytes of the newest ops, which share them: blocks never move, however many ops a graph has.
+#[derive(Default)]
+struct Block {
+    writer: Writer,
+    /// Which op's bytes end where; they begin where those before them end.
+    ends: Vec<(usize, usize)>,
 }
+
+/// A block that has so many bytes is full.
+const FULL: usize = 64 << 10;
 
 struct Visit<'a> {
     vertex: &'a Vertex,
@@ -101,19 +102,18 @@ impl<'a> Marshaller<'a> {
     fn new(options: &'a MarshalOptions, remembered: Remembered) -> Self {
         Self {
             options,
+            list: OpList::to_be_made(&remembered.options),
             remembered,
             prefix: Prefix::default(),
             ops: Vec::new(),
-            origins: Vec::new(),
+            merged: Vec::new(),
             positions: Positions::default(),
             found: Vec::new(),
             visited: LookupMap::default(),
             common: CommonMetadata::default(),
-            writer: Writer::default(),
+            block: Block::default(),
             inputs: Vec::new(),
-            maps: Vec::new(),
-            program_files: Vec::new(),
-            infos: Vec::new(),
+            files: SourceFiles::default(),
             problems: Vec::new(),
         }
     }
@@ -133,6 +133,11 @@ impl<'a> Marshaller<'a> {
                 self.enter(&data.inputs[input].vertex, &mut stack);
             } else {
                 let vertex = top.vertex;
+                if self.ops.is_empty() {
+                    // Each of these becomes an op, unless another one is the same.
+                    self.ops.reserve(stack.len());
+                    self.positions = Positions::with_capacity(stack.len());
+                }
                 stack.pop();
                 self.emit(vertex);
             }
@@ -197,20 +202,27 @@ impl<'a> Marshaller<'a> {
         let data = vertex.data();
         self.problems.extend(data.problems.iter().cloned());
         let inputs = self.take_inputs(data);
-        let position = match (&data.op, data.cache.op(&mut self.remembered)) {
-            (_, Some(known)) => self.add_known(known.data(), None, &inputs),
+        let count = self.ops.len();
+        let known = data.cache.op(&mut self.remembered);
+        let position = match (&data.op, known) {
+            (_, Some(known)) => self.add_known(known.data(), &inputs),
             // An op of another definition stays what it is: no option reaches it.
-            (Op::Embedded(embedded), None) => {
-                self.add_known(embedded.op.data(), Some(vertex), &inputs)
-            }
-            (_, None) => self.encode(vertex, &inputs),
+            (Op::Embedded(embedded), None) => self.add_known(embedded.op.data(), &inputs),
+            (_, None) => self.encode(data, &inputs),
         };
         self.inputs = inputs;
         self.found.push(position);
         if vertex.is_shared() {
             self.visited.insert(vertex.id(), position);
         }
-        self.locate(vertex, position);
+        self.locate(data, position);
+        if known.is_none()
+            && let Some(new) = self.ops.get(count)
+            && new.locations.is_empty()
+        {
+            let position = position - self.prefix.length;
+            data.cache.set_op(|| self.list.op(position));
+        }
     }
 
     /// The ops that the inputs of a vertex became, in the order of the inputs.
@@ -218,83 +230,89 @@ impl<'a> Marshaller<'a> {
         let mut inputs = std::mem::take(&mut self.inputs);
         let first = self.found.len() - data.inputs.len();
         inputs.clear();
-        inputs.extend(data.inputs.iter().map(|input| EncodedInput {
-            digest: OpDigest([0; 32]),
+        let found = data.inputs.iter().zip(&self.found[first..]);
+        inputs.extend(found.map(|(input, &position)| EncodedInput {
+            digest: self.digest_at(position),
             index: input.index,
         }));
-        for step in 0..inputs.len() {
-            if let Some(input) = data.visit(step) {
-                inputs[input].digest = self.digest_at(self.found[first + step]);
+        if let Op::File(file) = &data.op {
+            for (&input, &position) in file.visits.iter().zip(&self.found[first..]) {
+                inputs[input as usize].digest = self.digest_at(position);
             }
         }
         self.found.truncate(first);
         inputs
     }
 
-    fn add_known(
-        &mut self,
-        known: &OpData,
-        vertex: Option<&'a Vertex>,
-        inputs: &[EncodedInput],
-    ) -> u32 {
-        if let Some(position) = self.position_of(known.digest, inputs) {
+    fn add_known(&mut self, known: &OpData, inputs: &[EncodedInput]) -> u32 {
+        if let Some(position) = self.position_or_next(known.digest, inputs) {
             self.add_metadata(position, &known.metadata);
             return position;
         }
-        let op = OpData {
+        self.push(OpData {
             digest: known.digest,
             bytes: known.bytes.clone(),
             metadata: Arc::clone(&known.metadata),
-            locations: Vec::new(),
-        };
-        self.push(op, vertex)
+            locations: Locations::default(),
+        })
     }
 
-    fn encode(&mut self, vertex: &'a Vertex, inputs: &[EncodedInput]) -> u32 {
-        let start = self.writer.written().len();
+    fn encode(&mut self, data: &VertexData, inputs: &[EncodedInput]) -> u32 {
         let options = self.data();
-        let metadata = encode(&mut self.writer, vertex.data(), inputs, options);
-        let digest = OpDigest::of(&self.writer.written()[start..]);
-        if let Some(position) = self.position_of(digest, inputs) {
-            self.writer.truncate(start);
+        let writer = self.block.begin(&mut self.ops);
+        let start = writer.written().len();
+        let caps = encode(writer, data, inputs, options);
+        let digest = OpDigest::of(&writer.written()[start..]);
+        let metadata = self.metadata(data, caps);
+        if let Some(position) = self.position_or_next(digest, inputs) {
+            self.block.writer.truncate(start);
             self.add_metadata(position, &metadata);
             return position;
         }
-        let op = OpData {
+        self.block.end(self.ops.len());
+        self.push(OpData {
             digest,
             bytes: Bytes::new(),
-            metadata: self.common.share(metadata),
-            locations: Vec::new(),
-        };
-        self.push(op, Some(vertex))
+            metadata,
+            locations: Locations::default(),
+        })
     }
 
-    fn push(&mut self, op: OpData, vertex: Option<&'a Vertex>) -> u32 {
+    /// The metadata of an op that needs these capabilities.
+    fn metadata(&mut self, data: &VertexData, caps: CapabilitySet) -> Arc<OpMetadata> {
+        let all = &self.options.data.constraints.options().metadata;
+        let Some(own) = data.constraints.given() else {
+            return self.common.bare(all, caps);
+        };
+        let mut metadata = all.clone();
+        metadata.overlay(&own.metadata);
+        metadata.caps = metadata.caps.union(caps);
+        self.common.share(metadata)
+    }
+
+    fn push(&mut self, op: OpData) -> u32 {
         let position = position(self.ops.len());
-        let digest_at = |position: usize| self.ops[position].digest;
-        self.positions.insert(position, op.digest, digest_at);
         self.ops.push(op);
-        self.origins.push(Origin {
-            end: self.writer.written().len(),
-            vertex,
-        });
         self.prefix.length + position
     }
 
-    fn position_of(&self, digest: OpDigest, inputs: &[EncodedInput]) -> Option<u32> {
+    /// The position of a digest that is there already; else it is noted for the op to be pushed next.
+    fn position_or_next(&mut self, digest: OpDigest, inputs: &[EncodedInput]) -> Option<u32> {
         let digest_at = |position: usize| self.ops[position].digest;
-        let find = |digest| self.positions.find(digest, digest_at);
-        if let Some(new) = find(digest) {
-            return Some(self.prefix.length + position(new));
-        }
         // An op that reads something that is not before the prefix's head cannot be in the prefix.
         let is_behind = |input: &EncodedInput| {
-            Some(input.digest) == self.prefix.head || find(input.digest).is_some()
+            Some(input.digest) == self.prefix.head
+                || self.positions.find(input.digest, digest_at).is_some()
         };
-        if self.prefix.length == 0 || inputs.iter().any(is_behind) {
-            return None;
+        if self.prefix.length > 0
+            && !inputs.iter().any(is_behind)
+            && let Some(known) = self.prefix.position_of(digest)
+        {
+            return Some(known);
         }
-        self.prefix.position_of(digest)
+        let next = position(self.ops.len());
+        let known = self.positions.find_or_insert(next, digest, digest_at)?;
+        Some(self.prefix.length + known)
     }
 
     /// The op at this position has turned up again, perhaps with other metadata.
@@ -306,15 +324,16 @@ impl<'a> Marshaller<'a> {
         let op = &mut self.ops[new as usize];
         if *op.metadata != *metadata {
             Arc::make_mut(&mut op.metadata).overlay(metadata);
-            self.origins[new as usize].vertex = None;
+            self.merged.push(new);
         }
     }
 
     /// Notes where a user wrote the op.
-    fn locate(&mut self, vertex: &Vertex, position: u32) {
-        let data = vertex.data();
+    fn locate(&mut self, data: &VertexData, position: u32) {
         for location in &data.constraints.options().locations {
-            let info = self.info_of(location);
+            let info = self
+                .files
+                .number(&location.map, self.options, &mut self.problems);
             self.add_location(position, info, location.ranges.clone());
         }
         if self.data().caller_locations != CallerLocations::Off {
@@ -343,22 +362,10 @@ impl<'a> Marshaller<'a> {
                 line: place(location.line()),
                 character: place(location.column() - 1),
             };
-            let info = self.program_file(location.file());
+            let info = self.files.number_in_program(location.file(), self.options);
             // BuildKit's own tools take it for granted that a range has an end.
             self.add_location(position, info, vec![Range::from(start..start)]);
         }
-    }
-
-    fn program_file(&mut self, name: &'static str) -> u32 {
-        let known = self.program_files.iter().find(|(known, _)| *known == name);
-        if let Some((_, info)) = known {
-            return *info;
-        }
-        let text = self.data().caller_locations.text(name);
-        let map = SourceMap::new(public_name(name), "rust", text);
-        let info = self.info_of(&map.location([]));
-        self.program_files.push((name, info));
-        info
     }
 
     fn add_location(&mut self, position: u32, info: u32, ranges: Vec<Range>) {
@@ -369,34 +376,8 @@ impl<'a> Marshaller<'a> {
                 .push(Addition::Location(info, ranges));
             return;
         };
-        self.ops[new as usize].locations.push((info, ranges));
-        self.origins[new as usize].vertex = None;
-    }
-
-    fn info_of(&mut self, location: &SourceLocation) -> u32 {
-        let known = self.maps.iter().position(|map| *map == location.map);
-        let position = known.unwrap_or_else(|| {
-            let map = &location.map.0;
-            let definition =
-                map.state
-                    .as_ref()
-                    .and_then(|state| match state.marshal(self.options) {
-                        Ok(definition) => Some(Box::new(definition)),
-                        Err(error) => {
-                            self.problems.extend(error.problems().iter().cloned());
-                            None
-                        }
-                    });
-            self.infos.push(SourceInfo {
-                filename: map.filename.clone(),
-                language: map.language.clone(),
-                data: map.data.clone(),
-                definition,
-            });
-            self.maps.push(location.map.clone());
-            self.maps.len() - 1
-        });
-        u32::try_from(position).expect("a definition has fewer than 2^32 source files")
+        self.ops[new as usize].locations.add(info, ranges);
+        self.merged.push(new);
     }
 
     fn finish(mut self, head: &Output) -> Result<Definition, Error> {
@@ -409,33 +390,27 @@ impl<'a> Marshaller<'a> {
             index: head.index,
         };
         self.push_final(input);
-        let buffer = Bytes::from(self.writer.into_bytes());
-        let mut start = 0;
-        for (op, origin) in self.ops.iter_mut().zip(&self.origins) {
-            if origin.end > start {
-                op.bytes = buffer.slice(start..origin.end);
-            }
-            start = origin.end;
-        }
+        self.block.close(&mut self.ops);
         let count = self.prefix.length as usize + self.ops.len();
         let changed = self.prefix.changed(&mut self.ops);
+        self.merged.sort_unstable();
+        let made = Made {
+            ops: self.ops,
+            merged: self.merged,
+        };
+        self.list.made.get_or_init(|| made);
 
         let mut ops = Vec::with_capacity(count);
         let known = self.prefix.definition.ops.iter();
         ops.extend(known.take(self.prefix.length as usize).cloned());
-        let mut new = DefinitionOp::list(Some(Arc::clone(&self.remembered.options)), self.ops);
-        for (op, origin) in new.by_ref().zip(self.origins) {
-            if let Some(vertex) = origin.vertex {
-                vertex.data().cache.set_op(&op);
-            }
-            ops.push(op);
-        }
+        let mut new = self.list.handles();
+        ops.extend(new.by_ref().take(count - ops.len()));
         for (position, op) in changed.into_iter().zip(new) {
             ops[position] = op;
         }
         let definition = Definition {
             ops: Arc::new(ops),
-            infos: Arc::new(self.infos),
+            infos: Arc::new(self.files.infos),
             head: Some((digest, head.index)),
             lacks_metadata: false,
         };
@@ -446,8 +421,11 @@ impl<'a> Marshaller<'a> {
 
     /// Adds the op that names the result.
     fn push_final(&mut self, head: EncodedInput) {
-        let start = self.writer.written().len();
-        encode_final(&mut self.writer, head);
+        let writer = self.block.begin(&mut self.ops);
+        let start = writer.written().len();
+        encode_final(writer, head);
+        let digest = OpDigest::of(&writer.written()[start..]);
+        self.block.end(self.ops.len());
         let known = match self.prefix.definition.ops.last() {
             Some(last) => last.metadata().caps,
             None => CapabilitySet::new()
@@ -467,16 +445,38 @@ impl<'a> Marshaller<'a> {
             caps,
             ..OpMetadata::default()
         };
-        self.ops.push(OpData {
-            digest: OpDigest::of(&self.writer.written()[start..]),
+        self.push(OpData {
+            digest,
             bytes: Bytes::new(),
             metadata: Arc::new(metadata),
-            locations: Vec::new(),
+            locations: Locations::default(),
         });
-        self.origins.push(Origin {
-            end: self.writer.written().len(),
-            vertex: None,
-        });
+    }
+}
+
+impl Block {
+    /// Where the next op is written: here, or in a new block if this one is full.
+    fn begin(&mut self, ops: &mut [OpData]) -> &mut Writer {
+        if self.writer.written().len() >= FULL {
+            self.close(ops);
+            self.writer = Writer::with_capacity(FULL + FULL / 8);
+        }
+        &mut self.writer
+    }
+
+    /// Notes that the bytes of an op end here.
+    fn end(&mut self, op: usize) {
+        self.ends.push((op, self.writer.written().len()));
+    }
+
+    /// Gives the ops their bytes.
+    fn close(&mut self, ops: &mut [OpData]) {
+        let bytes = Bytes::from(std::mem::take(&mut self.writer).into_bytes());
+        let mut start = 0;
+        for (op, end) in self.ends.drain(..) {
+            ops[op].bytes = bytes.slice(start..end);
+            start = end;
+        }
     }
 }
 
@@ -508,7 +508,7 @@ impl Prefix {
                     Addition::Metadata(metadata) => {
                         Arc::make_mut(&mut op.metadata).overlay(&metadata);
                     }
-                    Addition::Location(info, ranges) => op.locations.push((info, ranges)),
+                    Addition::Location(info, ranges) => op.locations.add(info, ranges),
                 }
             }
             changed.push(position);

@@ -8,11 +8,13 @@ mod encode;
 mod marshal;
 mod options;
 mod positions;
+mod source_files;
 mod vertex_cache;
 mod write;
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -66,7 +68,15 @@ pub struct DefinitionOp {
 struct OpList {
     /// The options of the marshal that made them; none if they were read.
     made_for: Option<Arc<MarshalData>>,
+    /// There once all of them are made, which is before anything but a vertex has one.
+    made: OnceLock<Made>,
+}
+
+#[derive(Default)]
+struct Made {
     ops: Vec<OpData>,
+    /// The positions, in order, of ops that say more than one vertex does.
+    merged: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +84,32 @@ pub(crate) struct OpData {
     pub(crate) digest: OpDigest,
     pub(crate) bytes: Bytes,
     pub(crate) metadata: Arc<OpMetadata>,
-    /// Places in source files; the op that names the result has none.
-    pub(crate) locations: Vec<(u32, Vec<Range>)>,
+    pub(crate) locations: Locations,
+}
+
+/// Places of an op in source files. Most have none, which takes little room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Locations(Option<Arc<Vec<(u32, Vec<Range>)>>>);
+
+impl Locations {
+    pub(crate) fn add(&mut self, file: u32, ranges: Vec<Range>) {
+        Arc::make_mut(self.0.get_or_insert_default()).push((file, ranges));
+    }
+}
+
+impl FromIterator<(u32, Vec<Range>)> for Locations {
+    fn from_iter<I: IntoIterator<Item = (u32, Vec<Range>)>>(locations: I) -> Self {
+        let locations: Vec<_> = locations.into_iter().collect();
+        Self((!locations.is_empty()).then(|| Arc::new(locations)))
+    }
+}
+
+impl Deref for Locations {
+    type Target = [(u32, Vec<Range>)];
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
 }
 
 /// A source file that ops refer to.
@@ -96,14 +130,25 @@ impl OpDigest {
 
     /// `sha256:` and 64 hexadecimal digits, without an allocation.
     pub(crate) fn text(&self) -> [u8; 71] {
-        let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
         let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
-        for (pair, byte) in text[7..].chunks_exact_mut(2).zip(self.0) {
-            pair[0] = digit(byte >> 4);
-            pair[1] = digit(byte & 15);
+        let (fours, _) = self.0.as_chunks();
+        for (digits, bytes) in text[7..].chunks_exact_mut(8).zip(fours) {
+            digits.copy_from_slice(&hexadecimal(*bytes));
         }
         text
     }
+}
+
+/// Eight digits at a time, each in a byte of one number.
+fn hexadecimal(bytes: [u8; 4]) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let number = u64::from(u32::from_le_bytes(bytes));
+    let number = (number | number << 16) & 0x0000_ffff_0000_ffff;
+    let number = (number | number << 8) & 0x00ff_00ff_00ff_00ff;
+    let values = (number >> 4 | number << 8) & (15 * EACH);
+    let is_letter = (values + 6 * EACH) >> 4 & EACH;
+    let to_letters = u64::from(b'a' - b'9' - 1);
+    (values + u64::from(b'0') * EACH + is_letter * to_letters).to_le_bytes()
 }
 
 impl fmt::Display for OpDigest {
@@ -178,35 +223,26 @@ impl PartialEq for Definition {
 impl Eq for Definition {}
 
 impl DefinitionOp {
-    /// Ops that were made together, with the options they were made for, or read together.
-    pub(crate) fn list(
-        made_for: Option<Arc<MarshalData>>,
-        ops: Vec<OpData>,
-    ) -> impl ExactSizeIterator<Item = Self> {
-        let count = u32::try_from(ops.len()).expect("a definition has fewer than 2^32 ops");
-        let list = Arc::new(OpList { made_for, ops });
-        (0..count).map(move |position| Self {
-            list: Arc::clone(&list),
-            position,
-        })
+    /// Ops that were read together.
+    pub(crate) fn list(ops: Vec<OpData>) -> impl ExactSizeIterator<Item = Self> {
+        OpList::read(ops).handles()
     }
 
     /// An op that was made alone.
     pub(crate) fn alone(op: OpData) -> Self {
-        let ops = vec![op];
-        let list = Arc::new(OpList {
-            made_for: None,
-            ops,
-        });
-        Self { list, position: 0 }
+        OpList::read(vec![op]).op(0)
     }
 
     pub(crate) fn data(&self) -> &OpData {
-        &self.list.ops[self.position as usize]
+        let made = self.list.made.get();
+        let made = made.expect("only vertices have ops that are yet to be made");
+        &made.ops[self.position as usize]
     }
 
+    /// What the op was made for, if it is all that one vertex says.
     fn made_for(&self) -> Option<&Arc<MarshalData>> {
-        self.list.made_for.as_ref()
+        let options = self.list.made_for.as_ref()?;
+        self.list.is_of_one_vertex(self.position).then_some(options)
     }
 
     /// The op's digest.
@@ -234,6 +270,44 @@ impl DefinitionOp {
             .locations
             .iter()
             .map(|(info, ranges)| (*info, &**ranges))
+    }
+}
+
+impl OpList {
+    /// A list for the ops that a marshal makes.
+    fn to_be_made(options: &Arc<MarshalData>) -> Arc<Self> {
+        Arc::new(Self {
+            made_for: Some(Arc::clone(options)),
+            made: OnceLock::new(),
+        })
+    }
+
+    /// A list of ops that were read.
+    fn read(ops: Vec<OpData>) -> Arc<Self> {
+        let merged = Vec::new();
+        Arc::new(Self {
+            made_for: None,
+            made: Made { ops, merged }.into(),
+        })
+    }
+
+    /// Whether an op is made, and says what one vertex does.
+    fn is_of_one_vertex(&self, position: u32) -> bool {
+        let made = self.made.get();
+        made.is_some_and(|made| made.merged.binary_search(&position).is_err())
+    }
+
+    /// The op at a position, which may be yet to be made.
+    fn op(self: &Arc<Self>, position: u32) -> DefinitionOp {
+        let list = Arc::clone(self);
+        DefinitionOp { list, position }
+    }
+
+    /// All ops, which are made.
+    fn handles(self: Arc<Self>) -> impl ExactSizeIterator<Item = DefinitionOp> {
+        let count = self.made.get().map_or(0, |made| made.ops.len());
+        let count = u32::try_from(count).expect("a definition has fewer than 2^32 ops");
+        (0..count).map(move |position| self.op(position))
     }
 }
 
@@ -270,5 +344,19 @@ impl SourceInfo {
     /// The state that the file can be read from, as a definition.
     pub fn definition(&self) -> Option<&Definition> {
         self.definition.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_has_its_two_digits() {
+        for byte in 0..=255 {
+            let digits = hexadecimal([byte, !byte, 0, byte]);
+            let expected = format!("{byte:02x}{:02x}00{byte:02x}", !byte);
+            assert_eq!(digits, expected.as_bytes());
+        }
     }
 }

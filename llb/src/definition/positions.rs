@@ -33,7 +33,7 @@ impl Positions {
         let mut positions = Self::with_capacity(digests.len());
         let list: Vec<OpDigest> = digests.collect();
         for (position, digest) in (0..).zip(&list) {
-            positions.insert(position, *digest, |position| list[position]);
+            positions.find_or_insert(position, *digest, |position| list[position]);
         }
         positions
     }
@@ -44,18 +44,19 @@ impl Positions {
         digest: OpDigest,
         digest_at: impl Fn(usize) -> OpDigest,
     ) -> Option<usize> {
-        self.slot(digest, digest_at).ok()
+        let found = self.slot(digest, digest_at).ok()?;
+        Some(found as usize)
     }
 
-    /// Adds the digest that is at a position, unless it is there already.
-    pub(crate) fn insert(
+    /// The position of a digest. One that is not there is added at a position.
+    pub(crate) fn find_or_insert(
         &mut self,
         position: u32,
         digest: OpDigest,
         digest_at: impl Fn(usize) -> OpDigest,
-    ) -> bool {
+    ) -> Option<u32> {
         match self.slot(digest, digest_at) {
-            Ok(_) => false,
+            Ok(known) => Some(known),
             Err(mut slot) => {
                 self.count += 1;
                 if 2 * self.count > self.slots.len() {
@@ -63,17 +64,13 @@ impl Positions {
                     slot = self.free_slot(part(digest));
                 }
                 self.slots[slot] = (part(digest), position + 1);
-                true
+                None
             }
         }
     }
 
     /// The position of a digest, or the slot for it.
-    fn slot(
-        &self,
-        digest: OpDigest,
-        digest_at: impl Fn(usize) -> OpDigest,
-    ) -> Result<usize, usize> {
+    fn slot(&self, digest: OpDigest, digest_at: impl Fn(usize) -> OpDigest) -> Result<u32, usize> {
         let part = part(digest);
         let last = self.slots.len() - 1;
         let mut slot = part as usize & last;
@@ -82,7 +79,7 @@ impl Positions {
             match next.checked_sub(1) {
                 None => return Err(slot),
                 Some(position) if known == part && digest_at(position as usize) == digest => {
-                    return Ok(position as usize);
+                    return Ok(position);
                 }
                 Some(_) => slot = (slot + 1) & last,
             }
@@ -127,7 +124,8 @@ mod tests {
             .collect();
         let mut positions = Positions::default();
         for (position, digest) in (0..).zip(&digests) {
-            assert!(positions.insert(position, *digest, |position| digests[position]));
+            let known = positions.find_or_insert(position, *digest, |position| digests[position]);
+            assert_eq!(known, None);
         }
         for (position, digest) in digests.iter().enumerate() {
             let found = positions.find(*digest, |position| digests[position]);

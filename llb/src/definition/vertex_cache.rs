@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::options::MarshalData;
 use super::{Definition, DefinitionOp};
 
-/// Filled when a graph has been marshalled without mistakes.
+/// Filled when a graph is marshalled; what it holds counts if there were no mistakes.
 #[derive(Debug, Default)]
 pub(crate) struct VertexCache {
     op: OnceLock<DefinitionOp>,
@@ -27,9 +27,9 @@ impl VertexCache {
         options.is(made_for).then_some(definition)
     }
 
-    /// Remembers an op with the options it was made for, if none is remembered yet.
-    pub(super) fn set_op(&self, op: &DefinitionOp) {
-        self.op.get_or_init(|| op.clone());
+    /// Remembers an op with the options it was made for, if none is remembered yet. It counts once its list is made.
+    pub(super) fn set_op(&self, op: impl FnOnce() -> DefinitionOp) {
+        self.op.get_or_init(op);
     }
 
     /// Remembers a definition, if none is remembered yet.

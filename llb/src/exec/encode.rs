@@ -1,11 +1,11 @@
 //! Writes an exec as the wire has it, once it is known what it runs on.
 //!
-//! Whatever does not depend on the marshal is written here, once for all marshals, so that what an exec says is copied
-//! as few times as can be: arguments go into the op's bytes when they are given, the rest when it is put on a state.
+//! What is written here is what a marshal sends, so that what an exec says is copied as few times as can be: arguments go
+//! into the op's bytes when they are given, the rest when it is put on a state.
 
 use super::mount::{Mount, MountKind};
-use super::{Command, Secret, Ssh};
-use crate::op::exec::{ContentCache, ExecOp, MountOp, Sharing};
+use super::{Command, CommandLine, Secret, Ssh};
+use crate::op::exec::{ContentCache, ExecOp, Sharing};
 use crate::state::State;
 use crate::state::context::{Context, Network, Security};
 use crate::value::{Capability, CapabilitySet};
@@ -36,6 +36,24 @@ impl<'a> MountView<'a> {
             kind: &MountKind::Bind,
         }
     }
+
+    /// What the daemon must know for the mount.
+    fn caps(&self, has_source: bool) -> CapabilitySet {
+        let caps = match self.kind {
+            MountKind::Bind => CapabilitySet::new().with_if(has_source, Capability::ExecMountBind),
+            MountKind::Cache { .. } => CapabilitySet::new()
+                .with(Capability::ExecMountCache)
+                .with(Capability::ExecMountCacheSharing),
+            MountKind::Tmpfs { size } => CapabilitySet::new()
+                .with(Capability::ExecMountTmpfs)
+                .with_if(*size > 0, Capability::ExecMountTmpfsSize),
+        };
+        caps.with_if(!self.selector.is_empty(), Capability::ExecMountSelector)
+            .with_if(
+                self.content_cache != ContentCache::Default,
+                Capability::ExecMountContentCache,
+            )
+    }
 }
 
 impl<'a> From<&'a Mount> for MountView<'a> {
@@ -58,33 +76,26 @@ impl<'a> From<&'a Mount> for MountView<'a> {
 /// An exec while it is written: first the command, then its mounts, then what is behind them.
 pub(crate) struct ExecWriter {
     writer: Writer,
-    op: ExecOp,
+    caps: CapabilitySet,
 }
 
 impl Command {
     /// Writes the command, as it is on a state with this run context. Takes arguments and variables.
     pub(crate) fn begin(&mut self, context: &Context) -> ExecWriter {
         const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
-        let is_set = |name| self.line.sets(name) || context.env.get(name).is_some();
-        let has_path = is_set("PATH");
-        let adds_socket = !self.ssh.is_empty() && !is_set(SSH_AUTH_SOCK);
+        let socket = self
+            .ssh
+            .first()
+            .filter(|_| !self.line.sets(SSH_AUTH_SOCK) && context.env.get(SSH_AUTH_SOCK).is_none());
         let mut writer = self.line.take_with(&context.env);
-        if let Some(ssh) = self.ssh.first().filter(|_| adds_socket) {
-            writer.assignment(2, SSH_AUTH_SOCK, &ssh.target);
+        if let Some(socket) = socket {
+            writer.assignment(2, SSH_AUTH_SOCK, &socket.target);
         }
-        let env_end = writer.written().len();
         self.write_settings(&mut writer, context);
+        writer.end(CommandLine::BODY);
         ExecWriter {
-            op: ExecOp {
-                wire: Vec::new(),
-                env_end,
-                meta_end: writer.written().len(),
-                has_path,
-                mounts: smallvec::SmallVec::new(),
-                caps: self.caps(context),
-                platform: context.platform.clone(),
-            },
             writer,
+            caps: self.caps(context),
         }
     }
 
@@ -187,82 +198,65 @@ impl Command {
 }
 
 impl ExecWriter {
-    /// Writes the next mount.
+    /// Writes the next mount, with the positions of its source and its output in the vertex; without a source it is on
+    /// scratch.
     pub(crate) fn mount(
         &mut self,
         mount: &MountView<'_>,
         source: Option<u32>,
         output: Option<u32>,
     ) {
-        let writer = &mut self.writer;
-        writer.string(2, mount.selector);
-        writer.string(3, mount.target);
-        writer.signed(4, output.map_or(-1, i64::from));
-        writer.bool(5, mount.readonly);
-        match mount.kind {
-            MountKind::Bind => {}
-            MountKind::Cache { id, sharing } => {
-                writer.unsigned(6, 3);
-                writer.message(20, |writer| {
-                    writer.string(1, id);
-                    writer.unsigned(
-                        2,
-                        match sharing {
-                            Sharing::Shared => 0,
-                            Sharing::Private => 1,
-                            Sharing::Locked => 2,
-                        },
-                    );
-                });
-            }
-            MountKind::Tmpfs { size } => {
-                writer.unsigned(6, 4);
-                writer.message(19, |writer| writer.signed(1, *size));
-            }
-        }
-        writer.unsigned(
-            24,
-            match mount.content_cache {
-                ContentCache::Default => 0,
-                ContentCache::On => 1,
-                ContentCache::Off => 2,
-            },
-        );
-        let is_whole = mount.selector.is_empty();
-        self.op.mounts.push(MountOp {
-            source,
-            output,
-            selector: (!is_whole).then(|| mount.selector.into()),
-            end: writer.written().len(),
-        });
-        let is_cache = matches!(mount.kind, MountKind::Cache { .. });
-        let is_bind = source.is_some() && *mount.kind == MountKind::Bind;
-        self.op.caps = self
-            .op
-            .caps
-            .with_if(!is_whole, Capability::ExecMountSelector)
-            .with_if(is_cache, Capability::ExecMountCache)
-            .with_if(is_cache, Capability::ExecMountCacheSharing)
-            .with_if(
-                matches!(mount.kind, MountKind::Tmpfs { .. }),
-                Capability::ExecMountTmpfs,
-            )
-            .with_if(
-                matches!(mount.kind, MountKind::Tmpfs { size: 1.. }),
-                Capability::ExecMountTmpfsSize,
-            )
-            .with_if(is_bind, Capability::ExecMountBind)
-            .with_if(
-                mount.content_cache != ContentCache::Default,
-                Capability::ExecMountContentCache,
+        self.writer.message(2, |writer| {
+            writer.signed(1, source.map_or(-1, i64::from));
+            writer.string(2, mount.selector);
+            writer.string(3, mount.target);
+            writer.signed(4, output.map_or(-1, i64::from));
+            writer.bool(5, mount.readonly);
+            write_kind(writer, mount.kind);
+            writer.unsigned(
+                24,
+                match mount.content_cache {
+                    ContentCache::Default => 0,
+                    ContentCache::On => 1,
+                    ContentCache::Off => 2,
+                },
             );
+        });
+        self.caps = self.caps.union(mount.caps(source.is_some()));
     }
 
     /// Writes what is behind the mounts.
     pub(crate) fn finish(mut self, command: &Command, context: &Context) -> ExecOp {
         command.write_rest(&mut self.writer, context);
-        self.op.wire = self.writer.into_bytes();
-        self.op
+        ExecOp {
+            wire: self.writer.into_bytes(),
+            caps: self.caps,
+            platform: context.platform.clone(),
+        }
+    }
+}
+
+fn write_kind(writer: &mut Writer, kind: &MountKind) {
+    match kind {
+        MountKind::Bind => {}
+        MountKind::Cache { id, sharing } => {
+            writer.unsigned(6, 3);
+            writer.message(20, |writer| {
+                writer.string(1, id);
+                writer.unsigned(
+                    2,
+                    match sharing {
+                        Sharing::Shared => 0,
+                        Sharing::Private => 1,
+                        Sharing::Locked => 2,
+                    },
+                );
+            });
+        }
+        MountKind::Tmpfs { size } => {
+            writer.unsigned(6, 4);
+            writer.message(19, |writer| writer.signed(1, *size));
+        }
     }
 }
 

@@ -5,13 +5,13 @@ use smallvec::SmallVec;
 use crate::state::context::Environment;
 use crate::wire::Writer;
 
-/// Room for all of an op but its inputs; most need no more.
+/// Room for all of an exec; most need no more.
 const TYPICAL_SIZE: usize = 120;
 
 /// Room for what comes behind the variables.
 const TYPICAL_REST: usize = 64;
 
-/// Arguments and variables as the fields of a command (`Meta`), copied there as they are given.
+/// Arguments and variables as the first fields of an exec's command (`Meta`), copied there as they are given.
 #[derive(Clone, Debug)]
 pub(crate) struct CommandLine {
     writer: Writer,
@@ -29,10 +29,16 @@ struct Variable {
 }
 
 impl CommandLine {
+    /// Where the command's fields start in the bytes.
+    pub(super) const BODY: usize = 2;
+
     pub(super) fn new() -> Self {
+        let mut writer = Writer::with_capacity(TYPICAL_SIZE);
+        let body = writer.begin(1);
+        debug_assert_eq!(body, Self::BODY, "nothing comes before the command");
         Self {
-            writer: Writer::with_capacity(TYPICAL_SIZE),
-            args_end: 0,
+            writer,
+            args_end: body,
             variables: SmallVec::new(),
         }
     }
@@ -44,7 +50,7 @@ impl CommandLine {
     }
 
     pub(crate) fn has_args(&self) -> bool {
-        self.args_end > 0
+        self.args_end > Self::BODY
     }
 
     /// Sets a variable; one that is set again moves to the end.
@@ -155,6 +161,7 @@ mod tests {
             environment.set(name, value);
         }
         let bytes = line.take_with(&environment).into_bytes();
+        let bytes = bytes[CommandLine::BODY..].to_vec();
         String::from_utf8(bytes).unwrap()
     }
 

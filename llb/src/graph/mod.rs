@@ -2,4 +2,4 @@
 
 mod vertex;
 
-pub(crate) use vertex::{Inputs, Output, Vertex, VertexData};
+pub(crate) use vertex::{Inputs, Output, Problems, Vertex, VertexData};

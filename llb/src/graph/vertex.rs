@@ -1,5 +1,6 @@
 //! The immutable, shared vertex of a graph.
 
+use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -36,8 +37,26 @@ pub(crate) struct VertexData {
     pub(crate) location: &'static Location<'static>,
     /// The layers that the op was made in.
     pub(crate) frame: Option<Arc<Frame>>,
-    pub(crate) problems: Box<[Problem]>,
+    pub(crate) problems: Problems,
     pub(crate) cache: VertexCache,
+}
+
+/// Mistakes that are reported with a vertex. Most have none, which takes little room.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Option<Arc<Vec<Problem>>>);
+
+impl From<Vec<Problem>> for Problems {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self((!problems.is_empty()).then(|| Arc::new(problems)))
+    }
+}
+
+impl Deref for Problems {
+    type Target = [Problem];
+
+    fn deref(&self) -> &[Problem] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Vertex {

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::op::exec_message::write_exec;
 use crate::proto::pb;
 use crate::value::{Capability, CapabilitySet};
 use crate::wire::Writer;
@@ -28,11 +29,11 @@ pub(crate) fn encode(op: &pb::Op) -> Vec<u8> {
             writer.string(2, &platform.os);
             writer.string(3, &platform.variant);
             writer.string(4, &platform.os_version);
-            strings(writer, 5, &platform.os_features);
+            writer.strings(5, &platform.os_features);
         });
     }
     if let Some(constraints) = &op.constraints {
-        writer.message(11, |writer| strings(writer, 1, &constraints.filter));
+        writer.message(11, |writer| writer.strings(1, &constraints.filter));
     }
     match &op.op {
         None => {}
@@ -79,107 +80,6 @@ pub(crate) fn encode(op: &pb::Op) -> Vec<u8> {
         }),
     }
     writer.into_bytes()
-}
-
-fn strings(writer: &mut Writer, field: u32, values: &[String]) {
-    for value in values {
-        writer.string_always(field, value);
-    }
-}
-
-fn write_exec(writer: &mut Writer, exec: &pb::ExecOp) {
-    if let Some(meta) = &exec.meta {
-        writer.message(1, |writer| write_meta(writer, meta));
-    }
-    for mount in &exec.mounts {
-        writer.message(2, |writer| write_mount(writer, mount));
-    }
-    writer.signed(3, exec.network.into());
-    writer.signed(4, exec.security.into());
-    for secret in &exec.secretenv {
-        writer.message(5, |writer| {
-            writer.string(1, &secret.id);
-            writer.string(2, &secret.name);
-            writer.bool(3, secret.optional);
-        });
-    }
-    for device in &exec.cdi_devices {
-        writer.message(6, |writer| {
-            writer.string(1, &device.name);
-            writer.bool(2, device.optional);
-        });
-    }
-}
-
-fn write_meta(writer: &mut Writer, meta: &pb::Meta) {
-    strings(writer, 1, &meta.args);
-    strings(writer, 2, &meta.env);
-    writer.string(3, &meta.cwd);
-    writer.string(4, &meta.user);
-    if let Some(proxy) = &meta.proxy_env {
-        writer.message(5, |writer| {
-            writer.string(1, &proxy.http_proxy);
-            writer.string(2, &proxy.https_proxy);
-            writer.string(3, &proxy.ftp_proxy);
-            writer.string(4, &proxy.no_proxy);
-            writer.string(5, &proxy.all_proxy);
-        });
-    }
-    for host in &meta.extra_hosts {
-        writer.message(6, |writer| {
-            writer.string(1, &host.host);
-            writer.string(2, &host.ip);
-        });
-    }
-    writer.string(7, &meta.hostname);
-    for ulimit in &meta.ulimit {
-        writer.message(9, |writer| {
-            writer.string(1, &ulimit.name);
-            writer.signed(2, ulimit.soft);
-            writer.signed(3, ulimit.hard);
-        });
-    }
-    writer.string(10, &meta.cgroup_parent);
-    writer.bool(11, meta.remove_mount_stubs_recursive);
-    writer.packed(12, meta.valid_exit_codes.iter().map(|&code| code.into()));
-}
-
-fn write_mount(writer: &mut Writer, mount: &pb::Mount) {
-    writer.signed(1, mount.input);
-    writer.string(2, &mount.selector);
-    writer.string(3, &mount.dest);
-    writer.signed(4, mount.output);
-    writer.bool(5, mount.readonly);
-    writer.signed(6, mount.mount_type.into());
-    if let Some(tmpfs) = &mount.tmpfs_opt {
-        writer.message(19, |writer| writer.signed(1, tmpfs.size));
-    }
-    if let Some(cache) = &mount.cache_opt {
-        writer.message(20, |writer| {
-            writer.string(1, &cache.id);
-            writer.signed(2, cache.sharing.into());
-        });
-    }
-    if let Some(secret) = &mount.secret_opt {
-        writer.message(21, |writer| {
-            writer.string(1, &secret.id);
-            writer.unsigned(2, secret.uid.into());
-            writer.unsigned(3, secret.gid.into());
-            writer.unsigned(4, secret.mode.into());
-            writer.bool(5, secret.optional);
-        });
-    }
-    if let Some(ssh) = &mount.ssh_opt {
-        writer.message(22, |writer| {
-            writer.string(1, &ssh.id);
-            writer.unsigned(2, ssh.uid.into());
-            writer.unsigned(3, ssh.gid.into());
-            writer.unsigned(4, ssh.mode.into());
-            writer.bool(5, ssh.optional);
-        });
-    }
-    writer.string(23, &mount.result_id);
-    writer.signed(24, mount.content_cache.into());
 }
 
 fn write_action(writer: &mut Writer, action: &pb::FileAction) {
@@ -231,11 +131,11 @@ fn write_copy(writer: &mut Writer, copy: &pb::FileActionCopy) {
     writer.bool(9, copy.allow_wildcard);
     writer.bool(10, copy.allow_empty_wildcard);
     writer.signed(11, copy.timestamp);
-    strings(writer, 12, &copy.include_patterns);
-    strings(writer, 13, &copy.exclude_patterns);
+    writer.strings(12, &copy.include_patterns);
+    writer.strings(13, &copy.exclude_patterns);
     writer.bool(14, copy.always_replace_existing_dest_paths);
     writer.string(15, &copy.mode_str);
-    strings(writer, 16, &copy.required_paths);
+    writer.strings(16, &copy.required_paths);
 }
 
 fn write_owner(writer: &mut Writer, field: u32, owner: Option<&pb::ChownOpt>) {

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::definition::{Definition, DefinitionOp, OpData, OpDigest};
+use crate::definition::{Definition, DefinitionOp, Locations, OpData, OpDigest};
 use crate::inspect::canonical;
 use crate::metadata::OpMetadata;
 use crate::proto::pb;
-use crate::sourcemap::Range;
 
 /// An output of an op of the draft; none is scratch.
 pub(super) type Output = Option<(usize, i64)>;
@@ -31,7 +30,7 @@ struct DraftOp {
 #[derive(Clone, Default)]
 pub(super) struct Beside {
     pub(super) metadata: OpMetadata,
-    pub(super) locations: Vec<(u32, Vec<Range>)>,
+    pub(super) locations: Locations,
 }
 
 impl Beside {

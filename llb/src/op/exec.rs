@@ -2,39 +2,52 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use prost::Message as _;
 
+use super::exec_message::write_exec;
+use crate::proto::pb;
 use crate::value::CapabilitySet;
 use crate::value::platform::Platform;
+use crate::wire::Writer;
 
-/// `ExecOp`: a command that runs on mounts, written but for what only a marshal knows.
+/// `ExecOp`: a command that runs on mounts.
 #[derive(Debug)]
 pub(crate) struct ExecOp {
-    /// The fields of the command (`Meta`), then those of each mount but its input, then the fields behind the mounts.
+    /// The fields of the op, as they are on the wire unless a marshal [changes](Self::write_changed) them. Mounts count
+    /// the inputs of the vertex.
     pub(crate) wire: Vec<u8>,
-    /// Where the environment ends, in the command.
-    pub(crate) env_end: usize,
-    /// Where the command ends.
-    pub(crate) meta_end: usize,
-    /// Whether the environment has a `PATH`.
-    pub(crate) has_path: bool,
-    /// Sorted by target; the order of equal targets is the order in which they were given.
-    pub(crate) mounts: SmallVec<[MountOp; 2]>,
     pub(crate) caps: CapabilitySet,
     /// The platform of the state.
     pub(crate) platform: Option<Arc<Platform>>,
 }
 
-#[derive(Debug)]
-pub(crate) struct MountOp {
-    /// Position among the inputs of the vertex; none is scratch.
-    pub(crate) source: Option<u32>,
-    /// Position among the outputs of the exec.
-    pub(crate) output: Option<u32>,
-    /// The path of the source that is mounted; none is all of it.
-    pub(crate) selector: Option<Box<str>>,
-    /// Where its fields end; they begin where those before it end.
-    pub(crate) end: usize,
+impl ExecOp {
+    /// What the fields say, to be looked at or changed.
+    pub(crate) fn message(&self) -> pb::ExecOp {
+        pb::ExecOp::decode(&*self.wire).expect("what an exec wrote can be read")
+    }
+
+    /// Writes the fields with a `PATH`, if one is given and there is none, and with other numbers of inputs.
+    pub(crate) fn write_changed(
+        &self,
+        writer: &mut Writer,
+        path: Option<&str>,
+        input: impl Fn(usize) -> i64,
+    ) {
+        let mut message = self.message();
+        if let (Some(path), Some(meta)) = (path, &mut message.meta)
+            && !meta.env.iter().any(|entry| entry.starts_with("PATH="))
+        {
+            meta.env.push(format!("PATH={path}"));
+        }
+        for mount in &mut message.mounts {
+            // Scratch has no number.
+            if let Ok(position) = usize::try_from(mount.input) {
+                mount.input = input(position);
+            }
+        }
+        write_exec(writer, &message);
+    }
 }
 
 /// How concurrent execs share a cache mount.

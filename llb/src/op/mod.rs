@@ -4,6 +4,7 @@
 //! vertex by position.
 
 pub(crate) mod exec;
+pub(crate) mod exec_message;
 pub(crate) mod file;
 pub(crate) mod source;
 
@@ -17,7 +18,8 @@ use crate::value::platform::Platform;
 
 #[derive(Debug)]
 pub(crate) enum Op {
-    Source(SourceOp),
+    /// Few ops of a graph are sources, and they are large.
+    Source(Box<SourceOp>),
     Exec(ExecOp),
     File(FileOp),
     Merge(MergeOp),

@@ -26,7 +26,7 @@ pub use resolver::{ImageRequest, ResolvedImage};
 use crate::constraints::Constraints;
 use crate::definition::VertexCache;
 use crate::error::Problem;
-use crate::graph::{Inputs, Vertex, VertexData};
+use crate::graph::{Inputs, Problems, Vertex, VertexData};
 use crate::op::{Op, SourceOp};
 use crate::state::State;
 use crate::value::Capability;
@@ -45,12 +45,12 @@ fn source_state(
         op.cap(Capability::SourceLocalUnique);
     }
     let vertex = Vertex::new(VertexData {
-        op: Op::Source(op),
+        op: Op::Source(Box::new(op)),
         inputs: Inputs::new(),
         constraints,
         location,
         frame: None,
-        problems: problems.into(),
+        problems: Problems::from(problems),
         cache: VertexCache::default(),
     });
     State::from_output(Some(vertex.into_output(0)))

@@ -13,7 +13,7 @@ use super::{ExecState, State};
 use crate::constraints::Constraints;
 use crate::definition::{MarshalData, MarshalOptions, VertexCache};
 use crate::error::{ErrorKind, Problem};
-use crate::graph::{Inputs, Vertex, VertexData};
+use crate::graph::{Inputs, Problems, Vertex, VertexData};
 use crate::layer::Outcome;
 use crate::op::Op;
 
@@ -179,7 +179,7 @@ impl Step {
             constraints: Constraints::default(),
             location,
             frame: None,
-            problems: Box::default(),
+            problems: Problems::default(),
             cache: VertexCache::default(),
         })
     }

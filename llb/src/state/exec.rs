@@ -122,7 +122,11 @@ impl State {
             Some(mount) => MountView::from(&command.mounts[mount]),
         };
         let mut order: SmallVec<[usize; 4]> = (0..=command.mounts.len()).collect();
-        order.sort_by_key(|&position| view(position).target.as_bytes());
+        let target = |position: usize| match position.checked_sub(1) {
+            None => "/",
+            Some(mount) => &*command.mounts[mount].target,
+        };
+        order.sort_by(|&one, &other| target(one).cmp(target(other)));
 
         let mut inputs = Inputs::new();
         let mut outputs = 0;
@@ -136,10 +140,8 @@ impl State {
                 );
                 problems.push(Problem::at(ErrorKind::Exec, message, location));
             }
-            let source = mount.source.output.clone().map(|output| {
-                inputs.push(output);
-                position_of_last(&inputs)
-            });
+            let source = mount.source.output.as_ref();
+            let source = source.map(|output| position_of(&mut inputs, output));
             let result = match mount.kind {
                 _ if mount.readonly => MountResult::Source,
                 MountKind::Tmpfs { .. } => MountResult::Tmpfs,
@@ -378,6 +380,12 @@ impl ExecState {
     }
 }
 
-fn position_of_last(inputs: &[Output]) -> u32 {
-    u32::try_from(inputs.len() - 1).expect("an exec has fewer than 2^32 mounts")
+/// The position of an output among the inputs of an exec, where it is once however often it is mounted.
+fn position_of(inputs: &mut Inputs, output: &Output) -> u32 {
+    let known = inputs.iter().position(|known| known.is_same(output));
+    let position = known.unwrap_or_else(|| {
+        inputs.push(output.clone());
+        inputs.len() - 1
+    });
+    u32::try_from(position).expect("an exec has fewer than 2^32 mounts")
 }

@@ -25,7 +25,7 @@ pub use platforms::Platforms;
 use crate::constraints::Constraints;
 use crate::definition::{Definition, MarshalOptions, VertexCache, marshal};
 use crate::error::{Error, Problem};
-use crate::graph::{Inputs, Output, Vertex, VertexData};
+use crate::graph::{Inputs, Output, Problems, Vertex, VertexData};
 use crate::op::{Op, PassthroughOp};
 use crate::sourcemap::Frame;
 use crate::value::shared::Shared;
@@ -252,8 +252,9 @@ impl State {
         let own = problems.len();
         for parent in parents {
             frame = frame.or(parent.context.frame.as_ref());
-            let inherited = parent.problems.iter();
-            problems.extend(inherited.flat_map(|problems| problems.iter().cloned()));
+            if let Some(inherited) = &parent.problems {
+                problems.extend_from_slice(inherited);
+            }
         }
         let frame = frame.cloned();
         for problem in &mut problems[..own] {
@@ -270,7 +271,7 @@ impl State {
             constraints,
             location,
             frame,
-            problems: problems.into(),
+            problems: Problems::from(problems),
             cache: VertexCache::default(),
         })
     }

@@ -58,9 +58,10 @@ pub(super) fn lower(output: &Output) -> Option<Option<Output>> {
     let input = |position: u32| data.inputs.get(position as usize).cloned();
     match &data.op {
         Op::Exec(exec) => {
-            let mut mounts = exec.mounts.iter();
-            let mount = mounts.find(|mount| mount.output == Some(output.index))?;
-            Some(mount.source.and_then(input))
+            let mounts = exec.message().mounts;
+            let mut mounts = mounts.iter();
+            let mount = mounts.find(|mount| mount.output == i64::from(output.index))?;
+            Some(u32::try_from(mount.input).ok().and_then(input))
         }
         Op::File(file) => match actions(file).last() {
             Some((_, FileInput::Input(position))) => Some(input(position)),

@@ -125,14 +125,14 @@ fn step(output: &Output, writes: &mut Vec<Write>) {
             }
         }
         Op::Exec(exec) => {
-            let mut mounts = exec.mounts.iter();
-            let mount = mounts.find(|mount| mount.output == Some(output.index));
+            let mut mounts = exec.message().mounts.into_iter();
+            let mount = mounts.find(|mount| mount.output == i64::from(output.index));
             // Through a mount of a part of a state, only that part can be written.
-            if let Some(selector) = mount.and_then(|mount| mount.selector.as_deref())
-                && selector != "/"
+            if let Some(selector) = mount.map(|mount| mount.selector)
+                && !matches!(&*selector, "" | "/")
             {
                 writes.push(Write {
-                    path: path::file_path("/", selector).into_owned(),
+                    path: path::file_path("/", &selector).into_owned(),
                     kind: Kind::Tree,
                     location: data.location,
                     action: None,
