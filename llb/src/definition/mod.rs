@@ -89,7 +89,10 @@ pub(crate) struct OpData {
 
 /// Places of an op in source files. Most have none, which takes little room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Locations(Option<Arc<Vec<(u32, Vec<Range>)>>>);
+pub(crate) struct Locations(Option<Arc<Vec<FileRanges>>>);
+
+/// The number of a source file, and ranges in it.
+pub(crate) type FileRanges = (u32, Vec<Range>);
 
 impl Locations {
     pub(crate) fn add(&mut self, file: u32, ranges: Vec<Range>) {
@@ -97,15 +100,15 @@ impl Locations {
     }
 }
 
-impl FromIterator<(u32, Vec<Range>)> for Locations {
-    fn from_iter<I: IntoIterator<Item = (u32, Vec<Range>)>>(locations: I) -> Self {
+impl FromIterator<FileRanges> for Locations {
+    fn from_iter<I: IntoIterator<Item = FileRanges>>(locations: I) -> Self {
         let locations: Vec<_> = locations.into_iter().collect();
         Self((!locations.is_empty()).then(|| Arc::new(locations)))
     }
 }
 
 impl Deref for Locations {
-    type Target = [(u32, Vec<Range>)];
+    type Target = [FileRanges];
 
     fn deref(&self) -> &Self::Target {
         self.0.as_deref().map_or(&[], Vec::as_slice)
