@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 const SWITCHES: &[&str] = &[
     "buildinfo",
     "dangling-name-prefix-empty",
+    "disable_accept_encoding",
     "force-compression",
     "ignore-error",
     "image-manifest",
@@ -45,6 +46,12 @@ pub(super) fn check(attributes: &BTreeMap<String, String>, known: &[&str]) -> Re
                 return wrong("uncompressed, gzip, estargz or zstd");
             }
             "compression-level" if value.parse::<i32>().is_err() => return wrong("a number"),
+            "retry_mode" if !matches!(value.as_str(), "standard" | "adaptive") => {
+                return wrong("standard or adaptive");
+            }
+            "upload_parallelism" | "retry_max_attempts"
+                if value.parse::<u32>().is_ok_and(|number| number > 0) => {}
+            "upload_parallelism" | "retry_max_attempts" => return wrong("a number above 0"),
             "source-date-epoch" if !value.is_empty() && value.parse::<i64>().is_err() => {
                 return wrong("seconds since 1970");
             }

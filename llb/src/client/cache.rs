@@ -179,6 +179,14 @@ impl CacheOption {
         }))
     }
 
+    /// Whether an attribute is an address, if it is there.
+    fn has_address(&self, key: &str) -> bool {
+        self.attributes.get(key).is_none_or(|url| {
+            let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+            rest.is_some_and(|rest| !rest.is_empty())
+        })
+    }
+
     fn check(&self, direction: Direction) -> Result<(), Error> {
         let refuse = |what: String| {
             let kind = &self.kind;
@@ -199,6 +207,13 @@ impl CacheOption {
         match (self.kind.as_str(), direction) {
             ("registry", _) if lacks("ref") => Err(refuse(
                 "lacks the image it is kept in, the attribute `ref`".into(),
+            )),
+            ("s3", _) if lacks("access_key_id") != lacks("secret_access_key") => Err(refuse(
+                "has one of `access_key_id` and `secret_access_key`, expected both or none".into(),
+            )
+            .hint("without them the daemon takes what its own environment has")),
+            ("azblob", _) if !self.has_address("account_url") => Err(refuse(
+                "has an `account_url` that is no address, expected something like `https://account.blob.core.windows.net`".into(),
             )),
             ("inline", Direction::Read) => Err(refuse("is written only".into())
                 .hint("read it from its image, with a cache of kind `registry`")),
@@ -368,6 +383,36 @@ mod tests {
                 "did you mean `bucket`",
             ),
             (
+                CacheOption::new("s3").attribute("access_key_id", "a"),
+                Direction::Read,
+                "`access_key_id` and `secret_access_key`, expected both or none",
+            ),
+            (
+                CacheOption::new("s3").attribute("upload_parallelism", "0"),
+                Direction::Write,
+                "expected a number above 0",
+            ),
+            (
+                CacheOption::new("s3").attribute("retry_mode", "often"),
+                Direction::Write,
+                "expected standard or adaptive",
+            ),
+            (
+                CacheOption::new("azblob").attribute("account_url", "account"),
+                Direction::Write,
+                "no address",
+            ),
+            (
+                CacheOption::new("azblob").attribute("acount_name", "a"),
+                Direction::Read,
+                "did you mean `account_name`",
+            ),
+            (
+                CacheOption::new("gha").attribute("scop", "a"),
+                Direction::Read,
+                "did you mean `scope`",
+            ),
+            (
                 CacheOption::registry("a/b").attribute("ignore-error", "maybe"),
                 Direction::Write,
                 "expected true or false",
@@ -376,6 +421,41 @@ mod tests {
             let error = cache.open(direction).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Request);
             assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn attributes_of_services_are_passed_as_they_are() {
+        let s3 = [
+            ("bucket", "b"),
+            ("region", "eu-west-1"),
+            ("endpoint_url", "http://127.0.0.1:9000"),
+            ("access_key_id", "a"),
+            ("secret_access_key", "s"),
+            ("use_path_style", "true"),
+            ("upload_parallelism", "8"),
+            ("retry_mode", "adaptive"),
+        ];
+        let azblob = [
+            ("account_url", "https://a.blob.core.windows.net"),
+            ("container", "cache"),
+            ("secret_access_key", "s"),
+        ];
+        let gha = [("url", "https://cache"), ("token", "t"), ("scope", "main")];
+        for (kind, attributes) in [("s3", &s3[..]), ("azblob", &azblob), ("gha", &gha)] {
+            let cache = attributes
+                .iter()
+                .fold(CacheOption::new(kind), |cache, one| {
+                    cache.attribute(one.0, one.1)
+                });
+            for (direction, mode) in [(Direction::Read, None), (Direction::Write, Some("min"))] {
+                let entry = cache.open(direction).unwrap().unwrap().entry;
+                assert_eq!(entry.r#type, kind);
+                assert_eq!(entry.attrs.get("mode").map(String::as_str), mode);
+                for (key, value) in attributes {
+                    assert_eq!(entry.attrs[*key], *value, "{kind} {key}");
+                }
+            }
         }
     }
 

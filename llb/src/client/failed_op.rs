@@ -19,6 +19,7 @@ pub(crate) struct FailedExec {
     pub(super) name: String,
     pub(crate) op: pb::Op,
     /// One for each mount of the exec; empty for those that are no file system of the build.
+    #[cfg(feature = "gateway")]
     pub(crate) mounts: Vec<String>,
 }
 
@@ -47,6 +48,7 @@ impl FailedExec {
         Some(Self {
             name: name.cloned().unwrap_or_default(),
             op: solve.op?,
+            #[cfg(feature = "gateway")]
             mounts: solve.mount_i_ds,
         })
     }
@@ -79,6 +81,7 @@ impl FailedExec {
                 }),
                 ..pb::Op::default()
             },
+            #[cfg(feature = "gateway")]
             mounts: texts(value, "mountIDs"),
         })
     }
@@ -281,7 +284,7 @@ mod tests {
                     "extraHosts":[{"Host":"h","IP":"1.2.3.4"}],"ulimit":[{"Name":"nofile","Soft":10,"Hard":20}],
                     "validExitCodes":[0,7]},
                 "mounts":[{"dest":"/","output":0},
-                    {"input":-1,"dest":"/s","output":-1,"mountType":2,"secretOpt":{"ID":"token","mode":256}},
+                    {"input":-1,"dest":"/s","output":-1,"mountType":1,"secretOpt":{"ID":"token","mode":256}},
                     {"input":1,"dest":"/c","output":-1,"mountType":3,"cacheOpt":{"ID":"pip","sharing":2},"readonly":true}],
                 "network":1,"security":1,"secretenv":[{"ID":"t","name":"TOKEN","optional":true}]}},
             "platform":{"Architecture":"arm64","OS":"linux","Variant":"v8"},
