@@ -15,6 +15,8 @@
 //! | [`requirement`] | Python requirements, as pip is given them |
 //! | [`tables`] | which wheels, images and GPU architectures go together |
 //! | [`resolution`] | the choices `cog.yaml` leaves open, with reasons |
+//! | [`lock`] | which release of each package, from which files |
+//! | [`wheel`] | which wheel fits, which wheels share a layer |
 //! | [`plan`] | all a build will do, as a value with a JSON form |
 //! | [`layer`] | the steps as functions over [`llb::State`], and the graph of a plan |
 //! | `factory` | images of plans, made in a running build (feature `cli`) |
@@ -46,6 +48,7 @@ pub mod diagnostic;
 pub mod files;
 pub mod labels;
 pub mod layer;
+pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod requirement;
@@ -56,6 +59,7 @@ pub mod secret;
 mod suggest;
 pub mod tables;
 pub mod weights;
+pub mod wheel;
 mod yaml;
 
 #[cfg(feature = "cli")]

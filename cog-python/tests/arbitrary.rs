@@ -3,9 +3,9 @@
 
 mod common;
 
-use cog_python::layer::{Base, Joining, graph};
+use cog_python::layer::{Joining, graph, lock_of};
 use cog_python::{Options, Plan};
-use common::{Files, files, read};
+use common::{Files, around, files, locked, read};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -123,7 +123,9 @@ proptest! {
         prop_assert_eq!(report.to_string(), read(&project).1.to_string());
         if let Some(config) = first {
             let (Some(plan), _) = Plan::new(&config, &Options::default()) else { return Ok(()) };
-            prop_assert!(graph(&plan, &Base::default(), Joining::Merge).is_ok());
+            let lock = lock_of(&plan, &around(Joining::Merge));
+            prop_assert!(lock.is_ok());
+            prop_assert!(graph(&locked(&plan), &around(Joining::Merge)).is_ok());
         }
     }
 

@@ -7,11 +7,11 @@
 
 mod common;
 
-use cog_python::layer::{Base, Joining, graph};
-use cog_python::plan::{Action, Mount, Pip};
+use cog_python::layer::{Joining, lock_of};
+use cog_python::plan::{Action, LockPackages, Mount};
 use cog_python::schema::Schema;
 use cog_python::{Options, Plan};
-use common::{Files, example, files, read};
+use common::{Files, around, example, files, image, read};
 
 /// Lines of `build` below a Python version.
 fn build(lines: &str) -> Files {
@@ -46,14 +46,8 @@ fn refused(files: &Files) -> String {
     report
 }
 
-fn pip(plan: &Plan) -> &Pip {
-    plan.steps
-        .iter()
-        .find_map(|step| match &step.action {
-            Action::Pip(pip) => Some(pip),
-            _ => None,
-        })
-        .unwrap()
+fn pip(plan: &Plan) -> &LockPackages {
+    plan.lock().unwrap().1
 }
 
 fn choice<'p>(plan: &'p Plan, subject: &str) -> Option<&'p str> {
@@ -65,9 +59,8 @@ fn choice<'p>(plan: &'p Plan, subject: &str) -> Option<&'p str> {
 }
 
 fn text(plan: &Plan) -> String {
-    graph(plan, &Base::default(), Joining::Merge)
-        .unwrap()
-        .to_text()
+    let lock = lock_of(plan, &around(Joining::Merge)).unwrap();
+    format!("{}{}", lock.unwrap().to_text(), image(plan).to_text())
 }
 
 #[test]
@@ -252,7 +245,7 @@ fn b17_local_constraints_reach_pip() {
 #[test]
 fn b18_what_is_cached_is_used() {
     let text = text(&example());
-    assert!(text.contains("cog-python-pip"), "{text}");
+    assert!(text.contains("cog-python-uv"), "{text}");
     assert!(!text.contains("no-cache"), "{text}");
 }
 
@@ -271,7 +264,7 @@ fn b20_there_is_no_apt_step_without_packages() {
     let (plan, report) = plan_with(&build("  system_packages: [git, curl]"), &options);
     let plan = plan.unwrap_or_else(|| panic!("{report}"));
     assert!(plan.step("apt").is_none());
-    assert!(graph(&plan, &Base::default(), Joining::Merge).is_ok());
+    assert!(!text(&plan).is_empty());
 }
 
 #[test]

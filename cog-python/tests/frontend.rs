@@ -97,6 +97,7 @@ fn frontend() -> &'static str {
                 &name,
             ])
             .env("BUILDKIT_HOST", testbed("/engines/containerd/url"))
+            .env("LLB_HELPER", common::helper())
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

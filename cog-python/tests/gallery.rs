@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cog_python::layer::{Base, Joining, graph};
+use cog_python::layer::{Base, Joining, lock_of};
 use cog_python::plan::Action;
 use cog_python::schema::Schema;
 use cog_python::{Options, Plan, Source, config};
-use common::Files;
+use common::{Files, around, image, image_on, locked};
 use llb::MarshalOptions;
 
 fn folder() -> PathBuf {
@@ -108,7 +108,9 @@ fn plans() {
 fn every_plan_is_read_back_as_it_was_written() {
     for name in names() {
         let (plan, _) = project(&name);
-        assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan, "{name}");
+        for plan in [locked(&plan), plan] {
+            assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan, "{name}");
+        }
     }
 }
 
@@ -117,8 +119,13 @@ fn every_plan_gives_a_graph_on_both_kinds_of_engines() {
     for name in names() {
         let (plan, _) = project(&name);
         for joining in [Joining::Merge, Joining::Copy] {
-            let state = graph(&plan, &Base::default(), joining).unwrap();
-            state.marshal(&MarshalOptions::linux_amd64()).unwrap();
+            let lock = lock_of(&plan, &around(joining)).unwrap();
+            for state in lock
+                .into_iter()
+                .chain([image_on(&plan, &Base::default(), joining)])
+            {
+                state.marshal(&MarshalOptions::linux_amd64()).unwrap();
+            }
         }
     }
 }
@@ -133,13 +140,21 @@ fn both_backends_have_the_same_steps() {
             .lines()
             .filter(|line| line.starts_with("FROM "))
             .filter_map(|line| line.rsplit_once(" AS ").map(|(_, stage)| stage))
-            .filter(|stage| *stage != "apt-settings")
+            .filter(|stage| !["apt-settings", "uv-wheel"].contains(stage))
             .collect();
-        let steps: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
+        // Wheels are installed in one stage, which also chooses them.
+        let steps = plan
+            .steps
+            .iter()
+            .filter(|step| !matches!(step.action, Action::Lock(_)));
+        let steps: Vec<&str> = steps.map(|step| step.name.as_str()).collect();
         assert_eq!(stages, steps, "{name}");
-        let state = graph(&plan, &Base::default(), Joining::Merge).unwrap();
-        let definition = state.marshal(&MarshalOptions::linux_amd64()).unwrap();
-        let bytes = definition.to_bytes();
+        let lock = lock_of(&plan, &around(Joining::Merge)).unwrap();
+        let bytes = lock.into_iter().chain([image(&plan)]).map(|state| {
+            let definition = state.marshal(&MarshalOptions::linux_amd64()).unwrap();
+            definition.to_bytes()
+        });
+        let bytes: Vec<u8> = bytes.flatten().collect();
         let holds = |text: &str| {
             bytes
                 .windows(text.len())
@@ -147,8 +162,8 @@ fn both_backends_have_the_same_steps() {
         };
         for step in &plan.steps {
             match &step.action {
-                Action::Pip(pip) => {
-                    for line in &pip.requirements {
+                Action::Lock(lock) => {
+                    for line in &lock.requirements {
                         assert!(dockerfile.contains(line), "{name}: {line}");
                         assert!(holds(line), "{name}: {line}");
                     }

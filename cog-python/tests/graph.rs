@@ -6,15 +6,26 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use cog_python::layer::{Base, GraphError, Joining, graph};
+use cog_python::layer::{Base, Circumstances, GraphError, Joining, graph, lock_of};
 use cog_python::plan::{Network, PythonProvider};
 use cog_python::{Options, Plan};
-use common::{Files, example, example_files, plan_of};
+use common::{Files, around, example, example_files, image, image_on, locked, on, plan_of};
 use llb::{Definition, MarshalOptions};
 
 fn definition(plan: &Plan, joining: Joining) -> Definition {
-    let state = graph(plan, &Base::default(), joining).unwrap();
+    let state = image_on(plan, &Base::default(), joining);
     state.marshal(&MarshalOptions::linux_amd64()).unwrap()
+}
+
+/// The bytes of the helper say nothing here.
+fn without_helper(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| match line.split_once("mkfile \"/llb-helper\"") {
+            Some((start, _)) => format!("{start}mkfile \"/llb-helper\" ..."),
+            None => line.to_owned(),
+        });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Digests of all ops.
@@ -53,13 +64,15 @@ fn edited(name: &str, from: &str, to: &str) -> (Files, Files) {
 
 #[test]
 fn the_example_as_a_graph() {
-    let state = graph(&example(), &Base::default(), Joining::Merge).unwrap();
-    insta::assert_snapshot!(state.to_text());
+    let plan = example();
+    let lock = lock_of(&plan, &around(Joining::Merge)).unwrap();
+    let text = format!("{}\n{}", lock.unwrap().to_text(), image(&plan).to_text());
+    insta::assert_snapshot!(without_helper(&text));
 }
 
 #[test]
 fn without_merge_op_trees_are_copied() {
-    let state = graph(&example(), &Base::default(), Joining::Copy).unwrap();
+    let state = image_on(&example(), &Base::default(), Joining::Copy);
     let text = state.to_text();
     assert!(!text.contains("= merge "), "{text}");
     let copies: Vec<_> = text
@@ -76,8 +89,7 @@ fn uv_brings_python_as_a_tree_of_its_own() {
         ..Options::default()
     };
     let plan = plan_of(&example_files(), &options);
-    let state = graph(&plan, &Base::default(), Joining::Merge).unwrap();
-    insta::assert_snapshot!(state.to_text());
+    insta::assert_snapshot!(without_helper(&image(&plan).to_text()));
 }
 
 #[test]
@@ -110,7 +122,7 @@ fn another_system_package_leaves_python_alone() {
         "{changed:?}"
     );
     assert!(
-        !changed.iter().any(|name| name.starts_with("pip: ")),
+        !changed.iter().any(|name| name.starts_with("wheels: ")),
         "{changed:?}"
     );
 }
@@ -120,19 +132,25 @@ fn another_requirement_leaves_system_packages_and_the_environment_alone() {
     let (before, after) = edited("requirements.txt", "humanize==4.17.0", "humanize==4.16.0");
     let changed = changed(&before, &after);
     assert!(
-        changed.iter().any(|name| name.starts_with("pip: ")),
+        changed
+            .iter()
+            .any(|name| name.starts_with("wheels: humanize")),
         "{changed:?}"
     );
-    let kept = |name: &String| name.starts_with("apt: ") || name.starts_with("venv ");
+    let kept = |name: &String| {
+        name.starts_with("apt: ")
+            || name.starts_with("venv ")
+            || (name.starts_with("wheels: ") && name != "wheels: humanize")
+    };
     assert!(!changed.iter().any(kept), "{changed:?}");
 }
 
 #[test]
-fn a_compiler_makes_pip_wait_for_apt() {
+fn a_compiler_makes_packages_wait_for_apt() {
     let (_, after) = edited("cog.yaml", "- fortune-mod", "- build-essential");
     let plan = plan_of(&after, &Options::default());
-    assert_eq!(plan.step("pip").unwrap().after, ["apt", "venv"]);
-    assert_eq!(example().step("pip").unwrap().after, ["base", "venv"]);
+    assert_eq!(plan.step("lock").unwrap().after, ["apt"]);
+    assert_eq!(example().step("lock").unwrap().after, ["base"]);
 }
 
 #[test]
@@ -145,7 +163,7 @@ fn the_image_takes_over_the_base_and_adds_its_own() {
                 .to_vec(),
         ),
     };
-    let state = graph(&example(), &base, Joining::Merge).unwrap();
+    let state = image_on(&example(), &base, Joining::Merge);
     let config = state
         .image_config()
         .to_json(&llb::value::Platform::LINUX_AMD64);
@@ -168,28 +186,78 @@ fn network_modes_reach_the_steps_that_fetch() {
         network: Network::Host,
         ..Options::default()
     };
-    let state = graph(
-        &plan_of(&example_files(), &options),
-        &Base::default(),
-        Joining::Merge,
-    );
-    let text = state.unwrap().to_text();
-    // apt, pip and the command; the environment is made without a network in any case.
-    assert_eq!(text.matches("network=host").count(), 3, "{text}");
-    assert_eq!(text.matches("network=none").count(), 1, "{text}");
+    let plan = plan_of(&example_files(), &options);
+    let lock = lock_of(&plan, &around(Joining::Merge)).unwrap();
+    let lock = lock.unwrap().to_text();
+    assert_eq!(lock.matches("network=host").count(), 1, "{lock}");
+    let text = image(&plan).to_text();
+    // apt and the command; the environment and wheels are made without a network in any case.
+    assert_eq!(text.matches("network=host").count(), 2, "{text}");
+    let (_, install) = locked(&plan)
+        .wheels()
+        .map(|(step, install)| (step.clone(), install.clone()))
+        .unwrap();
+    let groups = install.groups.unwrap().len();
+    assert_eq!(text.matches("network=none").count(), 1 + groups, "{text}");
+}
+
+/// Another base image, such as a newer one of the same name, touches no wheel.
+#[test]
+fn wheels_do_not_depend_on_the_base() {
+    let base = |digit: &str| Base {
+        pinned: Some(format!("python:3.11-slim@sha256:{}", digit.repeat(64))),
+        ..Base::default()
+    };
+    let wheels = |digit: &str| {
+        let state = image_on(&example(), &base(digit), Joining::Merge);
+        let definition = state.marshal(&MarshalOptions::linux_amd64()).unwrap();
+        let named = definition.ops().iter().filter(|op| {
+            let metadata = definition.metadata(op.digest());
+            let name = metadata.and_then(|metadata| metadata.description.get("llb.customname"));
+            name.is_some_and(|name| name.starts_with("wheels: "))
+        });
+        named.map(|op| op.digest().to_string()).collect::<Vec<_>>()
+    };
+    let first = wheels("1");
+    assert!(first.len() >= 3, "{first:?}");
+    assert_eq!(first, wheels("2"));
 }
 
 #[test]
-fn hashed_requirements_install_the_sdk_in_a_step_of_its_own() {
+fn a_plan_without_a_lock_gives_no_image_yet() {
+    let error = graph(&example(), &around(Joining::Merge)).unwrap_err();
+    assert!(matches!(error, GraphError::NotLocked(_)), "{error}");
+    let error = graph(&locked(&example()), &Circumstances::default()).unwrap_err();
+    assert!(matches!(error, GraphError::NoHelper), "{error}");
+}
+
+#[test]
+fn an_image_of_too_many_layers_is_refused() {
+    let layers = vec!["sha256:0"; 123];
+    let config = serde_json::json!({"rootfs": {"type": "layers", "diff_ids": layers}});
+    let base = Base {
+        config: Some(config.to_string().into_bytes()),
+        ..Base::default()
+    };
+    let error = graph(&locked(&example()), &on(&base, Joining::Merge)).unwrap_err();
+    assert!(matches!(error, GraphError::Layers(126..)), "{error}");
+}
+
+#[test]
+fn hashed_requirements_decide_which_file_is_taken() {
     let (_, after) = edited(
         "requirements.txt",
         "humanize==4.17.0",
         "humanize==4.17.0 --hash=sha256:00",
     );
     let plan = plan_of(&after, &Options::default());
-    assert_eq!(plan.step("sdk").unwrap().after, ["base", "pip"]);
-    assert_eq!(plan.step("run-1").unwrap().after, ["apt", "sdk"]);
-    assert!(graph(&plan, &Base::default(), Joining::Merge).is_ok());
+    let (_, install) = plan.wheels().unwrap();
+    assert_eq!(install.hashes["humanize"], ["00"]);
+    assert!(
+        image(&plan)
+            .to_text()
+            .contains("http.checksum=\"sha256:00\"")
+    );
 }
 
 #[test]
@@ -201,9 +269,8 @@ fn secrets_of_requirements_are_named_and_never_valued() {
     );
     let plan = plan_of(&after, &Options::default());
     assert_eq!(plan.required_secrets(), ["INDEX_TOKEN", "INDEX_USER"]);
-    let text = graph(&plan, &Base::default(), Joining::Merge)
-        .unwrap()
-        .to_text();
+    let lock = lock_of(&plan, &around(Joining::Merge)).unwrap();
+    let text = lock.unwrap().to_text();
     assert!(
         text.contains("$INDEX_TOKEN = secret \"INDEX_TOKEN\"\n"),
         "{text}"
@@ -214,18 +281,18 @@ fn secrets_of_requirements_are_named_and_never_valued() {
 fn a_plan_written_by_hand_is_checked() {
     let mut plan = example();
     plan.steps.retain(|step| step.name != "venv");
-    let error = graph(&plan, &Base::default(), Joining::Merge).unwrap_err();
+    let error = graph(&locked(&plan), &around(Joining::Merge)).unwrap_err();
     assert!(matches!(error, GraphError::Order { .. }), "{error}");
     let mut plan = example();
     plan.steps.pop();
-    let error = graph(&plan, &Base::default(), Joining::Merge).unwrap_err();
+    let error = graph(&locked(&plan), &around(Joining::Merge)).unwrap_err();
     assert!(matches!(error, GraphError::NoImage), "{error}");
     let text = example()
         .to_json()
-        .replace("\"version\": 2", "\"version\": 9");
+        .replace("\"version\": 3", "\"version\": 9");
     let error = Plan::from_json(&text).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the plan has version 9, this program reads version 2"
+        "the plan has version 9, this program reads version 3"
     );
 }

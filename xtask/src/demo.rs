@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use crate::command::{cargo, workspace};
+use crate::helper;
 use crate::testbed;
 use crate::testbed::http::{Body, Endpoint, request};
 
@@ -64,11 +65,12 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode> {
     let (program, compile_time) = compiling
         .join()
         .map_err(|_| anyhow!("compiling panicked"))?;
-    let program = program?;
+    let (program, helper) = program?;
     times.steps.push(("compile beside it", compile_time));
     let cog = |arguments: &[&str]| {
         let mut process = Process::new(&program);
-        process.args(arguments).stderr(Stdio::inherit());
+        process.args(arguments).env("LLB_HELPER", &helper);
+        process.stderr(Stdio::inherit());
         process
     };
 
@@ -194,7 +196,9 @@ fn docker_context(config: &Path, chosen: Option<String>) -> Option<(String, Stri
     ))
 }
 
-fn compile() -> Result<PathBuf> {
+/// The program, and the helper that it lends to builds.
+fn compile() -> Result<(PathBuf, PathBuf)> {
+    let helper = helper::build(helper::NATIVE)?;
     let arguments = [
         "build",
         "--quiet",
@@ -212,7 +216,8 @@ fn compile() -> Result<PathBuf> {
         let message: Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message["executable"].as_str()?))
     });
-    executable.context("cargo built no program cog-python")
+    let program = executable.context("cargo built no program cog-python")?;
+    Ok((program, helper))
 }
 
 fn output(process: &mut Process) -> Result<String> {

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Plan(PlanCommand),
     /// Build the model's image, start it and ask it for one prediction.
     Predict(PredictCommand),
+    /// Write down which files of which packages are installed, as a pylock.toml.
+    Lock(LockCommand),
     /// Print the JSON schema of cog.yaml, for editors.
     Schema,
     /// Write the files of a new model into this folder; files that are there stay.
@@ -97,6 +99,9 @@ pub(crate) struct PlanArgs {
     /// Install Python packages after the system packages in any case.
     #[arg(long)]
     pub(crate) pip_after_apt: bool,
+    /// Compile the modules of packages: they load faster the first time, and the image is larger.
+    #[arg(long)]
+    pub(crate) precompile: bool,
     /// Leave out what system packages only recommend.
     #[arg(long)]
     pub(crate) no_recommends: bool,
@@ -172,6 +177,18 @@ pub(crate) struct PlanCommand {
     /// Say of every decision what else could have been chosen, and why it was not.
     #[arg(long, conflicts_with = "json")]
     pub(crate) explain: bool,
+}
+
+/// `lock`.
+#[derive(Args, Debug)]
+pub(crate) struct LockCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    /// File to write, in the project [default: pylock.toml; - is the terminal].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `doctor`.

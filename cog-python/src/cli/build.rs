@@ -16,7 +16,8 @@ use super::project::{self, Project};
 use super::{Failure, Interrupts, print, runtime};
 use crate::ca;
 use crate::engine;
-use crate::factory::{self, BuildInfo, DockerfileFactory, LlbFactory, ModelFactory};
+use crate::factory::{self, BuildInfo, Complete, DockerfileFactory, LlbFactory, ModelFactory};
+use crate::lock::Login;
 use crate::plan::{Network, Plan};
 use crate::secret::{SecretOption, SecretOrigin};
 
@@ -43,6 +44,15 @@ pub(super) fn outputs(named: &[OutputOption], push: bool) -> Vec<OutputOption> {
         outputs.push(OutputOption::Image { name: None, push });
     }
     outputs
+}
+
+/// Asks a builder for what the plan of a project leaves open.
+pub(super) fn complete(project: &Project, args: &BuildArgs) -> Result<Complete, Failure> {
+    let builder = Builder::new(project, args)?;
+    run(async {
+        let client = connect(args.addr.as_deref(), None).await?;
+        builder.complete(&client).await
+    })
 }
 
 /// Builds an image into the engine that will run it; gives its name.
@@ -151,6 +161,7 @@ impl<'a> Builder<'a> {
     fn new(project: &'a Project, args: &'a BuildArgs) -> Result<Self, Failure> {
         let plan = &project.plan;
         let mut secrets = Vec::new();
+        let mut options = Vec::new();
         for text in &args.secret {
             // Parsed here, because the command line's own errors repeat what was written.
             let option: SecretOption = text
@@ -160,9 +171,11 @@ impl<'a> Builder<'a> {
                 SecretOrigin::File(path) => Secret::file(path),
                 SecretOrigin::Variable(name) => Secret::env(name),
             };
-            secrets.push((option.id, secret));
+            secrets.push((option.id.clone(), secret));
+            options.push(option);
         }
         check_secrets(plan, &secrets)?;
+        secrets.extend(logins(plan, &options));
         let agents = args.ssh.iter().map(|text| match text.split_once('=') {
             Some((id, socket)) => (id.to_owned(), SshAgent::socket(socket)),
             None => (text.clone(), SshAgent::env()),
@@ -184,7 +197,7 @@ impl<'a> Builder<'a> {
         exports: Vec<Export>,
     ) -> (BuildInfo, Result<Outcome, Failure>) {
         match self.args.backend {
-            BackendOption::Llb => self.build_by(client, exports, &LlbFactory).await,
+            BackendOption::Llb => self.build_by(client, exports, &LlbFactory::default()).await,
             BackendOption::Dockerfile => self.build_by(client, exports, &DockerfileFactory).await,
         }
     }
@@ -217,6 +230,19 @@ impl<'a> Builder<'a> {
         (info, result)
     }
 
+    /// Finds out what the plan leaves open, and makes nothing of it.
+    async fn complete(&self, client: &Client) -> Result<Complete, Failure> {
+        let mut complete = None;
+        let mut shown = Display::stderr(self.args.progress);
+        let work = async |build: &mut Build| {
+            complete = Some(factory::complete(build, self.plan).await?);
+            Ok(llb::scratch())
+        };
+        let result = client.build(self.solve(), &mut shown, work).await;
+        result.map_err(|error| self.failure(&error))?;
+        complete.ok_or_else(|| Failure::new("the build ended before packages were chosen"))
+    }
+
     fn failure(&self, error: &llb::client::Error) -> Failure {
         let failure = failure(error, Some(self.root));
         let output = error.step().map_or(&[][..], |step| &step.output);
@@ -237,6 +263,7 @@ impl<'a> Builder<'a> {
         // The project: its copy, packages of it, and what commands see of it.
         let mut solve = Solve::build()
             .attribute("platform", self.plan.platform.as_str())
+            .source_date_epoch(0)
             .local("context", self.root);
         for (id, agent) in &self.agents {
             solve = solve.ssh(id, agent.clone());
@@ -271,6 +298,29 @@ fn check_secrets(plan: &Plan, given: &[(String, Secret)]) -> Result<(), Failure>
     .hint(format!(
         "add `--secret id={first},src=FILE` or `--secret id={first},env=VARIABLE`"
     )))
+}
+
+/// The headers that log in to hosts of wheels, as secrets. Their values are nowhere else.
+fn logins(plan: &Plan, options: &[SecretOption]) -> Vec<(String, Secret)> {
+    let value = |name: &str| {
+        let option = options.iter().rfind(|option| option.id == name)?;
+        let text = match &option.origin {
+            SecretOrigin::File(path) => std::fs::read_to_string(path).ok()?,
+            SecretOrigin::Variable(name) => std::env::var(name).ok()?,
+        };
+        Some(text.trim_end_matches(['\r', '\n']).to_owned())
+    };
+    let logins = plan
+        .wheels()
+        .into_iter()
+        .flat_map(|(_, install)| &install.logins);
+    let header = |login: &Login| {
+        let (user, password) = login.expand(value)?;
+        let encoded = crate::base64::encode(format!("{user}:{password}").as_bytes());
+        let header = format!("Basic {encoded}");
+        Some((login.secret(), Secret::bytes(header.as_bytes())))
+    };
+    logins.filter_map(header).collect()
 }
 
 /// The certificate bundle as secrets, where there is one.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use llb::client::Solve;
 use llb::gateway::frontend_image as image_of;
+use llb::lower::Helper;
 use llb::progress::Display;
 use llb::{MarshalOptions, local};
 
@@ -34,6 +35,11 @@ pub(super) fn frontend_image(command: &FrontendImageCommand) -> Result<(), Failu
     })?;
     let files = local("program").include([&*name]);
     let state = image_of(files, &format!("/{name}"));
+    // Where the program looks for what installs wheels: beside itself.
+    let state = helpers()?.into_iter().fold(state, |state, helper| {
+        let target = format!("/llb-helper-linux-{}", helper.platform().architecture);
+        state.copy(helper.state(), helper.path(), target)
+    });
     let config = state.image_config().to_json(&platform);
     let solve = Solve::state(&state, &MarshalOptions::new(platform))
         .map_err(|error| Failure::new(error.to_string()))?
@@ -54,6 +60,18 @@ pub(super) fn frontend_image(command: &FrontendImageCommand) -> Result<(), Failu
         solved.map_err(|error| failure(&error, None))
     })?;
     print(&result(&outputs, tag, &outcome))
+}
+
+/// The programs that install wheels: at least one.
+fn helpers() -> Result<Vec<Helper>, Failure> {
+    let helpers = Helper::find_all().map_err(|error| Failure::new(error.to_string()))?;
+    if helpers.is_empty() {
+        return Err(
+            Failure::new("there is no llb-helper, which installs wheels, for the image of the frontend")
+                .hint("name it with the variable LLB_HELPER, or put llb-helper-linux-ARCHITECTURE beside this program"),
+        );
+    }
+    Ok(helpers)
 }
 
 fn unreadable(program: &Path, error: &std::io::Error) -> Failure {

@@ -13,6 +13,7 @@ mod frontend_image;
 mod init;
 mod input;
 mod interrupt;
+mod lock;
 mod output;
 mod predict;
 mod project;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Build(command) => build::build(&command),
         Command::Plan(command) => plan(&command),
         Command::Predict(command) => predict::predict(&command),
+        Command::Lock(command) => lock::lock(&command),
         Command::Init => init::init(),
         Command::Doctor(command) => doctor::doctor(&command),
         Command::FrontendImage(command) => frontend_image::frontend_image(&command),

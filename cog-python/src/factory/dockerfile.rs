@@ -52,6 +52,7 @@ impl ModelFactory for DockerfileFactory {
             _ => None,
         });
         Ok(Made {
+            packages: None,
             environment: image.clone(),
             image,
             schema,

@@ -5,10 +5,10 @@ use llb::value::Platform;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Made;
+use super::{Complete, Made};
 use crate::labels::CogBase;
 use crate::layer::{self, Base, PACKAGES_FILE, StepOptions};
-use crate::plan::Plan;
+use crate::plan::{Action, Plan};
 
 /// What `pip freeze` prints in the image.
 pub(super) async fn packages(
@@ -21,6 +21,41 @@ pub(super) async fn packages(
     let state = layer::packages(&made.environment, &plan.config.path, &options);
     let solved = build.solve_for(state, platform).await?;
     solved.read_to_string(PACKAGES_FILE).await
+}
+
+/// The same, from the wheels alone: nothing has to run on top of all packages then. Not known where a command may have
+/// installed more, or where the environment sees packages of the base.
+pub(super) fn known_packages(complete: &Complete) -> Option<String> {
+    let (_, install) = complete.plan.wheels()?;
+    let may_be_more = complete.plan.steps.iter().any(|step| {
+        matches!(
+            step.action,
+            Action::Run { .. }
+                | Action::Venv {
+                    site_packages: true,
+                    ..
+                }
+        )
+    });
+    if may_be_more {
+        return None;
+    }
+    // As pip hides them: `setuptools` and `wheel` only where every environment starts with them.
+    let minor = install
+        .python
+        .rsplit('.')
+        .next()
+        .and_then(|minor| minor.parse::<u32>().ok());
+    let hidden: &[&str] = match minor {
+        Some(12..) => &["pip"],
+        _ => &["pip", "setuptools", "wheel", "distribute"],
+    };
+    let is_shown = |line: &&String| {
+        let name = line.split("==").next().unwrap_or_default();
+        !hidden.contains(&llb_helper::wheel::normalized(name).as_str())
+    };
+    let lines = complete.distributions.iter().filter(is_shown);
+    Some(lines.fold(String::new(), |text, line| text + line + "\n"))
 }
 
 /// The OpenAPI document that the model itself told, compact; nothing where the plan has it already.

@@ -1,14 +1,21 @@
 //! Files from the graph of a plan.
 
+use std::collections::BTreeMap;
+
 use llb::gateway::{Build, Error, Result};
 
-use super::{Backend, Made, ModelFactory};
-use crate::layer::{Base, Joining, graphs};
+use super::{Backend, Made, ModelFactory, facts, resolve};
+use crate::layer::{Base, Circumstances, Context, graphs};
 use crate::plan::Plan;
 
 /// Makes a plan's files from its graph: steps run side by side, and trees are merged where the engine can.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LlbFactory;
+#[derive(Clone, Debug, Default)]
+pub struct LlbFactory {
+    /// The project. Nothing means the client's folder that the plan names.
+    pub project: Option<Context>,
+    /// Texts of the files that steps were asked for in, by name; see [`Circumstances::texts`].
+    pub texts: BTreeMap<String, String>,
+}
 
 impl ModelFactory for LlbFactory {
     fn backend(&self) -> Backend {
@@ -16,14 +23,15 @@ impl ModelFactory for LlbFactory {
     }
 
     async fn make(&self, build: &Build, plan: &Plan, base: &Base) -> Result<Made> {
-        let joining = if build.capabilities().has_merge() {
-            Joining::Merge
-        } else {
-            Joining::Copy
+        let circumstances = Circumstances {
+            texts: self.texts.clone(),
+            ..resolve::circumstances(build, base, self.project.clone())?
         };
-        let graph = graphs(plan, base, joining)
+        let complete = resolve::complete(build, plan, &circumstances).await?;
+        let graph = graphs(&complete.plan, &circumstances)
             .map_err(|error| Error::new(error).context("the plan gives no graph"))?;
         Ok(Made {
+            packages: facts::known_packages(&complete),
             image: graph.image,
             environment: graph.environment,
             schema: graph.schema,

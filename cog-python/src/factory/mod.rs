@@ -10,10 +10,12 @@ mod dockerfile;
 mod facts;
 mod graph;
 mod info;
+mod resolve;
 
 pub use dockerfile::DockerfileFactory;
 pub use graph::LlbFactory;
 pub use info::{Backend, BuildInfo};
+pub use resolve::Complete;
 
 use llb::State;
 use llb::gateway::{Build, Image, Result};
@@ -41,6 +43,8 @@ pub trait ModelFactory {
 pub struct Made {
     /// The image, with its configuration.
     pub image: State,
+    /// What `pip freeze` prints in the image, where that is known without a look into it.
+    pub packages: Option<String>,
     /// Files that have the image's Python environment, for a look at its packages.
     pub environment: State,
     /// Files with the OpenAPI document, and its path, where the model itself is asked for it.
@@ -112,12 +116,12 @@ impl Part {
         let base = base(build, plan, &platform).await?;
         let made = factory.make(build, plan, &base).await?;
         let packages = async {
-            if told {
-                facts::packages(build, plan, &made, &platform)
+            match &made.packages {
+                _ if !told => Ok(None),
+                Some(packages) => Ok(Some(packages.clone())),
+                None => facts::packages(build, plan, &made, &platform)
                     .await
-                    .map(Some)
-            } else {
-                Ok(None)
+                    .map(Some),
             }
         };
         let schema = facts::schema(build, &made, &platform);
@@ -142,6 +146,18 @@ impl Part {
             annotations,
         })
     }
+}
+
+/// Finds out what a plan leaves open: which wheels it installs.
+///
+/// # Errors
+///
+/// A step fails, or packages cannot be chosen.
+pub async fn complete(build: &Build, plan: &Plan) -> Result<Complete> {
+    let platform: Platform = plan.platform.parse()?;
+    let base = base(build, plan, &platform).await?;
+    let circumstances = resolve::circumstances(build, &base, None)?;
+    resolve::complete(build, plan, &circumstances).await
 }
 
 /// Looks the base image up, so that the whole build takes the same one, and takes over what it says about itself.

@@ -18,8 +18,11 @@ const CONFIG_FOLDER: &str = "/run/cog-python/apt";
 
 /// The arguments are options of `install` up to `--`, then packages.
 ///
-/// Logs and backups are removed because they hold times, which differ from build to build.
-pub(crate) const SCRIPT: &str = r#"set -- -c /run/cog-python/apt/apt.conf -q "$@"
+/// Logs and backups are removed because they hold times, which differ from build to build. So do files that packages make
+/// while they are installed: all that is newer than the start, outside of mounts, gets a fixed time.
+pub(crate) const SCRIPT: &str = r#"start=/var/cache/apt/cog-python-start
+touch "$start"
+set -- -c /run/cog-python/apt/apt.conf -q "$@"
 if [ -f /run/secrets/ca-bundle.crt ]; then
   set -- -o Acquire::https::CaInfo=/run/secrets/ca-bundle.crt "$@"
   apt-get -c /run/cog-python/apt/apt.conf -q -o Acquire::https::CaInfo=/run/secrets/ca-bundle.crt update
@@ -28,7 +31,8 @@ else
 fi
 apt-get install -y "$@"
 rm -f /var/log/apt/* /var/log/dpkg.log /var/log/alternatives.log /var/cache/ldconfig/aux-cache
-rm -f /var/lib/dpkg/*-old /var/cache/debconf/*-old"#;
+rm -f /var/lib/dpkg/*-old /var/cache/debconf/*-old
+find / -xdev -newer "$start" -exec touch --no-dereference --date=@0 {} +"#;
 
 /// A name that apt is not given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

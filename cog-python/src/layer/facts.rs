@@ -43,7 +43,9 @@ pub fn ask_schema(
         exec = exec.env(name.as_str(), value.as_str());
     }
     let exec = with_path(exec, path);
-    Tree::empty(folder).change(ground, options.offline(exec))
+    Tree::empty(folder)
+        .change(ground, options.offline(exec))
+        .settled()
 }
 
 /// The argument is the file.

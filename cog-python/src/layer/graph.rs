@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use llb::lower::Helper;
 use llb::{Constrain, Image, Range, SourceMap, State};
 
+use super::program::remote;
 use super::{
-    Context, Interpreter, Joining, Requirements, StepOptions, Tree, Uv, apt, ask_schema, configure,
-    overlay, pip, run, source, uv_python, venv,
+    Context, Environment, Interpreter, Joining, StepOptions, Tree, Uv, WheelFile, apt, ask_schema,
+    compiled_wheels, configure, inspect, lock, overlay, project, run, source, uv, uv_python, venv,
+    wheel, wheels,
 };
-use crate::config::SystemPackage;
+use crate::config::{PythonVersion, SystemPackage};
 use crate::diagnostic::without_secrets;
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, InstallWheels, Plan, RemoteFile, Step, Wheel, WheelOrigin};
 
 /// What is known of the base image before the build; the default is nothing.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +46,8 @@ pub struct Circumstances {
     pub base: Base,
     /// How trees are laid over each other.
     pub joining: Joining,
+    /// The program that installs wheels, for the builder's own platform.
+    pub helper: Option<Helper>,
     /// The project. Nothing means the client's folder that the plan names.
     pub project: Option<Context>,
     /// Texts of the files that steps were asked for in, by name. The builder shows their lines when a step fails, and
@@ -69,6 +74,15 @@ pub enum GraphError {
         /// What is missing.
         needs: &'static str,
     },
+    /// It is not known yet which wheels are installed.
+    #[error("the wheels of step `{0}` are not chosen yet: the plan needs a lock")]
+    NotLocked(String),
+    /// There is no program that installs wheels.
+    #[error("there is no llb-helper, which installs wheels, for the builder's platform")]
+    NoHelper,
+    /// The image would have more layers than engines take.
+    #[error("the image would have {0} layers, and engines take {MOST_LAYERS}")]
+    Layers(usize),
     /// The plan has no last step.
     #[error("the plan has no step that assembles the image")]
     NoImage,
@@ -77,42 +91,35 @@ pub enum GraphError {
     BaseConfig(llb::Error),
 }
 
+/// Most layers of an image that an engine with a graph driver takes.
+const MOST_LAYERS: usize = 125;
+
 /// What a step gives to those after it.
 enum Files {
     Whole(State),
     Tree(Tree),
+    Trees(Vec<Tree>),
     Interpreter(Interpreter),
+    /// Something that is looked at or taken apart, and is no part of the image: a lock, a wheel.
+    Aside(State),
 }
 
 /// The graph of a plan: the image's file system with its configuration.
 ///
 /// Depends on its arguments alone. Every step carries its line of `cog.yaml` as a source location,
 /// which the builder sends back when the step fails.
-pub fn graph(plan: &Plan, base: &Base, joining: Joining) -> Result<State, GraphError> {
-    graphs(plan, base, joining).map(|graph| graph.image)
+pub fn graph(plan: &Plan, circumstances: &Circumstances) -> Result<State, GraphError> {
+    graphs(plan, circumstances).map(|graph| graph.image)
 }
 
 /// The graph of a plan, with what is read beside the image.
-pub fn graphs(plan: &Plan, base: &Base, joining: Joining) -> Result<Graph, GraphError> {
-    let circumstances = Circumstances {
-        base: base.clone(),
-        joining,
-        ..Circumstances::default()
-    };
-    graphs_in(plan, &circumstances)
-}
-
-/// The graph of a plan, as [`graphs`] makes it, in other circumstances.
-pub fn graphs_in(plan: &Plan, circumstances: &Circumstances) -> Result<Graph, GraphError> {
-    let mut builder = Builder {
-        plan,
-        circumstances,
-        joining: circumstances.joining,
-        results: BTreeMap::new(),
-        maps: BTreeMap::new(),
-    };
+pub fn graphs(plan: &Plan, circumstances: &Circumstances) -> Result<Graph, GraphError> {
+    let mut builder = Builder::new(plan, circumstances);
     let (mut image, mut schema) = (None, None);
     for step in &plan.steps {
+        if let Action::Wheels(InstallWheels { groups: None, .. }) = step.action {
+            return Err(GraphError::NotLocked(step.name.clone()));
+        }
         let files = builder.step(step)?;
         match (&step.action, &files) {
             (Action::Assemble {}, Files::Whole(state)) => {
@@ -134,10 +141,68 @@ pub fn graphs_in(plan: &Plan, circumstances: &Circumstances) -> Result<Graph, Gr
     })
 }
 
+/// The graph that makes the lock of a plan; nothing if its packages are chosen.
+pub fn lock_of(plan: &Plan, circumstances: &Circumstances) -> Result<Option<State>, GraphError> {
+    let mut builder = Builder::new(plan, circumstances);
+    for step in &plan.steps {
+        let files = builder.step(step)?;
+        if let (Action::Lock(_), Files::Aside(state)) = (&step.action, &files) {
+            return Ok(Some(state.clone()));
+        }
+        builder.results.insert(step.name.clone(), files);
+    }
+    Ok(None)
+}
+
+/// The graphs that build wheels, by the name of their step.
+pub fn built_wheels(
+    plan: &Plan,
+    circumstances: &Circumstances,
+) -> Result<BTreeMap<String, State>, GraphError> {
+    let mut builder = Builder::new(plan, circumstances);
+    let mut built = BTreeMap::new();
+    for step in &plan.steps {
+        if matches!(step.action, Action::Wheels(_)) {
+            break;
+        }
+        let files = builder.step(step)?;
+        if let (Action::Build(_), Files::Aside(state)) = (&step.action, &files) {
+            built.insert(step.name.clone(), state.clone());
+        }
+        builder.results.insert(step.name.clone(), files);
+    }
+    Ok(built)
+}
+
+/// The graph that looks into the wheels of a plan; nothing if it installs none.
+pub fn inspection_of(
+    plan: &Plan,
+    circumstances: &Circumstances,
+) -> Result<Option<State>, GraphError> {
+    let Some((step, install)) = plan.wheels() else {
+        return Ok(None);
+    };
+    let mut builder = Builder::new(plan, circumstances);
+    for before in plan.steps.iter().take_while(|other| *other != step) {
+        let files = builder.step(before)?;
+        builder.results.insert(before.name.clone(), files);
+    }
+    let mut files = builder.wheel_files(step, install.wheels())?;
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    let helper = circumstances.helper.as_ref().ok_or(GraphError::NoHelper)?;
+    Ok(Some(inspect(helper, &files, environment(install))))
+}
+
+fn environment(install: &InstallWheels) -> Environment<'_> {
+    Environment {
+        path: &install.venv,
+        python: &install.python,
+    }
+}
+
 struct Builder<'a> {
     plan: &'a Plan,
     circumstances: &'a Circumstances,
-    joining: Joining,
     results: BTreeMap<String, Files>,
     maps: BTreeMap<String, SourceMap>,
 }
@@ -168,7 +233,16 @@ impl Ground {
     }
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(plan: &'a Plan, circumstances: &'a Circumstances) -> Self {
+        Self {
+            plan,
+            circumstances,
+            results: BTreeMap::new(),
+            maps: BTreeMap::new(),
+        }
+    }
+
     fn step(&mut self, step: &Step) -> Result<Files, GraphError> {
         let ground = self.ground(step)?;
         let options = self.options(step);
@@ -184,7 +258,7 @@ impl Builder<'_> {
             }
             Action::Python {
                 version,
-                uv,
+                uv: program,
                 downloads,
                 interpreter,
             } => {
@@ -192,8 +266,9 @@ impl Builder<'_> {
                     step: step.name.clone(),
                     needs: "names the only folder that it writes",
                 })?;
+                let program = uv(program, self.circumstances.helper.as_ref());
                 let uv = Uv {
-                    image: uv,
+                    program: &program,
                     downloads: downloads.as_deref(),
                 };
                 let made = uv_python(ground.whole(step)?, *version, uv, folder, &options);
@@ -207,6 +282,7 @@ impl Builder<'_> {
                 version,
                 path,
                 site_packages,
+                replaced,
             } => {
                 let interpreter = Interpreter {
                     command: interpreter.clone(),
@@ -214,26 +290,33 @@ impl Builder<'_> {
                     tree: ground.trees.first().cloned(),
                 };
                 let whole = ground.whole(step)?;
-                Files::Tree(venv(whole, &interpreter, path, *site_packages, &options))
-            }
-            Action::Pip(action) => {
-                let (tree, others) = ground.tree(step, &action.venv)?;
-                let requirements = Requirements {
-                    lines: &action.requirements,
-                    constraints: &action.constraints,
-                    secrets: &action.secrets,
-                    local: &action.local,
-                };
-                let whole = ground.whole(step)?;
-                let environment = &action.environment;
-                Files::Tree(pip(
+                Files::Tree(venv(
                     whole,
-                    tree,
-                    others,
-                    &requirements,
-                    environment,
+                    &interpreter,
+                    path,
+                    *site_packages,
+                    replaced,
                     &options,
                 ))
+            }
+            Action::Lock(action) => {
+                let interpreter = Interpreter {
+                    command: action.interpreter.clone(),
+                    // Whoever makes the environment looks at the version.
+                    version: self.plan_python(step)?,
+                    tree: ground.trees.first().cloned(),
+                };
+                let program = uv(&action.uv, self.circumstances.helper.as_ref());
+                let whole = ground.whole(step)?;
+                Files::Aside(lock(whole, &interpreter, action, &program, &options))
+            }
+            Action::Build(action) => {
+                let (tree, others) = ground.tree(step, &action.venv)?;
+                let whole = ground.whole(step)?;
+                Files::Aside(wheel(whole, tree, others, action, &options))
+            }
+            Action::Wheels(install) => {
+                Files::Trees(self.install(step, &ground, install, &options)?)
             }
             Action::Run {
                 command,
@@ -241,7 +324,11 @@ impl Builder<'_> {
                 network,
                 environment,
             } => {
-                let joined = overlay(ground.whole(step)?, ground.trees.clone(), self.joining);
+                let joined = overlay(
+                    ground.whole(step)?,
+                    ground.trees.clone(),
+                    self.circumstances.joining,
+                );
                 let path = &self.plan.config.path;
                 Files::Whole(joined.layer(run(
                     command,
@@ -264,7 +351,11 @@ impl Builder<'_> {
                 working_directory,
                 environment,
             } => {
-                let ground = overlay(ground.whole(step)?, ground.trees.clone(), self.joining);
+                let ground = overlay(
+                    ground.whole(step)?,
+                    ground.trees.clone(),
+                    self.circumstances.joining,
+                );
                 let folders = &self.plan.config.path;
                 Files::Tree(ask_schema(
                     &ground,
@@ -277,7 +368,8 @@ impl Builder<'_> {
             }
             Action::Assemble {} => {
                 let whole = ground.whole(step)?.clone();
-                Files::Whole(overlay(&whole, ground.trees, self.joining))
+                self.check_layers(ground.trees.len())?;
+                Files::Whole(overlay(&whole, ground.trees, self.circumstances.joining))
             }
         };
         Ok(files)
@@ -304,7 +396,7 @@ impl Builder<'_> {
         };
         let ground = self.ground(&step)?;
         let whole = ground.whole(&step)?.clone();
-        Ok(overlay(&whole, ground.trees, self.joining))
+        Ok(overlay(&whole, ground.trees, self.circumstances.joining))
     }
 
     fn ground(&self, step: &Step) -> Result<Ground, GraphError> {
@@ -316,6 +408,8 @@ impl Builder<'_> {
             match self.results.get(after) {
                 Some(Files::Whole(state)) => ground.whole = Some(state.clone()),
                 Some(Files::Tree(tree)) => ground.trees.push(tree.clone()),
+                Some(Files::Trees(trees)) => ground.trees.extend(trees.iter().cloned()),
+                Some(Files::Aside(_)) => {}
                 Some(Files::Interpreter(interpreter)) => {
                     ground.trees.extend(interpreter.tree.clone());
                 }
@@ -334,6 +428,136 @@ impl Builder<'_> {
     fn project(&self, name: &str) -> Context {
         let given = self.circumstances.project.clone();
         given.unwrap_or_else(|| name.into())
+    }
+
+    /// A tree for each group.
+    fn install(
+        &mut self,
+        step: &Step,
+        ground: &Ground,
+        install: &InstallWheels,
+        options: &StepOptions,
+    ) -> Result<Vec<Tree>, GraphError> {
+        let helper = self
+            .circumstances
+            .helper
+            .clone()
+            .ok_or(GraphError::NoHelper)?;
+        let mut trees = Vec::new();
+        for group in install.groups.iter().flatten() {
+            let files = self.wheel_files(step, &group.wheels)?;
+            let around = environment(install);
+            trees.push(if install.precompile {
+                let interpreter = Interpreter {
+                    command: self.plan_interpreter(step)?,
+                    version: self.plan_python(step)?,
+                    tree: ground.trees.first().cloned(),
+                };
+                let whole = ground.whole(step)?;
+                compiled_wheels(
+                    whole,
+                    &interpreter,
+                    &helper,
+                    &files,
+                    around,
+                    &group.name,
+                    options,
+                )
+            } else {
+                wheels(&helper, &files, around, &group.name, options)
+            });
+        }
+        Ok(trees)
+    }
+
+    fn wheel_files<'w>(
+        &self,
+        step: &Step,
+        wheels: impl IntoIterator<Item = &'w Wheel>,
+    ) -> Result<Vec<WheelFile>, GraphError> {
+        let file = |wheel: &Wheel| {
+            let (state, path) = match &wheel.from {
+                WheelOrigin::Remote {
+                    url,
+                    sha256,
+                    authorization,
+                } => {
+                    let file = RemoteFile {
+                        name: wheel.file.clone(),
+                        url: url.clone(),
+                        sha256: sha256.clone(),
+                        authorization: authorization.clone(),
+                    };
+                    (remote(&file), format!("/{}", wheel.file))
+                }
+                WheelOrigin::Project { path } => (
+                    project(self.project("context"), std::slice::from_ref(path)),
+                    format!("/{path}"),
+                ),
+                WheelOrigin::Built { step: name } => match self.results.get(name) {
+                    Some(Files::Aside(state)) => (state.clone(), format!("/{}", wheel.file)),
+                    _ => {
+                        return Err(GraphError::Order {
+                            step: step.name.clone(),
+                            after: name.clone(),
+                        });
+                    }
+                },
+            };
+            Ok(WheelFile {
+                state,
+                path,
+                name: wheel.file.clone(),
+            })
+        };
+        wheels.into_iter().map(file).collect()
+    }
+
+    fn venv_action(&self, step: &Step) -> Result<(&str, PythonVersion), GraphError> {
+        let found = self.plan.steps.iter().find_map(|step| match &step.action {
+            Action::Venv {
+                interpreter,
+                version,
+                ..
+            } => Some((interpreter.as_str(), *version)),
+            _ => None,
+        });
+        found.ok_or_else(|| GraphError::Needs {
+            step: step.name.clone(),
+            needs: "makes the virtual environment",
+        })
+    }
+
+    fn plan_interpreter(&self, step: &Step) -> Result<String, GraphError> {
+        Ok(self.venv_action(step)?.0.to_owned())
+    }
+
+    fn plan_python(&self, step: &Step) -> Result<PythonVersion, GraphError> {
+        Ok(self.venv_action(step)?.1)
+    }
+
+    /// Counts the layers of the base, of the trees, and of steps on the way.
+    fn check_layers(&self, trees: usize) -> Result<(), GraphError> {
+        let base = self
+            .circumstances
+            .base
+            .config
+            .as_deref()
+            .and_then(|config| {
+                let config: serde_json::Value = serde_json::from_slice(config).ok()?;
+                Some(config["rootfs"]["diff_ids"].as_array()?.len())
+            });
+        let steps = self.plan.steps.iter().filter(|step| {
+            matches!(
+                step.action,
+                Action::Apt { .. } | Action::Run { .. } | Action::Venv { .. }
+            )
+        });
+        let layers = base.unwrap_or(0) + trees + steps.count();
+        if layers > MOST_LAYERS {
+            return Err(GraphError::Layers(layers));
+        }
+        Ok(())
     }
 
     fn base_image(&self, reference: &str) -> Result<State, GraphError> {

@@ -19,7 +19,7 @@
 //!
 //! let base = llb::image("python:3.12-slim");
 //! let apt = base.layer(layer::apt(&["ffmpeg"], true, &StepOptions::default()));
-//! let venv = layer::venv(&base, &layer::Interpreter::in_path("3.12".parse()?), "/opt/venv", false, &StepOptions::default());
+//! let venv = layer::venv(&base, &layer::Interpreter::in_path("3.12".parse()?), "/opt/venv", false, &[], &StepOptions::default());
 //! let image = layer::overlay(&apt, [venv], Joining::Merge);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -28,21 +28,32 @@ mod apt;
 mod config;
 mod facts;
 mod graph;
-mod pip;
+mod lock;
+mod program;
 mod python;
 mod run;
 pub(crate) mod scripts;
 mod source;
 mod step;
 mod tree;
+mod wheel;
+mod wheels;
 
 pub use apt::{AptError, apt};
 pub use config::configure;
 pub use facts::{PACKAGES_FILE, ask_schema, packages};
-pub use graph::{Base, Circumstances, Graph, GraphError, graph, graphs, graphs_in};
-pub use pip::{Requirements, pip};
+pub use graph::{
+    Base, Circumstances, Graph, GraphError, built_wheels, graph, graphs, inspection_of, lock_of,
+};
+pub(crate) use lock::REQUIREMENTS_FOLDER;
+pub use lock::{FACTS_FILE, LOCK_FILE, LOCK_FOLDER, lock};
+pub use program::{Program, remote, uv};
 pub use python::{Interpreter, Uv, uv_python, venv};
 pub use run::run;
 pub use source::{Context, project, source, write};
 pub use step::StepOptions;
 pub use tree::{Joining, Tree, overlay};
+pub use wheel::{ARCHIVE_FOLDER, wheel};
+pub use wheels::{
+    COLLISIONS_FILE, DISTRIBUTIONS_FILE, Environment, WheelFile, compiled_wheels, inspect, wheels,
+};

@@ -1,8 +1,8 @@
 //! Python and the virtual environment.
 
-use llb::{Constrain, Image, State, args, bind, cache};
+use llb::{Constrain, State, args, cache};
 
-use super::{StepOptions, Tree};
+use super::{Program, StepOptions, Tree};
 use crate::config::PythonVersion;
 
 /// An interpreter and what it must be.
@@ -30,17 +30,30 @@ impl Interpreter {
 /// The uv program, and what it chooses from.
 #[derive(Clone, Copy, Debug)]
 pub struct Uv<'a> {
-    /// Image that holds the program as `/uv`; it is mounted for the step and not part of its result.
-    pub image: &'a str,
+    /// The program.
+    pub program: &'a Program,
     /// Address of the list of Pythons, instead of uv's own.
     pub downloads: Option<&'a str>,
 }
 
-/// The arguments are version and folder. The link is the path that [`Interpreter`] names, whatever
+/// The arguments are version, folder and the program that settles times. The link is the path that [`Interpreter`] names, whatever
 /// folder uv chooses for a release.
 pub(crate) const UV_SCRIPT: &str = r#"uv python install --no-bin "$1"
 mkdir -p "$2/bin"
-ln -s "$(readlink -f "$(uv python find "$1")")" "$2/bin/python3""#;
+ln -s "$(readlink -f "$(uv python find "$1")")" "$2/bin/python3"
+"$2/bin/python3" -B -c "$3" "$2""#;
+
+/// Gives everything below a folder a fixed time, so that it is the same in every build. Compiled modules go: they hold the
+/// time of their source.
+pub(crate) const SETTLE: &str = r#"import os, shutil, sys
+for folder, folders, files in os.walk(sys.argv[1], topdown=False):
+    if "__pycache__" in folders:
+        shutil.rmtree(os.path.join(folder, "__pycache__"))
+    for name in files + folders:
+        if name != "__pycache__":
+            os.utime(os.path.join(folder, name), (0, 0), follow_symlinks=False)
+    os.utime(folder, (0, 0))
+"#;
 
 /// Installs a Python with uv into a folder of its own.
 #[track_caller]
@@ -51,9 +64,6 @@ pub fn uv_python(
     folder: &str,
     options: &StepOptions,
 ) -> Interpreter {
-    let program = Image::new(uv.image)
-        .name(format!("uv {}", uv.image))
-        .state();
     let exec = args([
         "/bin/sh",
         "-ec",
@@ -61,23 +71,21 @@ pub fn uv_python(
         "uv",
         &version.to_string(),
         folder,
+        SETTLE,
     ])
     .env("UV_PYTHON_INSTALL_DIR", folder)
     .env("UV_PYTHON_PREFERENCE", "only-managed")
     .env("UV_NO_CONFIG", "1")
     .env("UV_CACHE_DIR", "/root/.cache/uv")
-    .mount(
-        bind("/usr/local/bin/uv", program)
-            .selector("/uv")
-            .readonly(),
-    )
     .mount(cache("/root/.cache/uv", "cog-python-uv"))
     .name(format!("python {version} by uv"));
     let exec = match uv.downloads {
         Some(list) => exec.env("UV_PYTHON_DOWNLOADS_JSON_URL", list),
         None => exec,
     };
+    let exec = uv.program.lend(exec, "/usr/local/bin/uv");
     let tree = Tree::empty(folder).change(ground, options.connected(exec));
+    let tree = tree.settled();
     Interpreter {
         command: format!("{folder}/bin/python3"),
         version,
@@ -85,7 +93,8 @@ pub fn uv_python(
     }
 }
 
-/// The arguments are interpreter, version, folder and options of venv.
+/// The arguments are interpreter, version, the program that settles times, folder, packages to remove with blanks between,
+/// and options of venv.
 ///
 /// An environment looks for the standard library next to the path that its Python was started as,
 /// so that must not be a link from another folder.
@@ -99,20 +108,48 @@ case "$found." in
   *) echo "error: $1 is Python $found, and build.python_version is $2" >&2; exit 1 ;;
 esac
 python="$(readlink -f "$(command -v "$1")")"
-shift 2
-exec "$python" -m venv "$@""#;
+settle="$3"
+folder="$4"
+removed="$5"
+shift 5
+"$python" -m venv "$@" "$folder"
+if [ -n "$removed" ]; then
+  "$folder/bin/python" -m pip --quiet --disable-pip-version-check uninstall --yes --root-user-action ignore $removed
+fi
+"$python" -B -c "$settle" "$folder""#;
+
+/// Installs packages in one step, for Dockerfiles. The arguments are the program that settles times, the environment and
+/// its interpreter, then options of uv, which is mounted as a program or as its wheel.
+///
+/// What uv leaves for itself goes; all else is what the steps of the graph install.
+pub(crate) const INSTALL_SCRIPT: &str = r#"settle="$1"
+venv="$2"
+python="$3"
+shift 3
+uv=/run/cog-python/uv
+if "$python" -m zipfile --test "$uv" >/dev/null 2>&1; then
+  "$python" -m zipfile --extract "$uv" /tmp/uv
+  uv="$(echo /tmp/uv/*.data/scripts/uv)"
+  chmod 755 "$uv"
+fi
+"$uv" pip install --quiet --python "$python" "$@"
+rm -f "$venv/.lock"
+"$python" -B -c "$settle" "$venv""#;
 
 /// Makes a virtual environment with pip; fails when the interpreter has another version than it
-/// must have. With `site_packages` it sees the packages of the interpreter, too.
+/// must have. With `site_packages` it sees the packages of the interpreter, too. `replaced` names packages that every
+/// environment starts with (`pip`, `setuptools`) and this one does not, because wheels bring them.
 #[track_caller]
 pub fn venv(
     ground: &State,
     interpreter: &Interpreter,
     folder: &str,
     site_packages: bool,
+    replaced: &[String],
     options: &StepOptions,
 ) -> Tree {
     let version = interpreter.version.to_string();
+    let replaced = replaced.join(" ");
     let mut command = vec![
         "/bin/sh",
         "-ec",
@@ -120,7 +157,9 @@ pub fn venv(
         "venv",
         &interpreter.command,
         &version,
+        SETTLE,
         folder,
+        &replaced,
     ];
     if site_packages {
         command.push("--system-site-packages");
@@ -130,5 +169,7 @@ pub fn venv(
         Some(tree) => tree.lend(exec),
         None => exec,
     };
-    Tree::empty(folder).change(ground, options.offline(exec))
+    Tree::empty(folder)
+        .change(ground, options.offline(exec))
+        .settled()
 }

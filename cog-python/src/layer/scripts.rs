@@ -2,4 +2,6 @@
 
 pub(crate) use super::apt::{CONFIG as APT_SETTINGS, SCRIPT as APT};
 pub(crate) use super::facts::ASK_SCRIPT as ASK;
-pub(crate) use super::python::{UV_SCRIPT as UV, VENV_SCRIPT as VENV};
+pub(crate) use super::python::{
+    INSTALL_SCRIPT as INSTALL, SETTLE, UV_SCRIPT as UV, VENV_SCRIPT as VENV,
+};

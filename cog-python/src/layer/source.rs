@@ -75,15 +75,14 @@ pub fn write(path: &str, text: &str) -> Tree {
     let files = file::mkdir(folder, 0o755)
         .parents()
         .mkfile(path, 0o644, text);
-    Tree::new(
-        llb::scratch().file(files.name(format!("write {path}"))),
-        folder,
-    )
+    let files = llb::scratch().file(files.name(format!("write {path}")));
+    Tree::new(files, folder).settled()
 }
 
 /// Copies a project, without what matches a pattern (`.dockerignore` form).
 ///
-/// What is left out of a folder of the client is not sent to the builder at all. `config_file`, when it is not called
+/// What is left out of a folder of the client is not sent to the builder at all. Files get a fixed time: that of a checkout
+/// says nothing, and would make another image of the same project. `config_file`, when it is not called
 /// `cog.yaml`, is copied under that name, too.
 #[track_caller]
 pub fn source(
@@ -97,12 +96,14 @@ pub fn source(
         .without(exclude.iter().map(String::as_str), "read the project");
     let mut copy = file::copy(&context, "/", destination)
         .contents_only()
-        .create_destination();
+        .create_destination()
+        .created(0);
     if let Some(name) = config_file {
         let target = format!("{destination}/cog.yaml");
         copy = copy
             .copy(&context, format!("/{name}"), target)
-            .create_destination();
+            .create_destination()
+            .created(0);
     }
     Tree::copied(
         copy.name(format!("copy the project to {destination}")),

@@ -45,6 +45,7 @@ impl Tree {
         let path = path.into();
         let folder = file::mkdir(path.as_str(), 0o755)
             .parents()
+            .created(0)
             .name(format!("folder {path}"));
         Self {
             state: scratch().file(folder),
@@ -77,6 +78,17 @@ impl Tree {
         }
     }
 
+    /// The same files, all with a fixed time: also the folders above the tree, whose time no step can set.
+    #[must_use = "returns the changed tree"]
+    #[track_caller]
+    pub fn settled(&self) -> Self {
+        let copy = file::copy(&self.state, "/", "/")
+            .contents_only()
+            .created(0)
+            .name(format!("settle {}", self.path));
+        Self::copied(copy, self.path.as_str())
+    }
+
     /// Mounts this tree at its path into a step that only reads it.
     pub(super) fn lend(&self, exec: Exec) -> Exec {
         exec.mount(
@@ -92,7 +104,8 @@ impl Tree {
 #[track_caller]
 pub fn overlay(ground: &State, trees: impl IntoIterator<Item = Tree>, joining: Joining) -> State {
     let trees: Vec<Tree> = trees.into_iter().collect();
-    let names: Vec<&str> = trees.iter().map(Tree::path).collect();
+    let mut names: Vec<&str> = trees.iter().map(Tree::path).collect();
+    names.dedup();
     let name = format!("join {}", names.join(", "));
     match joining {
         _ if trees.is_empty() => ground.clone(),
@@ -105,6 +118,7 @@ pub fn overlay(ground: &State, trees: impl IntoIterator<Item = Tree>, joining: J
                 file::copy(&tree.state, tree.path.as_str(), tree.path.as_str())
                     .contents_only()
                     .create_destination()
+                    .created(0)
                     .name(format!("copy {}", tree.path))
             };
             state.file(tree.copied.clone().unwrap_or_else(again))

@@ -6,12 +6,13 @@
 
 use std::fmt::Write;
 
-use super::{Action, EXCLUDED, Mount, Network, Pip, Plan, Source, Step};
+use super::{Action, EXCLUDED, InstallWheels, LockPackages, Mount, Network, Plan, Source, Step};
 use crate::ca;
 use crate::layer::scripts;
+use crate::lock::dialect;
 
 const SYNTAX: &str = "# syntax=docker/dockerfile:1";
-const REQUIREMENTS: &str = "/run/cog-python/requirements";
+use crate::layer::REQUIREMENTS_FOLDER as REQUIREMENTS;
 
 impl Plan {
     /// The plan as a Dockerfile, to be built with the project as its context: `docker build -f Dockerfile .`
@@ -22,7 +23,10 @@ impl Plan {
             has_path: false,
         };
         for step in &self.steps {
-            writer.step(step);
+            // One step installs what the graph chooses, builds and installs in several.
+            if !matches!(step.action, Action::Lock(_) | Action::Build(_)) {
+                writer.step(step);
+            }
         }
         writer.text
     }
@@ -66,15 +70,18 @@ impl Writer<'_> {
                         downloads,
                         ..
                     } => {
-                        self.python(step, &version.to_string(), uv, downloads.as_deref());
+                        let version = version.to_string();
+                        self.python(step, &version, &uv.image, downloads.as_deref());
                     }
                     Action::Venv {
                         interpreter,
                         version,
                         path,
                         site_packages,
+                        replaced,
                     } => {
                         let version = version.to_string();
+                        let replaced = replaced.join(" ");
                         let mut words = vec![
                             "/bin/sh",
                             "-ec",
@@ -82,14 +89,16 @@ impl Writer<'_> {
                             "venv",
                             interpreter,
                             &version,
+                            scripts::SETTLE,
                             path,
+                            &replaced,
                         ];
                         if *site_packages {
                             words.push("--system-site-packages");
                         }
                         self.run("--network=none ", &environment, &words);
                     }
-                    Action::Pip(pip) => self.pip(pip, environment),
+                    Action::Wheels(install) => self.wheels(install, environment),
                     Action::Run {
                         command,
                         mounts,
@@ -134,6 +143,27 @@ impl Writer<'_> {
         let (trees, wholes): (Vec<&Step>, Vec<&Step>) =
             steps.partition(|step| step.writes.is_some());
         let base = wholes.last().map_or("scratch", |step| step.name.as_str());
+        // Wheels are installed by the interpreter of their environment.
+        if let Action::Wheels(install) = &step.action {
+            let lock = self.plan.lock().map(|(lock, _)| lock);
+            let lock = lock.or_else(|| self.plan.step("venv"));
+            let after = lock.map_or(&[][..], |lock| lock.after.as_slice());
+            let ground = after
+                .iter()
+                .filter_map(|name| self.plan.step(name))
+                .rfind(|step| step.writes.is_none());
+            let ground = ground.map_or("base", |step| step.name.as_str());
+            self.line(format!("FROM {ground} AS {}", step.name));
+            let python = after.iter().filter_map(|name| self.plan.step(name));
+            let folders: Vec<(String, String)> = python
+                .filter_map(|step| Some((step.name.clone(), step.writes.clone()?)))
+                .chain([("venv".to_owned(), install.venv.clone())])
+                .collect();
+            for (name, path) in folders {
+                self.line(format!("COPY --from={name} {path} {path}"));
+            }
+            return Vec::new();
+        }
         self.line(format!("FROM {base} AS {}", step.name));
         // Of a tree that goes on from another, only the last is there.
         for (index, tree) in trees.iter().enumerate() {
@@ -236,64 +266,114 @@ impl Writer<'_> {
         self.run(
             &options,
             &environment,
-            &["/bin/sh", "-ec", scripts::UV, "uv", version, &folder],
+            &[
+                "/bin/sh",
+                "-ec",
+                scripts::UV,
+                "uv",
+                version,
+                &folder,
+                scripts::SETTLE,
+            ],
         );
     }
 
-    fn pip(&mut self, pip: &Pip, mut environment: Vec<String>) {
+    /// All packages in one step: those of the lock, if there is one, else what uv chooses.
+    fn wheels(&mut self, install: &InstallWheels, mut environment: Vec<String>) {
         let text = |lines: &[String]| lines.join("\n") + "\n";
+        let lock = self.plan.lock().map(|(_, lock)| lock.clone());
+        let told = dialect(&match &lock {
+            Some(lock) => lock.requirements.clone(),
+            None => pinned(install),
+        });
         self.file(
             &format!("{REQUIREMENTS}/requirements.txt"),
-            &text(&pip.requirements),
+            &text(&told.lines),
         );
-        if !pip.constraints.is_empty() {
+        let LockPackages {
+            constraints,
+            secrets,
+            local,
+            environment: own,
+            uv,
+            ..
+        } = lock.unwrap_or_else(|| LockPackages {
+            interpreter: String::new(),
+            uv: crate::resolution::uv_program(self.plan.machine()),
+            requirements: Vec::new(),
+            constraints: Vec::new(),
+            secrets: Vec::new(),
+            local: Vec::new(),
+            environment: indexmap::IndexMap::new(),
+            site_packages: false,
+        });
+        if !constraints.is_empty() {
             self.file(
                 &format!("{REQUIREMENTS}/constraints.txt"),
-                &text(&pip.constraints),
+                &text(&dialect(&constraints).lines),
             );
         }
         let mut options = self.connected();
-        options.push_str("--mount=type=cache,id=cog-python-pip,target=/root/.cache/pip ");
-        for name in &pip.secrets {
+        options.push_str("--mount=type=cache,id=cog-python-uv,target=/root/.cache/uv ");
+        let from = match &uv.wheel {
+            // A stage of its own, so that the wheel is mounted and not part of the image.
+            Some(wheel) => {
+                let fetch = format!(
+                    "FROM scratch AS uv-wheel\nADD --checksum=sha256:{} {} /uv\n\n",
+                    wheel.sha256, wheel.url
+                );
+                let stage = self.text.rfind("\nFROM ").map_or(0, |start| start + 1);
+                self.text.insert_str(stage, &fetch);
+                "uv-wheel"
+            }
+            None => &uv.image,
+        };
+        let _ = write!(
+            options,
+            "--mount=type=bind,from={from},source=/uv,target=/run/cog-python/uv \
+             --mount=type=tmpfs,target=/tmp "
+        );
+        for name in &secrets {
             let _ = write!(
                 options,
                 "--mount=type=secret,id={name},env={name},required=true "
             );
         }
-        for path in &pip.local {
+        for path in &local {
             let target = crate::requirement::LOCAL_FOLDER;
             let _ = write!(
                 options,
                 "--mount=type=bind,source={path},target={target}/{path},rw "
             );
         }
-        environment.extend([
-            "PIP_CACHE_DIR=/root/.cache/pip".to_owned(),
-            "PIP_ROOT_USER_ACTION=ignore".to_owned(),
-        ]);
         environment.extend(
-            pip.environment
-                .iter()
-                .map(|(name, value)| format!("{name}={value}")),
+            [
+                "UV_NO_CONFIG=1",
+                "UV_CACHE_DIR=/root/.cache/uv",
+                "UV_LINK_MODE=copy",
+            ]
+            .map(String::from),
         );
-        environment.push(format!("VIRTUAL_ENV={}", pip.venv));
-        let python = format!("{}/bin/python", pip.venv);
+        environment.extend(own.iter().map(|(name, value)| format!("{name}={value}")));
+        let python = format!("{}/bin/python", install.venv);
         let required = format!("{REQUIREMENTS}/requirements.txt");
         let constrained = format!("{REQUIREMENTS}/constraints.txt");
         let mut words = vec![
-            python.as_str(),
-            "-m",
-            "pip",
+            "/bin/sh",
+            "-ec",
+            scripts::INSTALL,
             "install",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--requirement",
-            &required,
+            scripts::SETTLE,
+            &install.venv,
+            &python,
+            "--index-strategy",
+            "unsafe-best-match",
         ];
-        if !pip.constraints.is_empty() {
-            words.extend(["--constraint", &constrained]);
+        words.extend(told.options.iter().map(String::as_str));
+        if !constraints.is_empty() {
+            words.extend(["--constraints", &constrained]);
         }
-        self.line(format!("ENV PATH={}/bin:$PATH", pip.venv));
+        words.extend(["--requirements", &required]);
         self.run(&options, &environment, &words);
     }
 
@@ -388,6 +468,28 @@ impl Writer<'_> {
             self.line(line);
         }
     }
+}
+
+/// Requirement lines for exactly the wheels of a lock.
+fn pinned(install: &InstallWheels) -> Vec<String> {
+    let mut wheels: Vec<_> = install.wheels().collect();
+    wheels.sort_by(|one, other| one.package.cmp(&other.package));
+    let line = |wheel: &super::Wheel| match &wheel.from {
+        super::WheelOrigin::Remote { sha256, .. } => {
+            let version = wheel.file.split('-').nth(1).unwrap_or_default();
+            format!("{}=={version} --hash=sha256:{sha256}", wheel.package)
+        }
+        super::WheelOrigin::Project { path } => {
+            format!("{}/{path}", crate::requirement::LOCAL_FOLDER)
+        }
+        super::WheelOrigin::Built { .. } => wheel.package.clone(),
+    };
+    install
+        .options
+        .iter()
+        .cloned()
+        .chain(wheels.into_iter().map(line))
+        .collect()
 }
 
 /// A value as the frontend reads it back.

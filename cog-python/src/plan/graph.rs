@@ -135,14 +135,23 @@ fn summary(action: &Action) -> String {
         Action::Venv { path, .. } | Action::Write { path, .. } | Action::Schema { path, .. } => {
             path.clone()
         }
-        Action::Pip(pip) => {
-            let packages = pip
+        Action::Lock(lock) => {
+            let packages = lock
                 .requirements
                 .iter()
                 .filter(|line| !line.starts_with('-'))
                 .count();
             format!("{packages} requirements")
         }
+        Action::Build(build) => build.package.clone(),
+        Action::Wheels(install) => match &install.groups {
+            Some(groups) => format!(
+                "{} wheels in {} layers",
+                install.wheels().count(),
+                groups.len()
+            ),
+            None => "wheels of the lock".to_owned(),
+        },
         Action::Run { command, .. } => command.lines().next().unwrap_or_default().to_owned(),
         Action::Source(source) => source.destination.clone(),
         Action::Assemble {} => "the image".into(),

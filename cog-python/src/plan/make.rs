@@ -3,22 +3,30 @@
 //! The shape of every plan:
 //!
 //! ```text
-//! base ─┬─ apt ──────────────────────────┬─ run… ─┬─ image
-//!       └─ [python] ─ venv ─ pip ─ [sdk] ┘        │
-//! source ─────────────────────────────────────────┘
+//! base ─┬─ apt ────────────────────────────┬─ run… ─┬─ image
+//!       └─ [python] ─┬─ venv ──────────────┤        │
+//!                    └─ lock ┄ wheels ─────┘        │
+//! source ───────────────────────────────────────────┘
 //! ```
 //!
-//! `pip` also comes after `apt` when a system package may be needed to build a Python package.
+//! `wheels` takes nothing of `lock` but the names of files: its groups run on nothing, so that a change of the base or of a
+//! system package touches none. `lock` also comes after `apt` when a system package may be needed to build a Python
+//! package.
 
 use indexmap::IndexMap;
 
 use super::{
-    Action, ImageConfig, Mount, Network, PLAN_VERSION, Pip, Plan, PythonProvider, Source, Step,
+    Action, ImageConfig, InstallWheels, LockPackages, Measured, Mount, Network, PLAN_VERSION, Plan,
+    PythonProvider, Source, Step,
 };
 use crate::config::{Config, label};
 use crate::diagnostic::{Report, Span};
 use crate::labels::{CogBase, Facts};
+use crate::lock;
+use crate::requirement::{hashes, indexes};
 use crate::resolution::{BaseKind, Options, Resolution, resolve};
+use crate::sdk::SdkVersion;
+use crate::wheel::Grouping;
 
 /// Folder of the virtual environment.
 const VENV: &str = "/opt/venv";
@@ -67,7 +75,7 @@ impl Plan {
             writes: None,
             action: Action::Assemble {},
         });
-        Self {
+        let plan = Self {
             version: PLAN_VERSION,
             image: resolution.image.to_string(),
             platform: resolution.platform.as_str().to_owned(),
@@ -75,7 +83,49 @@ impl Plan {
             decisions: resolution.decisions,
             steps: maker.steps,
             config: image_config,
+        };
+        plan.frozen(config, &resolution.sdk, resolution.base.kind)
+            .unwrap_or(plan)
+    }
+
+    /// The plan with the wheels of the project's own lock, when that says all there is to know.
+    fn frozen(&self, config: &Config, sdk: &SdkVersion, base: BaseKind) -> Option<Self> {
+        let lock = config.build.requirements.lock.as_ref()?;
+        let SdkVersion::Release(version) = sdk else {
+            return None;
+        };
+        // A lock without the SDK, or with another, is resolved again together with it.
+        if lock.version("cog") != Some(version) {
+            return None;
         }
+        let facts = lock::Facts {
+            python: config.build.python_version.value.to_string(),
+            machine: self.machine().to_owned(),
+            glibc: glibc(base).to_owned(),
+            installed: Vec::new(),
+        };
+        let ties = lock.ties.clone().unwrap_or_default();
+        self.with_lock(lock, &facts, &Measured::default(), &ties)
+            .ok()
+    }
+
+    /// What Python calls the machine.
+    pub(super) fn machine(&self) -> &'static str {
+        if self.platform.contains("arm64") {
+            "aarch64"
+        } else {
+            "x86_64"
+        }
+    }
+}
+
+/// The glibc that a base image has at least: of the oldest Debian or Ubuntu that images of its kind are made of.
+fn glibc(base: BaseKind) -> &'static str {
+    match base {
+        BaseKind::Python | BaseKind::Debian => "2.36",
+        BaseKind::Cuda => "2.31",
+        BaseKind::Cog => "2.35",
+        BaseKind::Named => "2.28",
     }
 }
 
@@ -140,7 +190,7 @@ impl Maker<'_> {
             PythonProvider::Base => ("python3".to_owned(), "base"),
             PythonProvider::Uv => {
                 let interpreter = format!("{PYTHON}/bin/python3");
-                let uv = resolution.uv_image.clone();
+                let uv = resolution.uv.clone();
                 let action = Action::Python {
                     version,
                     uv,
@@ -157,61 +207,69 @@ impl Maker<'_> {
             &["base", "python"]
         };
         let action = Action::Venv {
-            interpreter,
+            interpreter: interpreter.clone(),
             version,
             path: VENV.into(),
             site_packages: resolution.base.kind == BaseKind::Cog,
+            replaced: Vec::new(),
         };
         self.push("venv", after, place, Some(VENV), action);
 
         let requirements = &self.config.build.requirements;
-        let sdk = resolution.sdk.requirement();
         let apt = !resolution.system_packages.is_empty();
         let ground = if apt && resolution.pip_after_apt {
             "apt"
         } else {
             "base"
         };
-        let mut after: Vec<&str> = vec![ground];
-        after.extend((below == "python").then_some("python"));
-        let with_venv = |venv| after.iter().copied().chain([venv]).collect::<Vec<_>>();
-        let pip = |lines: Vec<String>, environment: &IndexMap<String, String>| Pip {
-            venv: VENV.into(),
+        // One resolution for all: a conflict with the SDK is then an error, not a downgrade.
+        let mut lines = resolution.requirements.clone();
+        lines.push(resolution.sdk.requirement());
+        let python = (below == "python").then_some("python");
+        let place = self.requirements_place();
+        let lock = LockPackages {
+            interpreter,
+            uv: resolution.uv.clone(),
             requirements: lines,
             constraints: requirements.constraints.clone(),
             secrets: requirements.secrets.clone(),
             local: requirements.local.iter().cloned().collect(),
-            environment: environment.clone(),
+            environment: self.environment.clone(),
+            site_packages: resolution.base.kind == BaseKind::Cog,
         };
-        let results = |last: &str| {
-            let python = (below == "python").then_some("python");
-            [if apt { "apt" } else { "base" }]
-                .into_iter()
-                .chain(python)
-                .chain([last])
-                .map(str::to_owned)
-                .collect()
+        let after: Vec<&str> = [ground].into_iter().chain(python).collect();
+        let install = InstallWheels {
+            venv: VENV.into(),
+            python: version.line(),
+            groups: None,
+            budget: Grouping::default().budget,
+            precompile: resolution.precompile,
+            options: options_of(&lock.requirements),
+            logins: logins(&lock.requirements),
+            hashes: hashes(&lock.requirements),
+            places: requirements
+                .packages
+                .iter()
+                .map(|package| {
+                    let place = &package.place;
+                    let place = format!("{}:{}", place.file, place.span.line);
+                    (package.name.clone(), place)
+                })
+                .collect(),
         };
-        let place = self.requirements_place();
-        if requirements.hashed {
-            // With one hash pip demands hashes for all packages, and nobody has listed the SDK's.
-            let action = Action::Pip(pip(resolution.requirements.clone(), &self.environment));
-            self.push("pip", &with_venv("venv"), place, Some(VENV), action);
-            let action = Action::Pip(Pip {
-                constraints: Vec::new(),
-                secrets: Vec::new(),
-                local: Vec::new(),
-                ..pip(vec![sdk], &self.environment)
-            });
-            self.push("sdk", &with_venv("pip"), None, Some(VENV), action);
-            return results("sdk");
+        self.push("lock", &after, place.clone(), None, Action::Lock(lock));
+        let mut after = vec!["lock"];
+        if install.precompile {
+            after.push("base");
+            after.extend(python);
         }
-        // One resolution for all: a conflict with the SDK is then an error, not a downgrade.
-        let mut lines = resolution.requirements.clone();
-        lines.push(sdk);
-        let action = Action::Pip(pip(lines, &self.environment));
-        self.push("pip", &with_venv("venv"), place, Some(VENV), action);
-        results("pip")
+        self.push("wheels", &after, place, Some(VENV), Action::Wheels(install));
+        [if apt { "apt" } else { "base" }]
+            .into_iter()
+            .chain(python)
+            .chain(["venv", "wheels"])
+            .map(str::to_owned)
+            .collect()
     }
 
     fn requirements_place(&self) -> Option<String> {
@@ -350,6 +408,20 @@ impl Maker<'_> {
             labels,
         }
     }
+}
+
+/// Lines that are options.
+fn options_of(lines: &[String]) -> Vec<String> {
+    let is_option = |line: &&String| line.starts_with('-');
+    lines.iter().filter(is_option).cloned().collect()
+}
+
+/// Logins of the indexes, each host once.
+fn logins(lines: &[String]) -> Vec<lock::Login> {
+    let mut logins: Vec<lock::Login> = indexes(lines).filter_map(lock::login).collect();
+    logins.sort();
+    logins.dedup_by(|one, other| one.host == other.host);
+    logins
 }
 
 /// The init program: of the package, or of Cog's base images.

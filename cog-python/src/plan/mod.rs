@@ -10,10 +10,16 @@
 
 mod dockerfile;
 mod graph;
+mod locked;
 mod make;
+mod packages;
 mod text;
 
+pub use locked::{LockedError, Measured};
 pub(crate) use make::EXCLUDED;
+pub use packages::{
+    BuildWheel, InstallWheels, LockPackages, RemoteFile, UvProgram, Wheel, WheelGroup, WheelOrigin,
+};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -22,7 +28,7 @@ use crate::config::{PythonVersion, SystemPackage};
 use crate::sdk::SdkVersion;
 
 /// Version of the JSON form that this crate writes and reads.
-pub const PLAN_VERSION: u32 = 2;
+pub const PLAN_VERSION: u32 = 3;
 
 /// Everything a build will do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,8 +127,8 @@ pub enum Action {
     Python {
         /// Version or release line.
         version: PythonVersion,
-        /// Image that holds the uv program as `/uv`.
-        uv: String,
+        /// The uv program.
+        uv: UvProgram,
         /// Address of the list of Pythons to choose from, instead of uv's own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         downloads: Option<String>,
@@ -140,9 +146,16 @@ pub enum Action {
         /// Whether it sees the packages of the interpreter, such as the torch of a base image.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         site_packages: bool,
+        /// Packages that every environment starts with and that a wheel of the plan brings: they are removed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaced: Vec<String>,
     },
-    /// Installs Python packages into the virtual environment.
-    Pip(Pip),
+    /// Chooses the files of all Python packages.
+    Lock(LockPackages),
+    /// Builds a wheel.
+    Build(BuildWheel),
+    /// Installs wheels into the virtual environment.
+    Wheels(InstallWheels),
     /// Runs a command of the user.
     Run {
         /// Shell text; several lines run as one script that stops at the first failure.
@@ -178,28 +191,6 @@ pub enum Action {
     },
     /// Lays the steps it comes after over each other and adds the image's configuration.
     Assemble {},
-}
-
-/// Installs Python packages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pip {
-    /// Folder of the virtual environment.
-    pub venv: String,
-    /// Lines of the requirements file.
-    pub requirements: Vec<String>,
-    /// Lines of the constraints file; empty when there is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub constraints: Vec<String>,
-    /// Secrets that requirement lines use as `${NAME}`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub secrets: Vec<String>,
-    /// Files and folders of the project that lines name; they are mounted for the step.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub local: Vec<String>,
-    /// Variables of the step.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub environment: IndexMap<String, String>,
 }
 
 /// Copies the project.
@@ -332,7 +323,8 @@ impl Plan {
         let mut ids = Vec::new();
         for step in &self.steps {
             match &step.action {
-                Action::Pip(pip) => ids.extend(pip.secrets.iter().map(String::as_str)),
+                Action::Lock(lock) => ids.extend(lock.secrets.iter().map(String::as_str)),
+                Action::Build(build) => ids.extend(build.secrets.iter().map(String::as_str)),
                 Action::Run { mounts, .. } => {
                     let required = mounts.iter().filter_map(|mount| match mount {
                         Mount::Secret {

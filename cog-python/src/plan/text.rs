@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Action, Mount, Plan, Step};
+use super::{Action, InstallWheels, Mount, Plan, Step, UvProgram};
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,6 +41,12 @@ impl fmt::Display for Plan {
             .unwrap_or(0);
         for step in &self.steps {
             write_step(formatter, step, width)?;
+            let is_on_packages = matches!(step.action, Action::Run { .. })
+                && step.after.iter().any(|name| name == "wheels");
+            if is_on_packages {
+                let cost = "runs on all packages: their files are laid out for it whenever one of them changes";
+                writeln!(formatter, "  {:width$}    {cost}", "")?;
+            }
         }
         writeln!(formatter, "\nImage")?;
         for folder in &self.config.path {
@@ -108,35 +114,51 @@ fn describe(action: &Action) -> Vec<String> {
             vec![format!("install {}{recommends}", names.join(" "))]
         }
         Action::Python { version, uv, .. } => {
-            vec![format!("install Python {version} with uv from {uv}")]
+            vec![format!(
+                "install Python {version} with uv from {}",
+                program(uv)
+            )]
         }
         Action::Venv {
             interpreter,
             version,
             path,
             site_packages,
+            replaced,
         } => {
+            let mut lines = vec![String::new()];
+            if !replaced.is_empty() {
+                lines.push(format!(
+                    "without {}, which wheels bring",
+                    replaced.join(" and ")
+                ));
+            }
             let seen = if *site_packages {
                 ", with the packages it has"
             } else {
                 ""
             };
-            vec![format!(
-                "make {path} with {interpreter}, which must be Python {version}{seen}"
-            )]
+            lines[0] =
+                format!("make {path} with {interpreter}, which must be Python {version}{seen}");
+            lines
         }
-        Action::Pip(pip) => {
-            let mut lines = vec![format!("install into {}", pip.venv)];
-            lines.extend(pip.requirements.iter().cloned());
+        Action::Lock(lock) => {
+            let mut lines = vec![format!(
+                "choose packages with uv from {}",
+                program(&lock.uv)
+            )];
+            lines.extend(lock.requirements.iter().cloned());
             lines.extend(
-                pip.constraints
+                lock.constraints
                     .iter()
                     .map(|line| format!("constraint {line}")),
             );
-            lines.extend(pip.secrets.iter().map(|name| format!("secret {name}")));
-            lines.extend(pip.local.iter().map(|path| format!("project file {path}")));
+            lines.extend(lock.secrets.iter().map(|name| format!("secret {name}")));
+            lines.extend(lock.local.iter().map(|path| format!("project file {path}")));
             lines
         }
+        Action::Build(build) => vec![format!("build a wheel of {}", build.requirement)],
+        Action::Wheels(install) => wheels(install),
         Action::Run {
             command,
             mounts,
@@ -164,6 +186,55 @@ fn describe(action: &Action) -> Vec<String> {
             );
             lines
         }
+    }
+}
+
+/// Where uv is from.
+fn program(uv: &UvProgram) -> &str {
+    match &uv.wheel {
+        Some(wheel) => &wheel.name,
+        None => &uv.image,
+    }
+}
+
+/// The groups, lowest layer first.
+fn wheels(install: &InstallWheels) -> Vec<String> {
+    let compiled = if install.precompile { ", compiled" } else { "" };
+    let Some(groups) = &install.groups else {
+        return vec![
+            format!(
+                "install into {}, in layers of their own{compiled}",
+                install.venv
+            ),
+            format!(
+                "wheels are known in the middle of the build, and share about {} layers",
+                install.budget
+            ),
+        ];
+    };
+    let mut lines = vec![format!(
+        "install {} wheels into {}, in {} layers{compiled}",
+        install.wheels().count(),
+        install.venv,
+        groups.len()
+    )];
+    for group in groups {
+        let size: u64 = group.wheels.iter().map(|wheel| wheel.size).sum();
+        let names: Vec<&str> = group
+            .wheels
+            .iter()
+            .map(|wheel| wheel.file.as_str())
+            .collect();
+        lines.push(format!("{:>9}  {}", in_units(size), names.join(" ")));
+    }
+    lines
+}
+
+/// A size as people read it.
+fn in_units(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
     }
 }
 

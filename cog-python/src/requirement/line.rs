@@ -1,5 +1,7 @@
 //! What one logical line of a requirements file is.
 
+use indexmap::IndexMap;
+
 /// The part of a line that decides how it is treated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
@@ -128,6 +130,38 @@ pub(crate) fn has_credentials(text: &str) -> bool {
     })
 }
 
+/// URLs of indexes and of pages with links, of all lines that are such options.
+pub(crate) fn indexes(lines: &[String]) -> impl Iterator<Item = &str> {
+    lines.iter().filter_map(|line| {
+        [
+            ("-i", "--index-url"),
+            ("-i", "--extra-index-url"),
+            ("-f", "--find-links"),
+        ]
+        .into_iter()
+        .find_map(|(short, long)| option_value(line, short, long))
+    })
+}
+
+/// SHA-256 digests that lines allow, by the normalized name of the package.
+pub(crate) fn hashes(lines: &[String]) -> IndexMap<String, Vec<String>> {
+    let mut hashes: IndexMap<String, Vec<String>> = IndexMap::new();
+    for line in lines {
+        let Line::Named { name, .. } = classify(line) else {
+            continue;
+        };
+        for (start, mark) in line.match_indices("--hash") {
+            let value = line[start + mark.len()..].trim_start_matches(['=', ' ']);
+            let digest = value.split_whitespace().next().unwrap_or_default();
+            if let Some(digest) = digest.strip_prefix("sha256:") {
+                let allowed = hashes.entry(name.clone()).or_default();
+                allowed.push(digest.to_ascii_lowercase());
+            }
+        }
+    }
+    hashes
+}
+
 /// Names of the variables a line uses. pip expands `${NAME}` with uppercase names only.
 pub(super) fn variables(text: &str) -> Vec<String> {
     text.match_indices("${")
@@ -239,6 +273,19 @@ mod tests {
             variables("https://${USER}:${MY_TOKEN2}@x ${lower} ${"),
             ["USER", "MY_TOKEN2"]
         );
+    }
+
+    #[test]
+    fn hashes_and_indexes_are_found() {
+        let lines = [
+            "a==1 --hash=sha256:AA --hash sha256:bb",
+            "-i https://x/simple",
+            "--extra-index-url=https://y",
+        ];
+        let lines = lines.map(String::from);
+        assert_eq!(hashes(&lines)["a"], ["aa", "bb"]);
+        let found: Vec<_> = indexes(&lines).collect();
+        assert_eq!(found, ["https://x/simple", "https://y"]);
     }
 
     #[test]

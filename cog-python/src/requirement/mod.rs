@@ -35,7 +35,7 @@ mod read;
 
 use std::collections::BTreeSet;
 
-pub(crate) use line::has_credentials;
+pub(crate) use line::{has_credentials, hashes, indexes};
 pub(crate) use package::environment;
 pub use package::{Package, Wanted};
 pub(crate) use read::{Reader, Statement};
@@ -58,6 +58,8 @@ pub struct Requirements {
     pub secrets: Vec<String>,
     /// Whether pip will demand a hash for every package, because a line has one.
     pub hashed: bool,
+    /// The lock that the lines are from, if they are from a `pylock.toml` alone.
+    pub lock: Option<crate::lock::Lock>,
     /// Whether a line needs a tool such as git to download or compile a package.
     pub needs_tools: bool,
 }

@@ -88,6 +88,11 @@ impl<'a> Reader<'a> {
                 }
             }
             Some(Ok(lines)) => {
+                // Nothing but the file itself says what is installed.
+                let alone = self.open.len() == 1 && self.requirements.lines.is_empty();
+                self.requirements.lock = alone
+                    .then(|| crate::lock::Lock::from_pylock(source.text()).ok())
+                    .flatten();
                 for line in lines {
                     self.line(source, &line.text, place(source, line.offset), target);
                 }
@@ -117,6 +122,13 @@ impl<'a> Reader<'a> {
             return;
         }
         let line = match classify(text) {
+            // A lock has all that its packages need.
+            Line::Named { name, .. }
+                if matches!(name.as_str(), "cog" | "coglet")
+                    && self.requirements.lock.is_some() =>
+            {
+                None
+            }
             Line::Named { name, .. } if matches!(name.as_str(), "cog" | "coglet") => {
                 self.report.push(
                     source

@@ -1,5 +1,6 @@
 //! The base image, and where Python comes from.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -8,23 +9,36 @@ use super::cuda::Toolkit;
 use super::framework::Frameworks;
 use super::{At, Base, BaseKind, Resolver};
 use crate::diagnostic::Severity;
-use crate::plan::{PythonProvider, Rejected};
+use crate::plan::{PythonProvider, Rejected, RemoteFile, UvProgram};
 use crate::tables::Flavour;
 
 /// Base image when uv brings Python.
 const PLAIN_BASE: &str = "debian:bookworm-slim";
 
+/// The table of `data/uv.json`.
 #[derive(Deserialize)]
 struct Uv {
     image: String,
+    /// By what Python calls the machine.
+    wheels: BTreeMap<String, RemoteFile>,
 }
 
 static UV: LazyLock<Uv> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../data/uv.json")).expect("the table of the crate is valid")
 });
 
-pub(super) fn uv_image() -> String {
-    UV.image.clone()
+/// The uv program: of the image that is named, or of its wheel for the machine.
+pub(super) fn uv(image: Option<&str>, machine: &str) -> UvProgram {
+    match image {
+        Some(image) => UvProgram {
+            image: image.to_owned(),
+            wheel: None,
+        },
+        None => UvProgram {
+            image: UV.image.clone(),
+            wheel: UV.wheels.get(machine).cloned(),
+        },
+    }
 }
 
 /// The base image and who brings Python.

@@ -23,11 +23,16 @@ use std::sync::Arc;
 
 use crate::config::{Config, ImageName, SystemPackage};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span};
-use crate::plan::{Decision, Network, PythonProvider, Rejected};
+use crate::plan::{Decision, Network, PythonProvider, Rejected, UvProgram};
 use crate::sdk::SdkVersion;
 use crate::tables::{Architecture, Release, Tables};
 
 pub use device::{Kernels, kernels};
+
+/// The uv program that is taken when nobody names one.
+pub(crate) fn uv_program(machine: &str) -> UvProgram {
+    base::uv(None, machine)
+}
 
 /// What the command line decides. The default is what a plain `cog-python build` uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +61,8 @@ pub struct Options {
     pub sdk_version: Option<SdkVersion>,
     /// Image that holds uv (`--uv-image`).
     pub uv_image: Option<String>,
+    /// Compiles the modules of packages (`--precompile`).
+    pub precompile: bool,
     /// List of Pythons that uv chooses from (`--uv-downloads`).
     pub uv_downloads: Option<String>,
     /// Network of steps (`--network`).
@@ -133,8 +140,10 @@ pub struct Resolution {
     pub base: Base,
     /// Where Python comes from.
     pub python_provider: PythonProvider,
-    /// Image that holds uv.
-    pub uv_image: String,
+    /// The uv program.
+    pub uv: UvProgram,
+    /// Whether the modules of packages are compiled.
+    pub precompile: bool,
     /// List of Pythons that uv chooses from, if not its own.
     pub uv_downloads: Option<String>,
     /// SDK.
@@ -302,11 +311,12 @@ impl Resolver<'_> {
         self.source();
         Resolution {
             image,
-            platform,
             base: chosen.base,
             python_provider: chosen.provider,
-            uv_image: self.options.uv_image.clone().unwrap_or_else(base::uv_image),
+            uv: base::uv(self.options.uv_image.as_deref(), platform.machine()),
+            precompile: self.options.precompile,
             uv_downloads: self.options.uv_downloads.clone(),
+            platform,
             sdk,
             cuda: toolkit.as_ref().map(|toolkit| toolkit.cuda.clone()),
             cudnn: toolkit.as_ref().map(|toolkit| toolkit.cudnn.clone()),

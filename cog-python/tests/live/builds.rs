@@ -56,7 +56,7 @@ fn a_change_rebuilds_what_it_changes() {
         let project = Project::new(engine);
         project.run(&["build"]).succeeded();
         let again = project.run(&["build"]).succeeded();
-        for step in ["apt(", "venv ", "pip: ", "run("] {
+        for step in ["apt(", "venv ", "lock: ", "wheels: ", "run("] {
             assert!(
                 !again.ran(step),
                 "{step} ran again on {engine}\n{}",
@@ -70,7 +70,7 @@ fn a_change_rebuilds_what_it_changes() {
         project.edit("run.py", "The sum is", &format!("The total ({unique}) is"));
         let source = project.run(&["build"]).succeeded();
         assert!(source.ran("copy the project"), "{}", source.stderr);
-        for step in ["apt(", "venv ", "pip: ", "run("] {
+        for step in ["apt(", "venv ", "lock: ", "wheels: ", "run("] {
             assert!(
                 !source.ran(step),
                 "{step} ran on {engine}\n{}",
@@ -84,7 +84,11 @@ fn a_change_rebuilds_what_it_changes() {
         let requirement = format!("humanize==4.16.0; python_full_version != '0.{unique}'");
         project.edit("requirements.txt", "humanize==4.17.0", &requirement);
         let requirement = project.run(&["build"]).succeeded();
-        assert!(requirement.ran("pip: "), "{}", requirement.stderr);
+        assert!(requirement.ran("lock: "), "{}", requirement.stderr);
+        // The group of the changed wheel, and no other.
+        let installed = requirement.steps_run("wheels: ");
+        assert_eq!(installed.len(), 1, "{}", requirement.stderr);
+        assert!(installed[0].contains("humanize"), "{installed:?}");
         assert!(
             !requirement.ran("apt(") && !requirement.ran("venv "),
             "{}",

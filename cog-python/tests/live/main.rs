@@ -14,3 +14,4 @@ mod builds;
 mod failures;
 mod predictions;
 mod support;
+mod wheels;

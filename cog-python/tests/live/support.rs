@@ -15,7 +15,7 @@ use llb::{MarshalOptions, State};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::example_folder;
+use crate::common::{example_folder, helper};
 
 pub(crate) const ENGINES: [&str; 2] = ["containerd", "graphdriver"];
 
@@ -71,6 +71,23 @@ impl Run {
             .lines()
             .filter(|line| line.ends_with(" CACHED"))
             .count()
+    }
+
+    /// Names of the steps that were run, as opposed to taken from the cache, and start with this.
+    pub(crate) fn steps_run(&self, start: &str) -> Vec<String> {
+        let lines = self.stderr.lines();
+        let mut names: Vec<String> = lines
+            .filter_map(|line| {
+                let (number, name) = line.split_once(' ')?;
+                let cached = format!("{number} CACHED");
+                let is_step = number.starts_with('#') && name.starts_with(start);
+                let is_run = is_step && !self.stderr.lines().any(|line| line == cached);
+                is_run.then(|| name.to_owned())
+            })
+            .collect();
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// Whether a step of this name was run, as opposed to taken from the cache.
@@ -138,6 +155,7 @@ impl Project {
             .args(arguments)
             .args(["--tag", &self.tag, "--network", "host"])
             .env_remove("BUILDKIT_HOST")
+            .env("LLB_HELPER", helper())
             .env("DOCKER_HOST", &self.engine)
             .current_dir(self.folder.path());
         command

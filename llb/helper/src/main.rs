@@ -6,6 +6,7 @@
 //! | subcommand | does |
 //! |---|---|
 //! | `apply` | lays the differences of states over a tree, as a merge op would |
+//! | `inspect` | lists the distributions of wheels, and wheels that have different content for one path |
 //! | `install` | installs wheels into a virtual environment |
 //!
 //! **Invariant.** What it writes depends on its arguments and the trees they name alone: no clock, no environment, no
@@ -13,6 +14,7 @@
 
 mod apply;
 mod error;
+mod inspect;
 mod install;
 
 use std::env;
@@ -36,9 +38,10 @@ fn run(arguments: &[OsString]) -> Result<(), Error> {
     let name = arguments.first().and_then(|name| name.to_str());
     match name {
         Some("apply") => apply::run(&arguments[1..]),
+        Some("inspect") => inspect::run(&arguments[1..]),
         Some("install") => install::run(&arguments[1..]),
         _ => Err(Error::usage(
-            "expected a subcommand: llb-helper apply … or llb-helper install …",
+            "expected a subcommand: llb-helper apply …, llb-helper inspect … or llb-helper install …",
         )),
     }
 }

@@ -94,6 +94,10 @@ impl Build {
             marshal = marshal.local_unique_id(given.session.as_str());
         }
         marshal = marshal.caller_locations(given.caller_locations.clone());
+        // A value names stages, of which only a frontend knows.
+        if given.options.get("no-cache").is_some_and(String::is_empty) {
+            marshal = marshal.ignore_cache();
+        }
         let inner = Arc::new(Inner {
             transport,
             given,

@@ -79,6 +79,16 @@ impl Helper {
         &self.platform
     }
 
+    /// The file system that it is in, to run it in or to mount it from.
+    pub fn state(&self) -> State {
+        self.definition.state().platform(&self.platform)
+    }
+
+    /// Its absolute path in that file system.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The smallest file that passes for a helper: for examples and snapshots, where nothing is run.
     pub fn example_bytes() -> Vec<u8> {
         let mut header = b"\x7fELF\x02\x01\x01".to_vec();

@@ -13,7 +13,6 @@
 mod arguments;
 mod files;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use llb::gateway::{Build, Error, Frontend, Image, MainContext, Result, Warning};
@@ -23,9 +22,8 @@ use super::Failure;
 use super::args::NetworkOption;
 use super::project;
 use crate::diagnostic::{Diagnostic, Report};
-use crate::factory::{self, Backend, Made, ModelFactory};
-use crate::layer::{Base, Circumstances, Context, Joining, graphs_in};
-use crate::plan::Plan;
+use crate::factory::{self, LlbFactory};
+use crate::layer::Context;
 use crate::resolution::Options;
 use files::KnownFiles;
 
@@ -100,11 +98,11 @@ async fn build(cx: &mut Build) -> Result<Image> {
         let planned = planned.ok_or_else(|| rejected(&report, &known, &file.map))?;
         plans.push(planned.plan);
     }
-    let factory = FrontendFactory {
-        project: match context {
+    let factory = LlbFactory {
+        project: Some(match context {
             MainContext::Directory(directory) => Context::Folder(directory),
             MainContext::Files(files) => Context::Files(files),
-        },
+        }),
         texts: known.texts(),
     };
     let image = match plans.as_slice() {
@@ -126,38 +124,6 @@ fn around(cx: &Build) -> Options {
     Options {
         revision: revision.map(str::to_owned),
         ..Options::default()
-    }
-}
-
-/// Makes a plan's files from its graph, of the files that the build was given.
-struct FrontendFactory {
-    project: Context,
-    texts: BTreeMap<String, String>,
-}
-
-impl ModelFactory for FrontendFactory {
-    fn backend(&self) -> Backend {
-        Backend::Llb
-    }
-
-    async fn make(&self, build: &Build, plan: &Plan, base: &Base) -> Result<Made> {
-        let circumstances = Circumstances {
-            base: base.clone(),
-            joining: if build.capabilities().has_merge() {
-                Joining::Merge
-            } else {
-                Joining::Copy
-            },
-            project: Some(self.project.clone()),
-            texts: self.texts.clone(),
-        };
-        let graph = graphs_in(plan, &circumstances)
-            .map_err(|error| Error::new(error).context("the plan gives no graph"))?;
-        Ok(Made {
-            image: graph.image,
-            environment: graph.environment,
-            schema: graph.schema,
-        })
     }
 }
 

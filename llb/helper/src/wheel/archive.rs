@@ -26,6 +26,8 @@ pub(super) struct Archive<'n, R> {
     zip: ZipArchive<R>,
     /// Files in the order of the archive.
     files: Vec<Member>,
+    /// Folders that the archive names, maybe without a file in them.
+    folders: Vec<String>,
     /// `NAME-VERSION.dist-info`, as the archive has it.
     info: String,
 }
@@ -58,6 +60,7 @@ impl<'n, R: Read + Seek> Archive<'n, R> {
             name,
             zip,
             files: Vec::new(),
+            folders: Vec::new(),
             info: String::new(),
         };
         archive.list().map_err(fail)?;
@@ -71,6 +74,13 @@ impl<'n, R: Read + Seek> Archive<'n, R> {
         &self.info
     }
 
+    /// The folders that the archive names, except those of `.data`.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &str> {
+        let data = format!("{}.data", self.info.trim_end_matches(".dist-info"));
+        let folders = self.folders.iter().map(String::as_str);
+        folders.filter(move |folder| folder.split('/').next() != Some(data.as_str()))
+    }
+
     /// Lists the files; refuses unsafe names, doubles and bombs.
     fn list(&mut self) -> Result<(), ErrorKind> {
         let mut names = BTreeSet::new();
@@ -82,6 +92,7 @@ impl<'n, R: Read + Seek> Archive<'n, R> {
                 .map_err(|why| ErrorKind::Escape(format!("the path {name:?} {why}")))?;
             packed = packed.saturating_add(file.compressed_size());
             if file.is_dir() {
+                self.folders.push(name.trim_end_matches('/').to_owned());
                 continue;
             }
             if !names.insert(name.clone()) {
@@ -172,6 +183,23 @@ impl<'n, R: Read + Seek> Archive<'n, R> {
         let text = String::from_utf8(bytes)
             .map_err(|_| ErrorKind::Content(format!("{name} is not UTF-8")))?;
         Ok(Some(text))
+    }
+
+    /// Name and version, as the metadata writes them.
+    pub(super) fn distribution(&mut self) -> Result<(String, String), ErrorKind> {
+        let text = self.info_text("METADATA")?.unwrap_or_default();
+        let headers = text.lines().take_while(|line| !line.is_empty());
+        let headers: Vec<(&str, &str)> = headers.filter_map(|line| line.split_once(':')).collect();
+        let value = |name: &str| {
+            let found = headers
+                .iter()
+                .find(|(header, _)| header.eq_ignore_ascii_case(name));
+            let missing = || ErrorKind::Content(format!("METADATA has no {name}"));
+            found
+                .map(|(_, value)| value.trim().to_owned())
+                .ok_or_else(missing)
+        };
+        Ok((value("Name")?, value("Version")?))
     }
 
     pub(super) fn record(&mut self) -> Result<Record, ErrorKind> {

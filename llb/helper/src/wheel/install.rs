@@ -157,6 +157,13 @@ fn put<R: Read + Seek>(
     let [_, _, shipped] = own.each_ref().map(|path| placed.remove(path));
     let is_record_executable = shipped.is_some_and(|record| record.member.executable);
 
+    let folders: Vec<String> = archive
+        .folders()
+        .map(|folder| format!("{site_packages}/{folder}/"))
+        .collect();
+    for folder in folders {
+        installation.make_folders(&folder)?;
+    }
     let hashes = hashes_by_name(&listed);
     // In the order of the archive: one pass over the file.
     let mut in_order: Vec<_> = placed.into_values().collect();
@@ -211,7 +218,12 @@ fn hashes_by_name(record: &Record) -> std::collections::BTreeMap<&str, (&str, &s
         .collect()
 }
 
-fn set_time(path: &Path, epoch: i64) -> io::Result<()> {
+/// Sets the times of a file, a folder or a link, in seconds since 1970.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn set_time(path: &Path, epoch: i64) -> io::Result<()> {
     let time = Timespec {
         tv_sec: epoch,
         tv_nsec: 0,

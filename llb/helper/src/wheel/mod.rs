@@ -9,6 +9,7 @@
 //! [recording installed projects]: https://packaging.python.org/en/latest/specifications/recording-installed-packages/
 
 mod archive;
+mod collision;
 mod entry_points;
 mod error;
 mod install;
@@ -17,8 +18,9 @@ mod record;
 mod scheme;
 mod script;
 
+pub use collision::{Collision, collisions};
 pub use error::{Error, ErrorKind};
-pub use install::{Installation, install};
+pub use install::{Installation, install, set_time};
 pub use name::{WheelName, normalized};
 pub use record::{Record, RecordLine};
 pub use scheme::Layout;
@@ -38,6 +40,39 @@ pub fn installed_paths<R: Read + Seek>(
     layout: &Layout,
 ) -> Result<Vec<InstalledPath>, Error> {
     archive::Archive::open(name, wheel)?.installed_paths(layout)
+}
+
+/// What a wheel says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// The name of its distribution, as its metadata writes it.
+    pub distribution: String,
+    /// Its version, as its metadata writes it.
+    pub version: String,
+    /// As [`installed_paths`].
+    pub paths: Vec<InstalledPath>,
+}
+
+/// Reads a wheel's metadata and its list of files, without unpacking it.
+///
+/// # Errors
+///
+/// As [`installed_paths`], and metadata without a name or a version.
+pub fn inspect<R: Read + Seek>(
+    name: &WheelName,
+    wheel: R,
+    layout: &Layout,
+) -> Result<Inspection, Error> {
+    let mut archive = archive::Archive::open(name, wheel)?;
+    let (distribution, version) = archive
+        .distribution()
+        .map_err(|kind| Error::new(name.as_str(), kind))?;
+    let paths = archive.installed_paths(layout)?;
+    Ok(Inspection {
+        distribution,
+        version,
+        paths,
+    })
 }
 
 /// A file that a wheel puts into an environment.

@@ -1,0 +1,203 @@
+//! What a plan leaves open, found out in the middle of a build.
+//!
+//! Everything is a question to the builder whose answer it keeps: the lock, wheels that are built, which wheels have files
+//! in common. A build that changes nothing gets all answers from the cache.
+
+use llb::gateway::{Build, Error, ResolvedSourceKind, Result, Warning};
+use llb::lower::Helper;
+use llb::value::Platform;
+use llb::{Range, SourceMap, State};
+
+use crate::layer::{
+    self, Base, COLLISIONS_FILE, Circumstances, Context, DISTRIBUTIONS_FILE, FACTS_FILE, Joining,
+    LOCK_FILE, LOCK_FOLDER, built_wheels, inspection_of, lock_of,
+};
+use crate::lock::{Facts, Lock};
+use crate::plan::{InstallWheels, Measured, Plan};
+use crate::wheel::{self, Collision};
+
+/// A plan that names every wheel, and the lock that was made for it.
+#[derive(Clone, Debug)]
+pub struct Complete {
+    /// The plan.
+    pub plan: Plan,
+    /// The lock; nothing if the project has one.
+    pub lock: Option<Lock>,
+    /// The distributions of the wheels, as `pip freeze` writes them.
+    pub distributions: Vec<String>,
+}
+
+/// What a builder can do, with the helper that runs on it.
+pub(super) fn circumstances(
+    cx: &Build,
+    base: &Base,
+    project: Option<Context>,
+) -> Result<Circumstances> {
+    let joining = if cx.capabilities().has_merge() {
+        Joining::Merge
+    } else {
+        Joining::Copy
+    };
+    let helpers = Helper::find_all()?;
+    let platform = cx.build_platform();
+    let fits = |helper: &&Helper| {
+        let own = helper.platform();
+        own.os == platform.os && own.architecture == platform.architecture
+    };
+    let helper = helpers.iter().find(fits).cloned().ok_or_else(|| {
+        Error::msg(format!(
+            "there is no llb-helper for {platform}, which installs wheels on the builder"
+        ))
+        .hint("name it with the variable LLB_HELPER, or put llb-helper-linux-ARCHITECTURE beside this program")
+    })?;
+    Ok(Circumstances {
+        base: base.clone(),
+        joining,
+        helper: Some(helper),
+        project,
+        ..Circumstances::default()
+    })
+}
+
+/// Asks the builder for everything that the plan does not say.
+pub(super) async fn complete(
+    cx: &Build,
+    plan: &Plan,
+    circumstances: &Circumstances,
+) -> Result<Complete> {
+    let platform: Platform = plan.platform.parse()?;
+    let Some(state) = lock_of(plan, circumstances)? else {
+        let (_, distributions) = look(cx, plan, circumstances).await?;
+        return Ok(Complete {
+            plan: plan.clone(),
+            lock: None,
+            distributions,
+        });
+    };
+    let answer = cx.solve_for(state, &platform).await?;
+    let (lock, facts) = tokio::try_join!(
+        answer.read_to_string(LOCK_FILE),
+        answer.read_to_string(FACTS_FILE)
+    )?;
+    let mut lock = Lock::from_pylock(&lock)?.in_project(LOCK_FOLDER);
+    let facts = Facts::from_json(&facts)?;
+
+    for mut file in plan.unmeasured(&lock, &facts)? {
+        if file.sha256.is_empty() {
+            let found = cx.resolve_source(layer::remote(&file)).await?;
+            if let ResolvedSourceKind::Http { checksum, .. } = found.kind {
+                checksum
+                    .trim_start_matches("sha256:")
+                    .clone_into(&mut file.sha256);
+            }
+        }
+        let fetched = cx.solve(layer::remote(&file)).await?;
+        let size = fetched.stat(&format!("/{}", file.name)).await?.size;
+        lock.measure(&file.url, &file.sha256, size);
+    }
+    let mut measured = Measured::default();
+    let wanted = plan.project_wheels(&lock, &facts)?;
+    for path in wanted {
+        let context = circumstances.project.clone().unwrap_or_default();
+        let file = layer::project(context, std::slice::from_ref(&path));
+        let size = cx.solve(file).await?.stat(&format!("/{path}")).await?.size;
+        let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
+        measured.insert(path, name, size);
+    }
+    let building = plan.with_builds(&lock, &facts)?;
+    let built = built_wheels(&building, circumstances)?;
+    let mut asked = tokio::task::JoinSet::new();
+    for (step, state) in built {
+        let (cx, platform) = (cx.clone(), platform.clone());
+        asked.spawn(async move { Ok::<_, Error>((step, found(&cx, state, &platform).await?)) });
+    }
+    while let Some(answer) = asked.join_next().await {
+        let (step, (file, size)) = answer.map_err(Error::new)??;
+        measured.insert(step, file, size);
+    }
+    let chosen = plan.with_lock(&lock, &facts, &measured, &[])?;
+    let (ties, distributions) = look(cx, &chosen, circumstances).await?;
+    let plan = if ties.is_empty() {
+        chosen
+    } else {
+        plan.with_lock(&lock, &facts, &measured, &ties)?
+    };
+    lock.ties = Some(ties);
+    Ok(Complete {
+        plan,
+        lock: Some(lock),
+        distributions,
+    })
+}
+
+/// The one wheel that a step has built, and its size.
+async fn found(cx: &Build, state: State, platform: &Platform) -> Result<(String, u64)> {
+    let solved = cx.solve_for(state, platform).await?;
+    let files = solved.read_dir_matching("/", "*.whl").await?;
+    match files.as_slice() {
+        [file] => Ok((file.name.clone(), file.size)),
+        files => Err(Error::msg(format!(
+            "a build of a wheel made {} wheels, expected one",
+            files.len()
+        ))),
+    }
+}
+
+/// Looks into the wheels: which have files in common, each two told to the user, and what they are called.
+async fn look(
+    cx: &Build,
+    plan: &Plan,
+    circumstances: &Circumstances,
+) -> Result<(Vec<Vec<String>>, Vec<String>)> {
+    let (Some((_, install)), Some(state)) = (plan.wheels(), inspection_of(plan, circumstances)?)
+    else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    // For the platform of the plan, whose wheels may be built for it.
+    let platform: Platform = plan.platform.parse()?;
+    let answer = cx.solve_for(state, &platform).await?;
+    let (collisions, distributions) = tokio::try_join!(
+        answer.read_to_string(COLLISIONS_FILE),
+        answer.read_to_string(DISTRIBUTIONS_FILE)
+    )?;
+    let collisions = wheel::collisions(&collisions)?;
+    for collision in &collisions {
+        cx.warn(warning(install, collision)).await?;
+    }
+    let distributions = distributions.lines().map(str::to_owned).collect();
+    Ok((wheel::ties(&collisions), distributions))
+}
+
+fn warning(install: &InstallWheels, collision: &Collision) -> Warning {
+    let package = |file: &str| {
+        let found = install.wheels().find(|wheel| wheel.file == file);
+        found
+            .map_or(file, |wheel| wheel.package.as_str())
+            .to_owned()
+    };
+    let (first, second) = (package(&collision.first), package(&collision.second));
+    let files = if collision.paths == 1 {
+        "a file".to_owned()
+    } else {
+        format!("{} files", collision.paths)
+    };
+    let place = [&second, &first]
+        .into_iter()
+        .find_map(|name| install.places.get(name));
+    let shown = place.map_or(String::new(), |place| format!("{place}: "));
+    // Progress shows nothing but the message.
+    let message = format!(
+        "{shown}`{first}` and `{second}` have {files} in common with other content, such as {}; those of `{second}` are installed",
+        collision.example
+    );
+    let warning = Warning::new(message).detail(
+        "keep one of the two: which one a program gets depends on the order of their names",
+    );
+    match place.and_then(|place| place.rsplit_once(':')) {
+        Some((file, line)) => {
+            let map = SourceMap::new(file, "requirements", Vec::new());
+            warning.at(map.location([Range::line(line.parse().unwrap_or(1))]))
+        }
+        None => warning,
+    }
+}

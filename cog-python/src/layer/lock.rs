@@ -1,0 +1,135 @@
+//! Choosing the files of all packages, with uv.
+
+use llb::{Constrain, State, args, bind, cache, file, scratch, secret};
+
+use super::{Interpreter, Program, StepOptions, project};
+use crate::lock::dialect;
+use crate::plan::LockPackages;
+use crate::requirement::LOCAL_FOLDER;
+
+/// The file with the lock, in the state that [`lock`] gives.
+pub const LOCK_FILE: &str = "/pylock.toml";
+/// The file with what is known of the interpreter.
+pub const FACTS_FILE: &str = "/facts.json";
+
+/// Where the requirements files are mounted.
+pub(crate) const REQUIREMENTS_FOLDER: &str = "/run/cog-python/requirements";
+/// Where the lock is made: paths in it are relative to this folder.
+pub const LOCK_FOLDER: &str = "/run/cog-python/lock";
+/// Where uv is mounted.
+const UV: &str = "/run/cog-python/bin/uv";
+
+/// What is known of the interpreter, as [`Facts`](crate::lock::Facts) reads it. The argument says whether packages that it
+/// has are among the facts.
+const FACTS: &str = r#"import json, os, platform, sys
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+except (AttributeError, ValueError, OSError):
+    libc = ""
+facts = {
+    "python": "%d.%d.%d" % sys.version_info[:3],
+    "machine": platform.machine(),
+    "glibc": libc.replace("glibc ", "") or "of another kind",
+}
+if sys.argv[1] == "yes":
+    import re
+    from importlib.metadata import distributions
+    found = {(re.sub("[-_.]+", "-", d.metadata["Name"]).lower(), d.version) for d in distributions()}
+    facts["installed"] = sorted(found)
+json.dump(facts, sys.stdout)
+"#;
+
+/// The arguments are the interpreter, the program of the facts and its argument, then options of uv.
+const SCRIPT: &str = r#"python="$(command -v "$1")" || {
+  echo "error: there is no $1 in the base image" >&2
+  exit 1
+}
+"$python" -c "$2" "$3" > /run/cog-python/lock/facts.json
+shift 3
+cd /run/cog-python/lock
+exec /run/cog-python/bin/uv pip compile --quiet --python "$python" --format pylock.toml --output-file pylock.toml --index-strategy unsafe-best-match "$@""#;
+
+/// Makes a lock: a state with [`LOCK_FILE`] and [`FACTS_FILE`].
+///
+/// The order of indexes does not matter, as with pip: the best release of all wins. Downloads are kept in a cache mount.
+#[track_caller]
+pub fn lock(
+    ground: &State,
+    interpreter: &Interpreter,
+    packages: &LockPackages,
+    uv: &Program,
+    options: &StepOptions,
+) -> State {
+    let lines = |lines: &[String]| lines.join("\n") + "\n";
+    let told = dialect(&packages.requirements);
+    let mut files = file::mkfile("/requirements.txt", 0o644, lines(&told.lines));
+    let required = format!("{REQUIREMENTS_FOLDER}/requirements.txt");
+    let constrained = format!("{REQUIREMENTS_FOLDER}/constraints.txt");
+    let mut command: Vec<&str> = vec![
+        "/bin/sh",
+        "-ec",
+        SCRIPT,
+        "lock",
+        &interpreter.command,
+        FACTS,
+        if packages.site_packages { "yes" } else { "no" },
+    ];
+    command.extend(told.options.iter().map(String::as_str));
+    if !packages.constraints.is_empty() {
+        files = files.mkfile(
+            "/constraints.txt",
+            0o644,
+            lines(&dialect(&packages.constraints).lines),
+        );
+        command.extend(["--constraints", &constrained]);
+    }
+    command.push(&required);
+    let files = scratch().file(files.name("requirements"));
+    let mut exec = args(command)
+        .env("UV_NO_CONFIG", "1")
+        .env("UV_PYTHON_DOWNLOADS", "never")
+        .env("UV_CACHE_DIR", "/root/.cache/uv")
+        .mount(bind(REQUIREMENTS_FOLDER, files).readonly())
+        .mount(cache("/root/.cache/uv", "cog-python-uv"))
+        .mount(bind(LOCK_FOLDER, scratch()))
+        .name(format!("lock: {}", summary(&packages.requirements)));
+    for (name, value) in &packages.environment {
+        exec = exec.env(name.as_str(), value.as_str());
+        // What pip reads from its own variables, uv has other names for.
+        let name = match name.as_str() {
+            "PIP_INDEX_URL" => "UV_DEFAULT_INDEX",
+            "PIP_EXTRA_INDEX_URL" => "UV_INDEX",
+            "PIP_FIND_LINKS" => "UV_FIND_LINKS",
+            _ => continue,
+        };
+        exec = exec.env(name, value.as_str());
+    }
+    for name in &packages.secrets {
+        exec = exec.mount(secret(name.as_str()).as_env(name.as_str()));
+    }
+    if !packages.local.is_empty() {
+        // Not read-only: asking a folder for its metadata writes next to it. What is written is dropped.
+        exec =
+            exec.mount(bind(LOCAL_FOLDER, project(options.project(), &packages.local)).no_output());
+    }
+    exec = uv.lend(exec, UV);
+    if let Some(tree) = &interpreter.tree {
+        exec = tree.lend(exec);
+    }
+    ground.exec(options.connected(exec)).get_mount(LOCK_FOLDER)
+}
+
+/// The first requirements, for people who watch a build.
+fn summary(lines: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let mut packages = lines.iter().filter(|line| !line.starts_with('-'));
+    let names: Vec<&str> = packages
+        .by_ref()
+        .take(SHOWN)
+        .map(|line| line.split(" --hash").next().unwrap_or(line))
+        .collect();
+    match packages.count() {
+        0 => names.join(" "),
+        more => format!("{} and {more} more", names.join(" ")),
+    }
+}
