@@ -4,6 +4,8 @@
 //! figures can be set side by side. [`Shape::head`] has the digests that the Go client gives.
 
 mod counter;
+#[cfg(feature = "engines")]
+pub mod measure;
 
 use std::fmt;
 use std::str::FromStr;

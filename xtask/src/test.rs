@@ -52,6 +52,7 @@ fn million() -> Result<()> {
         "--release",
         "--package",
         "llb-benches",
+        "--no-default-features",
         "--bin",
         "million",
     ];

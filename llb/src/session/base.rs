@@ -6,7 +6,6 @@ use hyper::rt::Executor as _;
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tonic::transport::Channel;
@@ -39,8 +38,8 @@ impl Session {
         key: &str,
         services: Arc<Services>,
     ) -> Result<Self, Status> {
-        let (sender, receiver) = pipe::outgoing();
-        let mut request = Request::new(ReceiverStream::new(receiver));
+        let (sender, outgoing) = pipe::outgoing();
+        let mut request = Request::new(outgoing);
         announce(request.metadata_mut(), &id, key, &services)?;
         let incoming = control.session(request).await?.into_inner();
 

@@ -5,7 +5,7 @@
 //! can then stand where a directory is expected, so nothing is written outside.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,6 +18,10 @@ use super::mode::{FileKind, kind_of_go, permissions};
 use crate::proto::fsutil::types::packet::PacketType;
 use crate::proto::fsutil::types::{Packet, Stat};
 
+/// Files that are asked for at a time. A daemon queues 128 requests and reads no more of them while its queue is full and
+/// the connection is busy with content; who waits then with a request in hand, instead of taking content, waits for ever.
+pub(crate) const REQUESTS: usize = 64;
+
 /// A tree on its way.
 #[derive(Debug)]
 pub(crate) struct TreeReceiver {
@@ -25,6 +29,8 @@ pub(crate) struct TreeReceiver {
     next: u32,
     parents: Vec<Parent>,
     wanted: HashMap<u32, Wanted>,
+    /// Files of `wanted` that were not asked for yet.
+    unasked: VecDeque<u32>,
     files: HashSet<String>,
     links: Vec<(String, String)>,
     directories: Vec<DirectoryMetadata>,
@@ -65,6 +71,7 @@ impl TreeReceiver {
                 last: String::new(),
             }],
             wanted: HashMap::new(),
+            unasked: VecDeque::new(),
             files: HashSet::new(),
             links: Vec::new(),
             directories: Vec::new(),
@@ -94,13 +101,19 @@ impl TreeReceiver {
                 let id = self.next;
                 self.next += 1;
                 if self.take_stat(id, stat)? {
-                    return Ok(Some(answer(PacketType::PacketReq, id)));
+                    if self.wanted.len() - self.unasked.len() <= REQUESTS {
+                        return Ok(Some(answer(PacketType::PacketReq, id)));
+                    }
+                    self.unasked.push_back(id);
                 }
             }
             PacketType::PacketData => {
                 self.take_data(packet.id, &packet.data)?;
                 if packet.data.is_empty() {
-                    return self.end_if_complete();
+                    return match self.unasked.pop_front() {
+                        Some(next) => Ok(Some(answer(PacketType::PacketReq, next))),
+                        None => self.end_if_complete(),
+                    };
                 }
             }
             PacketType::PacketFin => self.finished = true,
@@ -394,6 +407,30 @@ mod tests {
         );
         assert_eq!(fs::symlink_metadata(root.join("dir-x")).unwrap().mtime(), 1);
         assert_eq!(fs::metadata(root.join("dir")).unwrap().mtime(), 1);
+    }
+
+    #[test]
+    fn files_are_asked_for_as_others_end() {
+        let (_home, mut receiver) = receiver();
+        let count = u32::try_from(REQUESTS).unwrap() + 2;
+        let mut asked = Vec::new();
+        for id in 0..count {
+            let packet = with(stat(&format!("{id:04}"), 0o644), |stat| stat.size = 1);
+            asked.extend(receiver.handle(packet).unwrap().map(|answer| answer.id));
+        }
+        assert!(receiver.handle(Packet::default()).unwrap().is_none());
+        assert_eq!(asked, (0..count - 2).collect::<Vec<_>>());
+        for id in 0..count {
+            receiver.handle(data(id, b"x")).unwrap();
+            let answer = receiver.handle(data(id, b"")).unwrap();
+            let answer = answer.map(|answer| (answer.r#type(), answer.id));
+            let expected = match id {
+                0 | 1 => Some((PacketType::PacketReq, count - 2 + id)),
+                _ if id == count - 1 => Some((PacketType::PacketFin, 0)),
+                _ => None,
+            };
+            assert_eq!(answer, expected, "after file {id}");
+        }
     }
 
     #[test]

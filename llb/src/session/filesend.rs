@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::directory::TreeReceiver;
+use super::directory::{REQUESTS, TreeReceiver};
 use super::executor::Spawner;
 use super::target::{Received, Target, TargetKind};
 use super::{Problem, Services};
@@ -26,8 +26,8 @@ use crate::proto::moby::filesync::v1::BytesMessage;
 const QUEUE: usize = 8;
 /// How long the daemon may take to end a call in which nothing is left to say.
 const ENDING: Duration = Duration::from_secs(5);
-/// Answers that may wait for the connection.
-const ANSWERS: usize = 128;
+/// Answers that may wait for the connection: all requests that can be open, and what ends the transfer.
+const ANSWERS: usize = REQUESTS + 4;
 
 type Answers = mpsc::Sender<Result<Bytes, Status>>;
 

@@ -28,9 +28,9 @@ use crate::proto::fsutil::types::Packet;
 use crate::proto::fsutil::types::packet::PacketType;
 
 /// Bytes of a file in one packet.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 128 << 10;
 /// Packets that may wait for the connection.
-const QUEUE: usize = 16;
+const QUEUE: usize = 32;
 
 type Packets = mpsc::Sender<Result<Packet, Status>>;
 

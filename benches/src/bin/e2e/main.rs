@@ -1,0 +1,339 @@
+//! Builds a model again and again as it changes, and says what each build took; beside Dockerfiles in the shape of Cog's.
+//!
+//! `cargo run --release -p llb-benches --bin e2e -- --addr unix:///run/docker.sock --registry 127.0.0.1:5000`
+//!
+//! Three sides build the same model and push it: `cog-python build`, a Dockerfile as Cog makes them (pip, one layer), and
+//! the same with uv. Each starts with an empty cache, and goes through the same changes. Everything is forgotten between
+//! sides: the daemon's whole build cache is pruned, so give it one that nobody else uses. The result is a table, or with
+//! `--json` an object.
+
+mod daemon;
+mod dockerfile;
+mod project;
+mod registry;
+mod side;
+mod steps;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use llb::client::{Address, Client, Prune};
+use llb_benches::measure;
+use serde_json::{Value, json};
+
+use daemon::Daemon;
+use dockerfile::Installer;
+use project::{Project, Size};
+use side::{Builds, Built, Cache, FromDockerfile, Place, Side};
+
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Step>,
+    /// Address of an engine; several are measured one after the other
+    #[arg(long)]
+    addr: Vec<String>,
+    /// Registry on this machine that takes the images, as the daemons name it
+    #[arg(long, value_name = "HOST:PORT")]
+    registry: Option<String>,
+    /// Image with Python that the models are built on
+    #[arg(long, default_value = "python:3.11-slim", value_name = "IMAGE")]
+    base: String,
+    /// Give steps the network of the host
+    #[arg(long)]
+    host_network: bool,
+    /// The model: `small`, `large` or both
+    #[arg(long, value_delimiter = ',', default_value = "small,large")]
+    project: Vec<String>,
+    /// Who builds: `cog-python`, `uv` and `pip`
+    #[arg(long, value_delimiter = ',', default_value = "cog-python,uv,pip")]
+    side: Vec<String>,
+    /// The program that builds models [default: the one beside this]
+    #[arg(long, value_name = "PATH")]
+    cog_python: Option<PathBuf>,
+    /// `buildctl`, for its time of a build in which nothing has changed
+    #[arg(long, value_name = "PATH")]
+    buildctl: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Step {
+    /// One build from a Dockerfile, in a process of its own
+    #[command(hide = true)]
+    Dockerfile(FromDockerfile),
+}
+
+/// What was measured of one side.
+type Column = Vec<(&'static str, Built)>;
+
+fn main() -> ExitCode {
+    if let Some(code) = measure::measuring() {
+        return code;
+    }
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Some(Step::Dockerfile(build)) => {
+            runtime().and_then(|runtime| runtime.block_on(build.build()))
+        }
+        None => run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody reads a closed stream.
+            drop(writeln!(io::stderr(), "error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
+}
+
+fn run(arguments: &Arguments) -> Result<(), Fault> {
+    let registry = arguments.registry.clone().ok_or("--registry is missing")?;
+    if arguments.addr.is_empty() {
+        return Err("--addr is missing".into());
+    }
+    let sides = arguments.side.iter().map(|name| side(name, arguments));
+    let sides = sides.collect::<Result<Vec<_>, Fault>>()?;
+    let sizes = arguments.project.iter().map(|name| match name.as_str() {
+        "small" => Ok(Size::Small),
+        "large" => Ok(Size::Large),
+        other => Err(format!(
+            "unknown model `{other}`: there are `small` and `large`"
+        )),
+    });
+    let sizes = sizes.collect::<Result<Vec<_>, _>>()?;
+    let runtime = runtime()?;
+    let home = tempfile::tempdir()?;
+    let mut tables = Vec::new();
+    for (number, text) in arguments.addr.iter().enumerate() {
+        let address: Address = text.parse()?;
+        let client = runtime.block_on(Client::connect(&address))?;
+        let place = Place {
+            address: text.clone(),
+            daemon: runtime.block_on(Daemon::find(&address)),
+            registry: registry.clone(),
+            base: arguments.base.clone(),
+            host_network: arguments.host_network,
+        };
+        let forget = || runtime.block_on(client.prune(Prune::new().all())).map(drop);
+        for size in &sizes {
+            let mut columns = Vec::new();
+            let mut unchanged = None;
+            for side in &sides {
+                // A registry must have nothing of an earlier run, or nothing would be pushed.
+                let name = format!(
+                    "{}-{}-{number}-{}",
+                    size.name(),
+                    side.name(),
+                    std::process::id()
+                );
+                let mut builds = Builds::new(side, &place, home.path(), &name)?;
+                forget()?;
+                let column = measure(
+                    &mut builds,
+                    *size,
+                    &|| Ok(forget()?),
+                    arguments,
+                    &mut unchanged,
+                );
+                columns.push((side.name(), column?));
+            }
+            let engine = format!("{:?}", client.engine());
+            if arguments.json {
+                tables.push(object(&engine, *size, &columns, unchanged));
+            } else {
+                writeln!(
+                    io::stdout(),
+                    "{}",
+                    table(&engine, *size, &columns, unchanged)
+                )?;
+            }
+        }
+    }
+    if arguments.json {
+        writeln!(io::stdout(), "{:#}", Value::from(tables))?;
+    }
+    Ok(())
+}
+
+fn side(name: &str, arguments: &Arguments) -> Result<Side, Fault> {
+    Ok(match name {
+        "pip" => Side::Dockerfile(Installer::Pip),
+        "uv" => Side::Dockerfile(Installer::Uv),
+        "cog-python" => {
+            let path = match &arguments.cog_python {
+                Some(path) => path.clone(),
+                None => std::env::current_exe()?.with_file_name("cog-python"),
+            };
+            if !path.is_file() {
+                let shown = path.display();
+                return Err(format!(
+                    "there is no {shown}: run `cargo build --release -p cog-python`, or name the program with --cog-python"
+                )
+                .into());
+            }
+            Side::CogPython(path)
+        }
+        other => return Err(format!("unknown side `{other}`").into()),
+    })
+}
+
+/// Takes a model through its changes; the daemon has nothing of it at the start.
+fn measure(
+    builds: &mut Builds<'_>,
+    size: Size,
+    forget: &dyn Fn() -> Result<(), Fault>,
+    arguments: &Arguments,
+    unchanged: &mut Option<f64>,
+) -> Result<Column, Fault> {
+    let mut column = Column::new();
+    let mut project = Project::new(size);
+    let mut note = |what: &'static str, built: Result<Built, Fault>| -> Result<(), Fault> {
+        let built = built.map_err(|error| format!("{what}: {error}"))?;
+        drop(writeln!(io::stderr(), "{what}: {:.2} s", built.wall));
+        column.push((what, built));
+        Ok(())
+    };
+    note("cold", builds.build(&project, Cache::None))?;
+    note("nothing changed", builds.build(&project, Cache::None))?;
+    if let (Some(path), Side::Dockerfile(Installer::Uv)) = (&arguments.buildctl, builds.side) {
+        let program = builds.buildctl(path);
+        // The first fills what the daemon knows of the other client's directories.
+        program.run()?;
+        *unchanged = Some(program.run()?.wall);
+    }
+    project.say("good day");
+    note("one line of source", builds.build(&project, Cache::None))?;
+    project.require("tabulate==0.9.0");
+    note("one requirement added", builds.build(&project, Cache::None))?;
+    project.replace("idna==3.10", "idna==3.11");
+    note(
+        "one requirement changed",
+        builds.build(&project, Cache::None),
+    )?;
+    if let Some((from, to)) = size.giant() {
+        project.replace(from, to);
+        note("a giant changed", builds.build(&project, Cache::None))?;
+    }
+    project.system_packages.push("tree");
+    note("system package added", builds.build(&project, Cache::None))?;
+
+    project
+        .commands
+        .push("python -c 'import idna' && touch /etc/model-ready");
+    note("command on top added", builds.build(&project, Cache::None))?;
+    project.replace("idna==3.11", "idna==3.10");
+    note(
+        "one changed, command on top",
+        builds.build(&project, Cache::None),
+    )?;
+
+    project.commands.clear();
+    if builds.side.has_cache()? {
+        builds.build(&project, Cache::Export)?;
+        forget()?;
+        project.replace("idna==3.10", "idna==3.11");
+        note(
+            "one changed, fresh builder with cache",
+            builds.build(&project, Cache::Import),
+        )?;
+    }
+    Ok(column)
+}
+
+fn object(engine: &str, size: Size, columns: &[(&str, Column)], unchanged: Option<f64>) -> Value {
+    let builds = columns.iter().flat_map(|(side, column)| {
+        column.iter().map(move |(what, built)| {
+            json!({
+                "side": side,
+                "build": what,
+                "wall_seconds": built.wall,
+                "client_cpu_seconds": built.client_cpu,
+                "daemon_cpu_seconds": built.daemon_cpu,
+                "steps_run": built.steps.run,
+                "containers": built.steps.containers,
+                "bytes_pushed": built.pushed,
+                "image_bytes": built.image,
+                "layers": built.layers,
+            })
+        })
+    });
+    json!({
+        "engine": engine,
+        "project": size.name(),
+        "builds": builds.collect::<Vec<_>>(),
+        "buildctl_nothing_changed_seconds": unchanged,
+    })
+}
+
+/// The figures for people: a row for each build, with ratios to the first side.
+fn table(engine: &str, size: Size, columns: &[(&str, Column)], unchanged: Option<f64>) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("{} on {engine}\n\n", size.name());
+    let mut head = String::from("| build |");
+    let mut line = String::from("|---|");
+    for (side, _) in columns {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            head,
+            " {side}: s | cpu s | steps | containers | MB pushed | MB image |"
+        );
+        line.push_str("---|---|---|---|---|---|");
+    }
+    let _ = writeln!(text, "{head}\n{line}");
+    let rows = columns
+        .first()
+        .map_or(&[][..], |(_, column)| column.as_slice());
+    for (what, first) in rows {
+        let _ = write!(text, "| {what} |");
+        for (_, column) in columns {
+            let Some((_, built)) = column.iter().find(|(other, _)| other == what) else {
+                text.push_str(" | | | | | |");
+                continue;
+            };
+            let cpu = built.client_cpu + built.daemon_cpu.unwrap_or(0.0);
+            let ratio = built.wall / first.wall;
+            let ratio = if std::ptr::eq(built, first) {
+                String::new()
+            } else {
+                format!(" ({ratio:.1}x)")
+            };
+            let _ = write!(
+                text,
+                " {:.2}{ratio} | {cpu:.1} | {} | {} | {:.3} | {:.1} |",
+                built.wall,
+                built.steps.run,
+                built.steps.containers,
+                megabytes(built.pushed),
+                megabytes(built.image)
+            );
+        }
+        text.push('\n');
+    }
+    if let Some(seconds) = unchanged {
+        let _ = writeln!(
+            text,
+            "\nbuildctl, uv's Dockerfile, nothing changed: {seconds:.2} s"
+        );
+    }
+    text
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,121 @@
+//! The models that are built, and how they change.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// A model, as it is at some time.
+#[derive(Clone, Debug)]
+pub(crate) struct Project {
+    /// Pinned packages, one a line.
+    requirements: Vec<String>,
+    pub(crate) system_packages: Vec<&'static str>,
+    pub(crate) commands: Vec<&'static str>,
+    /// What the model says, which is a line of its source.
+    greeting: String,
+}
+
+/// How much a model needs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Size {
+    /// Half a dozen pure packages.
+    Small,
+    /// Dozens of packages, some of them giants.
+    Large,
+}
+
+/// The version of Cog's Python package that all sides install.
+pub(crate) const COG: &str = "cog==0.23.1";
+
+const SMALL: &str = include_str!("small.txt");
+const LARGE: &str = include_str!("large.txt");
+
+impl Size {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+        }
+    }
+
+    /// A package of more than a mebibyte and its other version.
+    pub(crate) fn giant(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Small => None,
+            Self::Large => Some(("scipy==1.17.1", "scipy==1.17.0")),
+        }
+    }
+}
+
+impl Project {
+    pub(crate) fn new(size: Size) -> Self {
+        let requirements = match size {
+            Size::Small => SMALL,
+            Size::Large => LARGE,
+        };
+        Self {
+            requirements: requirements.lines().map(str::to_owned).collect(),
+            system_packages: vec!["libgomp1"],
+            commands: Vec::new(),
+            greeting: "hello".to_owned(),
+        }
+    }
+
+    /// One line of the source becomes another.
+    pub(crate) fn say(&mut self, greeting: &str) {
+        greeting.clone_into(&mut self.greeting);
+    }
+
+    pub(crate) fn require(&mut self, requirement: &str) {
+        self.requirements.push(requirement.to_owned());
+    }
+
+    /// A requirement becomes another one.
+    pub(crate) fn replace(&mut self, from: &str, to: &str) {
+        for requirement in &mut self.requirements {
+            if requirement == from {
+                to.clone_into(requirement);
+            }
+        }
+    }
+
+    /// Writes the files into an empty directory or over those of an earlier time.
+    pub(crate) fn write(&self, root: &Path) -> io::Result<()> {
+        fs::write(root.join("requirements.txt"), self.requirements())?;
+        fs::write(root.join("run.py"), self.source())?;
+        fs::write(root.join("cog.yaml"), self.configuration())
+    }
+
+    pub(crate) fn requirements(&self) -> String {
+        self.requirements.join("\n") + "\n"
+    }
+
+    fn source(&self) -> String {
+        format!(
+            "from cog import BaseRunner\n\n\nclass Runner(BaseRunner):\n    \
+             def run(self, name: str) -> str:\n        return f\"{}, {{name}}\"\n",
+            self.greeting
+        )
+    }
+
+    fn configuration(&self) -> String {
+        let mut text = String::from(
+            "build:\n  python_version: \"3.11\"\n  python_requirements: requirements.txt\n",
+        );
+        for (key, values) in [
+            ("system_packages", &self.system_packages),
+            ("run", &self.commands),
+        ] {
+            if !values.is_empty() {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "  {key}:");
+                for value in values {
+                    let _ = writeln!(text, "    - {value}");
+                }
+            }
+        }
+        text.push_str("run: run.py:Runner\n");
+        text
+    }
+}
