@@ -118,9 +118,10 @@ impl<'a> Builds<'a> {
             .rsplit_once(':')
             .unwrap_or((&place.base, "latest"));
         // Docker Hub's own images have a folder of their own.
-        let repository = match repository.contains('/') {
-            true => repository.to_owned(),
-            false => format!("library/{repository}"),
+        let repository = if repository.contains('/') {
+            repository.to_owned()
+        } else {
+            format!("library/{repository}")
         };
         let of_base = registry::layers(&place.registry, &repository, tag).unwrap_or_default();
         Ok(Self {
@@ -146,7 +147,7 @@ impl<'a> Builds<'a> {
                     certificates().is_some(),
                 );
                 fs::write(self.beside.join("Dockerfile"), text)?;
-                self.from_dockerfile(cache)?
+                self.of_dockerfile(cache)?
             }
         };
         let before = self.place.daemon.cpu();
@@ -212,7 +213,7 @@ impl<'a> Builds<'a> {
         Program::new(path).arguments(arguments)
     }
 
-    fn from_dockerfile(&self, cache: Cache) -> io::Result<Program> {
+    fn of_dockerfile(&self, cache: Cache) -> io::Result<Program> {
         let mut arguments: Vec<OsString> = vec!["dockerfile".into()];
         let tag = self.tag();
         for (option, value) in [
