@@ -108,14 +108,14 @@ fn run(arguments: &Arguments) -> Result<(), Fault> {
     }
     let sides = arguments.side.iter().map(|name| side(name, arguments));
     let sides = sides.collect::<Result<Vec<_>, Fault>>()?;
-    let sizes = arguments.project.iter().map(|name| match name.as_str() {
+    let models = arguments.project.iter().map(|name| match name.as_str() {
         "small" => Ok(Size::Small),
         "large" => Ok(Size::Large),
         other => Err(format!(
             "unknown model `{other}`: there are `small` and `large`"
         )),
     });
-    let sizes = sizes.collect::<Result<Vec<_>, _>>()?;
+    let models = models.collect::<Result<Vec<_>, _>>()?;
     let runtime = runtime()?;
     let home = tempfile::tempdir()?;
     let mut tables = Vec::new();
@@ -130,7 +130,7 @@ fn run(arguments: &Arguments) -> Result<(), Fault> {
             host_network: arguments.host_network,
         };
         let forget = || runtime.block_on(client.prune(Prune::new().all())).map(drop);
-        for size in &sizes {
+        for size in &models {
             let mut columns = Vec::new();
             let mut unchanged = None;
             for side in &sides {
