@@ -1,4 +1,4 @@
-//! `--secret id=NAME[,src=FILE|,env=VARIABLE]`.
+//! `--secret id=NAME[,src=FILE|,env=VARIABLE][,version=TEXT]`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,6 +10,8 @@ pub struct SecretOption {
     pub id: String,
     /// Where its value is.
     pub origin: SecretOrigin,
+    /// What the user calls this value. Steps run again when it is another one; the value itself never decides that.
+    pub version: Option<String>,
 }
 
 /// Where the value of a secret is.
@@ -31,7 +33,7 @@ pub enum SecretError {
         part: usize,
     },
     /// An unknown key.
-    #[error("unknown key `{0}`; known keys are `id`, `src`, `env` and `type`")]
+    #[error("unknown key `{0}`; known keys are `id`, `src`, `env`, `type` and `version`")]
     Key(String),
     /// Two origins.
     #[error("`src` and `env` cannot both be given")]
@@ -48,7 +50,7 @@ impl FromStr for SecretOption {
     type Err = SecretError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (mut id, mut src, mut env, mut kind) = (None, None, None, None);
+        let (mut id, mut src, mut env, mut kind, mut version) = (None, None, None, None, None);
         for (index, part) in text.split(',').enumerate() {
             let (key, value) = part
                 .split_once('=')
@@ -58,6 +60,7 @@ impl FromStr for SecretOption {
                 "src" | "source" => src = Some(value),
                 "env" => env = Some(value),
                 "type" => kind = Some(value),
+                "version" => version = Some(value),
                 _ => return Err(SecretError::Key(key.to_owned())),
             }
         }
@@ -76,6 +79,7 @@ impl FromStr for SecretOption {
         Ok(Self {
             id: id.to_owned(),
             origin,
+            version: version.map(str::to_owned),
         })
     }
 }
@@ -88,6 +92,7 @@ mod tests {
         SecretOption {
             id: id.into(),
             origin: SecretOrigin::Variable(name.into()),
+            version: None,
         }
     }
 
@@ -103,6 +108,7 @@ mod tests {
         let file = SecretOption {
             id: "a".into(),
             origin: SecretOrigin::File("x/y".into()),
+            version: None,
         };
         for text in ["id=a,src=x/y", "source=x/y,id=a", "type=file,id=a,src=x/y"] {
             assert_eq!(text.parse::<SecretOption>().unwrap(), file, "{text}");

@@ -158,6 +158,7 @@ fn the_image_takes_over_the_base_and_adds_its_own() {
     let base = Base {
         pinned: Some(format!("python:3.11-slim@sha256:{}", "0".repeat(64))),
         state: None,
+        proxy: None,
         config: Some(
             br#"{"config":{"Env":["PATH=/usr/local/bin:/bin","LANG=C.UTF-8"],"Cmd":["python3"]}}"#
                 .to_vec(),

@@ -1,5 +1,6 @@
 //! The command line, in the words of Cog and of Docker's build command.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +10,8 @@ use llb::value::ImageRef;
 use super::input::InputOption;
 use super::output::OutputOption;
 use crate::config::ImageName;
+use crate::engine::Gpus;
+use crate::model::ResolveMode;
 use crate::plan::{Network, PythonProvider};
 use crate::resolution::Platform;
 use crate::sdk::SdkVersion;
@@ -28,10 +31,24 @@ pub(crate) enum Command {
     Build(BuildCommand),
     /// Show what a build would do, and why.
     Plan(PlanCommand),
-    /// Build the model's image, start it and ask it for one prediction.
+    /// Build the model's image and push it.
+    Push(PushCommand),
+    /// Start the model and ask it for one prediction.
+    #[command(visible_alias = "run")]
     Predict(PredictCommand),
     /// Write down which files of which packages are installed, as a pylock.toml.
     Lock(LockCommand),
+    /// Start the model and have it train.
+    Train(TrainCommand),
+    /// Serve predictions of the model until it is interrupted.
+    Serve(ServeCommand),
+    /// Run a command in the model's environment, in the project's folder.
+    Exec(ExecCommand),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Print the JSON schema of cog.yaml, for editors.
     Schema,
     /// Write the files of a new model into this folder; files that are there stay.
@@ -48,9 +65,9 @@ pub(crate) struct PlanArgs {
     /// Configuration file; its folder is the project [default: the next cog.yaml upwards].
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Name of the image [default: `image` of cog.yaml, or the folder's name].
+    /// Name of the image (repeatable) [default: `image` of cog.yaml, or the folder's name].
     #[arg(short, long, value_name = "NAME[:TAG]")]
-    pub(crate) tag: Option<ImageName>,
+    pub(crate) tag: Vec<ImageName>,
     /// Platform of the image [default: linux/amd64].
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<Platform>,
@@ -127,7 +144,8 @@ pub(crate) struct BuildArgs {
     /// What the files of the image are made from.
     #[arg(long, value_enum, default_value_t = BackendOption::Llb, value_name = "BACKEND")]
     pub(crate) backend: BackendOption,
-    /// Secret of a step: id=NAME,src=FILE or id=NAME,env=VARIABLE (repeatable).
+    /// Secret of a step: id=NAME,src=FILE or id=NAME,env=VARIABLE (repeatable); with another
+    /// version=TEXT its steps run again.
     #[arg(long, value_name = "SECRET")]
     pub(crate) secret: Vec<String>,
     /// SSH agent of a step: default, or NAME=SOCKET (repeatable).
@@ -136,6 +154,21 @@ pub(crate) struct BuildArgs {
     /// Build everything anew.
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Cache to read, such as type=registry,ref=NAME or type=local,src=FOLDER (repeatable).
+    #[arg(long, value_name = "CACHE")]
+    pub(crate) cache_from: Vec<String>,
+    /// Cache to write, such as type=registry,ref=NAME,mode=max or type=inline (repeatable).
+    #[arg(long, value_name = "CACHE")]
+    pub(crate) cache_to: Vec<String>,
+    /// What takes the place of the base image of this name: a folder, or an address such as `docker-image://NAME` (repeatable).
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
+    pub(crate) build_context: Vec<(String, String)>,
+    /// Give steps the proxies that `HTTP_PROXY`, `HTTPS_PROXY`, `FTP_PROXY`, `NO_PROXY` and `ALL_PROXY` name.
+    #[arg(long)]
+    pub(crate) proxy: bool,
+    /// Time that the image says it was made at, in seconds since 1970 [default: `SOURCE_DATE_EPOCH`].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timestamp: Option<i64>,
     /// Certificates that steps trust besides the host's: file, folder, PEM or base64 of PEM
     /// [default: `COG_CA_CERT`, then the bundle the host's variables name].
     #[arg(long, value_name = "CERTIFICATES")]
@@ -155,9 +188,41 @@ pub(crate) struct BuildCommand {
     /// Push the image to its registry.
     #[arg(long)]
     pub(crate) push: bool,
+    /// Put the image into the engine, also when there are other outputs.
+    #[arg(long)]
+    pub(crate) load: bool,
     /// Where the result goes, such as type=oci,dest=image.tar (repeatable) [default: the engine].
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Vec<OutputOption>,
+    /// Annotation of the image's manifest (repeatable).
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) annotation: Vec<(String, String)>,
+    /// File for what the builder says about the result, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metadata_file: Option<PathBuf>,
+    /// File for the digest of the image.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) iidfile: Option<PathBuf>,
+    /// Print what is known of the build as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `push`.
+#[derive(Args, Debug)]
+pub(crate) struct PushCommand {
+    /// Name to push to, when neither `model` of cog.yaml nor `COG_MODEL` has one.
+    pub(crate) image: Option<ImageName>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    /// Annotation of the image's manifest (repeatable).
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) annotation: Vec<(String, String)>,
+    /// Print what is known of the build as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `plan`.
@@ -237,30 +302,126 @@ pub(crate) struct FrontendImageCommand {
     pub(crate) progress: DisplayMode,
 }
 
-/// `predict`.
+/// How a model is started.
 #[derive(Args, Debug)]
-pub(crate) struct PredictCommand {
-    /// Image to use instead of building one.
-    pub(crate) image: Option<String>,
-    #[command(flatten)]
-    pub(crate) plan: PlanArgs,
-    #[command(flatten)]
-    pub(crate) build: BuildArgs,
-    /// Input: name=value, or name=@file (repeatable).
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    pub(crate) input: Vec<InputOption>,
+pub(crate) struct LaunchArgs {
     /// Variable of the container (repeatable).
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = variable)]
     pub(crate) env: Vec<String>,
-    /// File for an output that is a file [default: output.EXTENSION].
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    /// GPUs: all, none, a number, or device=0,1 [default: all that there are, if the model wants one].
+    #[arg(long, value_name = "GPUS")]
+    pub(crate) gpus: Option<Gpus>,
+    /// Where a named image is looked for.
+    #[arg(long, value_enum, default_value_t = ResolveOption::PreferLocal, value_name = "MODE")]
+    pub(crate) resolve: ResolveOption,
     /// Seconds the model may take to set up.
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub(crate) setup_timeout: u64,
     /// Docker engine that runs the image [default: /var/run/docker.sock].
     #[arg(long, env = "DOCKER_HOST", value_name = "ADDRESS")]
     pub(crate) docker_host: Option<String>,
+}
+
+/// What a model is asked.
+#[derive(Args, Debug)]
+pub(crate) struct PredictArgs {
+    /// Image to use instead of building one.
+    pub(crate) image: Option<String>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
+    /// Input: name=value, or name=@file (repeatable; lists one by one).
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub(crate) input: Vec<InputOption>,
+    /// All inputs as a JSON object, as @file, or as @- from standard input; the whole answer is printed as JSON.
+    #[arg(long, value_name = "OBJECT", conflicts_with = "input")]
+    pub(crate) json: Option<String>,
+    /// File for the output [default: output.EXTENSION for files, weights for a training].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Give the model the variable `REPLICATE_API_TOKEN`.
+    #[arg(long)]
+    pub(crate) use_replicate_token: bool,
+}
+
+/// `predict`.
+#[derive(Args, Debug)]
+pub(crate) struct PredictCommand {
+    #[command(flatten)]
+    pub(crate) ask: PredictArgs,
+}
+
+/// `train`.
+#[derive(Args, Debug)]
+pub(crate) struct TrainCommand {
+    #[command(flatten)]
+    pub(crate) ask: PredictArgs,
+}
+
+/// `serve`.
+#[derive(Args, Debug)]
+pub(crate) struct ServeCommand {
+    /// Image to use instead of building one.
+    pub(crate) image: Option<String>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
+    /// Port on this computer.
+    #[arg(short, long, default_value_t = 8393, value_name = "PORT")]
+    pub(crate) port: u16,
+    /// Address on this computer.
+    #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
+    pub(crate) host: IpAddr,
+    /// Where files of outputs are uploaded to.
+    #[arg(long, value_name = "URL")]
+    pub(crate) upload_url: Option<String>,
+}
+
+/// `exec`.
+#[derive(Args, Debug)]
+pub(crate) struct ExecCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) launch: LaunchArgs,
+    /// Port that is published on this computer (repeatable).
+    #[arg(short, long, value_name = "PORT")]
+    pub(crate) publish: Vec<u16>,
+    /// Command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<String>,
+}
+
+/// Values of `--resolve`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ResolveOption {
+    /// In the engine, then in the registry.
+    PreferLocal,
+    /// In the registry, then in the engine.
+    PreferRemote,
+    /// In the engine only.
+    Local,
+    /// In the registry only.
+    Remote,
+}
+
+impl From<ResolveOption> for ResolveMode {
+    fn from(option: ResolveOption) -> Self {
+        match option {
+            ResolveOption::PreferLocal => Self::PreferLocal,
+            ResolveOption::PreferRemote => Self::PreferRemote,
+            ResolveOption::Local => Self::Local,
+            ResolveOption::Remote => Self::Remote,
+        }
+    }
 }
 
 /// Values of `--python-provider`.

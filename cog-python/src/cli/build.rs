@@ -1,89 +1,185 @@
 //! `build`: plan, graph, solve.
 
-use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use llb::client::{Client, Engine, Entitlement, Export, Outcome, Secret, Solve, SshAgent};
+use llb::client::{CacheOption, Client, Engine, Entitlement, Outcome, Secret, Solve, SshAgent};
+use llb::command_line;
 use llb::gateway::Build;
 use llb::progress::{Display, Recorder};
 
 use super::advice::{Circumstances, advice};
-use super::args::{BackendOption, BuildArgs, BuildCommand, PlanArgs};
-use super::output::OutputOption;
+use super::args::{BackendOption, BuildArgs, BuildCommand};
+use super::output::{OutputKind, OutputOption};
 use super::project::{self, Project};
 use super::{Failure, Interrupts, print, runtime};
 use crate::ca;
+use crate::config::ImageName;
 use crate::engine;
 use crate::factory::{self, BuildInfo, Complete, DockerfileFactory, LlbFactory, ModelFactory};
 use crate::lock::Login;
 use crate::plan::{Network, Plan};
 use crate::secret::{SecretOption, SecretOrigin};
 
+/// Variables that name proxies.
+const PROXIES: [&str; 5] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+];
+
+/// What becomes of a build beside its options.
+#[derive(Default)]
+pub(super) struct Target<'a> {
+    /// Where the result goes.
+    pub(super) outputs: Vec<OutputOption>,
+    /// Names of the image beside the plan's.
+    pub(super) tags: &'a [ImageName],
+    /// Annotations of the image's manifest.
+    pub(super) annotations: &'a [(String, String)],
+}
+
+/// A build that succeeded.
+pub(super) struct Built {
+    pub(super) info: BuildInfo,
+    outcome: Outcome,
+}
+
 /// Runs the command.
 pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
     let project = project::load(&command.plan)?;
-    let outputs = outputs(&command.output, command.push);
-    let builder = Builder::new(&project, &command.build)?;
-    let exports = outputs
-        .iter()
-        .map(|output| export(output, &project.plan.image))
-        .collect();
-    let outcome = run(async {
+    let target = Target {
+        outputs: outputs(&command.output, command.push, command.load),
+        tags: command.plan.tag.get(1..).unwrap_or_default(),
+        annotations: &command.annotation,
+    };
+    let builder = Builder::new(&project, &command.build, &target)?;
+    let built = run(async {
         let client = connect(command.build.addr.as_deref(), None).await?;
-        builder.build(&client, exports).await.1
+        let (info, outcome) = builder.build(&client).await;
+        write_metadata(command, &info, outcome.as_ref().ok())?;
+        let outcome = outcome?;
+        Ok(Built { info, outcome })
     })?;
-    print(&result(&outputs, &project.plan.image, &outcome))
+    if command.json {
+        return print(&json(&built.info)?);
+    }
+    let text = result(&target, &project.plan.image, &built.outcome);
+    if target.outputs.iter().any(OutputOption::is_stdout) {
+        // Standard output is the archive.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+        return Ok(());
+    }
+    print(&text)
 }
 
 /// What becomes of a build: what the user named, or an image in the engine.
-pub(super) fn outputs(named: &[OutputOption], push: bool) -> Vec<OutputOption> {
+pub(super) fn outputs(named: &[OutputOption], push: bool, load: bool) -> Vec<OutputOption> {
     let mut outputs = named.to_vec();
-    if push || outputs.is_empty() {
-        outputs.push(OutputOption::Image { name: None, push });
+    if push || load || outputs.is_empty() {
+        outputs.push(OutputOption::image(push));
     }
     outputs
 }
 
 /// Asks a builder for what the plan of a project leaves open.
 pub(super) fn complete(project: &Project, args: &BuildArgs) -> Result<Complete, Failure> {
-    let builder = Builder::new(project, args)?;
+    let target = Target::default();
+    let builder = Builder::new(project, args, &target)?;
     run(async {
         let client = connect(args.addr.as_deref(), None).await?;
         builder.complete(&client).await
     })
 }
 
-/// Builds an image into the engine that will run it; gives its name.
+/// What is known of a build as JSON, with a line feed at its end.
+pub(super) fn json(info: &BuildInfo) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(info)
+        .map_err(|error| Failure::new(format!("the build cannot be described: {error}")))?;
+    Ok(format!("{text}\n"))
+}
+
+/// `--metadata-file` and `--iidfile`. A build that failed has metadata, and no image.
+fn write_metadata(
+    command: &BuildCommand,
+    info: &BuildInfo,
+    outcome: Option<&Outcome>,
+) -> Result<(), Failure> {
+    let write = |path: &Path, text: &str| {
+        fs::write(path, text)
+            .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))
+    };
+    if let Some(path) = &command.metadata_file {
+        let mut metadata = outcome.map_or_else(|| serde_json::json!({}), Outcome::metadata);
+        metadata["cog-python.build"] = serde_json::json!(info);
+        write(path, &format!("{metadata:#}\n"))?;
+    }
+    if let (Some(path), Some(outcome)) = (&command.iidfile, outcome) {
+        let digest = outcome.image_digest().or(outcome.config_digest());
+        let digest = digest.ok_or_else(|| {
+            Failure::new("--iidfile: the build made no image")
+                .hint("an output of files has no digest")
+        })?;
+        write(path, digest)?;
+    }
+    Ok(())
+}
+
+/// Builds an image and pushes it.
+pub(super) fn push_image(
+    project: &Project,
+    args: &BuildArgs,
+    target: &Target<'_>,
+) -> Result<Built, Failure> {
+    let target = Target {
+        outputs: vec![OutputOption::image(true)],
+        ..*target
+    };
+    let builder = Builder::new(project, args, &target)?;
+    run(async {
+        let client = connect(args.addr.as_deref(), None).await?;
+        let (info, outcome) = builder.build(&client).await;
+        let outcome = outcome?;
+        Ok(Built { info, outcome })
+    })
+}
+
+/// Builds an image into the engine that will run it.
 ///
 /// Without an address of its own the build runs in that engine's BuildKit.
 pub(super) fn build_for_engine(
-    plan: &PlanArgs,
+    project: &Project,
     args: &BuildArgs,
     docker_host: Option<&str>,
-) -> Result<String, Failure> {
-    let project = project::load(plan)?;
-    let builder = Builder::new(&project, args)?;
-    let name = project.plan.image.clone();
+) -> Result<(), Failure> {
     run(async {
         let client = connect(args.addr.as_deref(), docker_host).await?;
+        let mut target = Target::default();
         if matches!(client.engine(), Engine::Docker { .. }) {
-            let export = Export::image(&name);
-            return builder.build(&client, vec![export]).await.1.map(drop);
+            target.outputs.push(OutputOption::image(false));
+            let builder = Builder::new(project, args, &target)?;
+            return builder.run_once().build(&client).await.1.map(drop);
         }
         // A BuildKit of its own has no images an engine could run: hand it over as an archive.
         let folder = tempfile::tempdir()
             .map_err(|error| Failure::new(format!("cannot make a temporary folder: {error}")))?;
         let archive = folder.path().join("image.tar");
-        let export = Export::docker_archive(&archive).name(&name);
-        builder.build(&client, vec![export]).await.1?;
+        target.outputs.push(OutputOption {
+            kind: OutputKind::Docker,
+            dest: Some(archive.clone()),
+            ..OutputOption::image(false)
+        });
+        let builder = Builder::new(project, args, &target)?;
+        builder.run_once().build(&client).await.1?;
         engine::Engine::connect(docker_host)
             .await?
             .load(&archive)
             .await
-    })?;
-    Ok(name)
+    })
 }
 
 /// Runs something that waits for daemons, until it ends or the user ends it.
@@ -112,54 +208,55 @@ pub(super) async fn connect(
     client.map_err(|error| failure(&error, None))
 }
 
-pub(super) fn export(output: &OutputOption, image: &str) -> Export {
-    match output {
-        OutputOption::Image { name, push } => {
-            let name = name.as_ref().map_or(image, |name| name.as_str());
-            Export::image(name).push(*push)
-        }
-        OutputOption::Oci(path) => Export::oci(path).name(image),
-        OutputOption::Docker(path) => Export::docker_archive(path).name(image),
-        OutputOption::Tar(path) => Export::tar(path),
-        OutputOption::Local(path) => Export::local(path),
-    }
-}
-
 /// What was made, one line each: the image with its digest, or the path.
-pub(super) fn result(outputs: &[OutputOption], image: &str, outcome: &Outcome) -> String {
+pub(super) fn result(target: &Target<'_>, image: &str, outcome: &Outcome) -> String {
     let digest = outcome
         .image_digest()
         .map(|digest| format!("@{digest}"))
         .unwrap_or_default();
-    outputs.iter().fold(String::new(), |mut text, output| {
-        let line = match output {
-            OutputOption::Image { name, .. } => {
-                let name = name.as_ref().map_or(image, |name| name.as_str());
-                format!("{name}{digest}")
+    let mut lines = Vec::new();
+    for output in &target.outputs {
+        match (&output.dest, &output.name) {
+            (Some(path), _) => lines.push(path.display().to_string()),
+            (None, Some(name)) => lines.push(format!("{name}{digest}")),
+            (None, None) => {
+                let names = target.tags.iter().map(ImageName::as_str);
+                let names = std::iter::once(image).chain(names);
+                lines.extend(names.map(|name| format!("{name}{digest}")));
             }
-            OutputOption::Oci(path)
-            | OutputOption::Docker(path)
-            | OutputOption::Tar(path)
-            | OutputOption::Local(path) => path.display().to_string(),
-        };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{line}");
-        text
-    })
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Everything of a build that is known before a daemon is asked.
 struct Builder<'a> {
-    plan: &'a Plan,
+    plan: Plan,
     root: &'a Path,
     args: &'a BuildArgs,
+    target: &'a Target<'a>,
     secrets: Vec<(String, Secret)>,
     agents: Vec<(String, SshAgent)>,
+    caches: Caches,
+    epoch: Option<i64>,
+    /// Whether the image is one that people and programs ask what it is.
+    told: bool,
+}
+
+/// Caches that are read, and those that are written.
+#[derive(Default)]
+struct Caches {
+    from: Vec<CacheOption>,
+    to: Vec<CacheOption>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(project: &'a Project, args: &'a BuildArgs) -> Result<Self, Failure> {
-        let plan = &project.plan;
+    fn new(
+        project: &'a Project,
+        args: &'a BuildArgs,
+        target: &'a Target<'a>,
+    ) -> Result<Self, Failure> {
+        let mut plan = project.plan.clone();
         let mut secrets = Vec::new();
         let mut options = Vec::new();
         for text in &args.secret {
@@ -171,15 +268,28 @@ impl<'a> Builder<'a> {
                 SecretOrigin::File(path) => Secret::file(path),
                 SecretOrigin::Variable(name) => Secret::env(name),
             };
+            if let Some(version) = &option.version {
+                plan.set_secret_version(&option.id, version);
+            }
             secrets.push((option.id.clone(), secret));
             options.push(option);
         }
-        check_secrets(plan, &secrets)?;
-        secrets.extend(logins(plan, &options));
-        let agents = args.ssh.iter().map(|text| match text.split_once('=') {
-            Some((id, socket)) => (id.to_owned(), SshAgent::socket(socket)),
-            None => (text.clone(), SshAgent::env()),
+        check_secrets(&plan, &secrets)?;
+        secrets.extend(logins(&plan, &options));
+        let agents = args.ssh.iter().map(|text| {
+            let (id, agent) = command_line::ssh(text);
+            (id.to_owned(), agent)
         });
+        let cache = |option, texts: &[String]| {
+            let caches = texts.iter().map(|text| command_line::cache(option, text));
+            caches
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(Failure::usage)
+        };
+        let caches = Caches {
+            from: cache("--cache-from", &args.cache_from)?,
+            to: cache("--cache-to", &args.cache_to)?,
+        };
         secrets.extend(certificates(args)?);
         Ok(Self {
             plan,
@@ -187,33 +297,41 @@ impl<'a> Builder<'a> {
             args,
             secrets,
             agents: agents.collect(),
+            target,
+            caches,
+            epoch: epoch(args)?,
+            told: true,
         })
     }
 
-    /// Builds the image into what `exports` name. What is known of the build is returned in any case.
-    async fn build(
-        &self,
-        client: &Client,
-        exports: Vec<Export>,
-    ) -> (BuildInfo, Result<Outcome, Failure>) {
+    /// An image that is run and not looked at: what it says about itself is not found out.
+    fn run_once(self) -> Self {
+        Self {
+            told: false,
+            ..self
+        }
+    }
+
+    /// Builds the image into where it goes. What is known of the build is returned in any case.
+    async fn build(&self, client: &Client) -> (BuildInfo, Result<Outcome, Failure>) {
         match self.args.backend {
-            BackendOption::Llb => self.build_by(client, exports, &LlbFactory::default()).await,
-            BackendOption::Dockerfile => self.build_by(client, exports, &DockerfileFactory).await,
+            BackendOption::Llb => self.build_by(client, &LlbFactory::default()).await,
+            BackendOption::Dockerfile => self.build_by(client, &DockerfileFactory).await,
         }
     }
 
     async fn build_by(
         &self,
         client: &Client,
-        exports: Vec<Export>,
         factory: &impl ModelFactory,
     ) -> (BuildInfo, Result<Outcome, Failure>) {
         let started = Instant::now();
-        let solve = exports.into_iter().fold(self.solve(), Solve::export);
+        let solve = self.solve();
         let mut shown = Display::stderr(self.args.progress);
         let mut recorder = Recorder::new();
         let mut progress = (&mut shown, &mut recorder);
-        let work = async |build: &mut Build| factory::image(build, factory, self.plan, true).await;
+        let work =
+            async |build: &mut Build| factory::image(build, factory, &self.plan, self.told).await;
         let result = client.build(solve, &mut progress, work).await;
         let result = result.map_err(|error| self.failure(&error));
         let summary = recorder.summary();
@@ -235,7 +353,7 @@ impl<'a> Builder<'a> {
         let mut complete = None;
         let mut shown = Display::stderr(self.args.progress);
         let work = async |build: &mut Build| {
-            complete = Some(factory::complete(build, self.plan).await?);
+            complete = Some(factory::complete(build, &self.plan).await?);
             Ok(llb::scratch())
         };
         let result = client.build(self.solve(), &mut shown, work).await;
@@ -277,8 +395,81 @@ impl<'a> Builder<'a> {
         if self.args.no_cache {
             solve = solve.no_cache();
         }
-        solve
+        if self.args.proxy {
+            for name in PROXIES {
+                let value = std::env::var(name)
+                    .or_else(|_| std::env::var(name.to_lowercase()))
+                    .unwrap_or_default();
+                if !value.is_empty() {
+                    solve = solve.attribute(format!("build-arg:{name}"), value);
+                }
+            }
+        }
+        for (name, value) in &self.args.build_context {
+            solve = context(solve, name, value);
+        }
+        solve = self
+            .caches
+            .from
+            .iter()
+            .cloned()
+            .fold(solve, Solve::cache_from);
+        solve = self.caches.to.iter().cloned().fold(solve, Solve::cache_to);
+        if let Some(epoch) = self.epoch {
+            solve = solve.source_date_epoch(epoch);
+        }
+        let tags = self.target.tags.iter().map(ImageName::as_str);
+        let names: Vec<&str> = std::iter::once(self.plan.image.as_str())
+            .chain(tags)
+            .collect();
+        let names = names.join(",");
+        self.target.outputs.iter().fold(solve, |solve, output| {
+            let is_image = output.kind.is_image();
+            let annotations = self.target.annotations.iter().filter(|_| is_image);
+            let export = annotations.fold(output.export(&names), |export, (key, value)| {
+                export.annotation(key, value)
+            });
+            solve.export(export)
+        })
     }
+}
+
+/// `--build-context NAME=VALUE`, in the words of docker: a folder, or an address of an image, a layout, a repository or a
+/// download.
+fn context(solve: Solve, name: &str, value: &str) -> Solve {
+    let key = format!("context:{name}");
+    if value.contains("://") || value.starts_with("git@") {
+        if let Some(layout) = value.strip_prefix("oci-layout://") {
+            let path = layout.split_once('@').map_or(layout, |(path, _)| path);
+            let store = format!("context-{name}");
+            let reference = layout.replacen(path, &store, 1);
+            return solve
+                .oci_layout(store, path)
+                .attribute(key, format!("oci-layout://{reference}"));
+        }
+        return solve.attribute(key, value);
+    }
+    let local = format!("context-{name}");
+    solve
+        .attribute(key, format!("local:{local}"))
+        .local(local, value)
+}
+
+/// `--timestamp`, or `SOURCE_DATE_EPOCH`.
+fn epoch(args: &BuildArgs) -> Result<Option<i64>, Failure> {
+    if args.timestamp.is_some() {
+        return Ok(args.timestamp);
+    }
+    let variable = std::env::var("SOURCE_DATE_EPOCH").unwrap_or_default();
+    if variable.is_empty() {
+        return Ok(None);
+    }
+    let seconds = variable.parse().map_err(|_| {
+        Failure::usage(format!(
+            "SOURCE_DATE_EPOCH: must be seconds since 1970, found \"{variable}\""
+        ))
+    })?;
+    Ok(Some(seconds))
 }
 
 /// Refuses a build whose steps would fail, minutes later, for lack of a secret.
@@ -305,7 +496,7 @@ fn logins(plan: &Plan, options: &[SecretOption]) -> Vec<(String, Secret)> {
     let value = |name: &str| {
         let option = options.iter().rfind(|option| option.id == name)?;
         let text = match &option.origin {
-            SecretOrigin::File(path) => std::fs::read_to_string(path).ok()?,
+            SecretOrigin::File(path) => fs::read_to_string(path).ok()?,
             SecretOrigin::Variable(name) => std::env::var(name).ok()?,
         };
         Some(text.trim_end_matches(['\r', '\n']).to_owned())
@@ -363,7 +554,7 @@ pub(super) fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failur
     for source in error.sources() {
         let file = root.map(|root| root.join(&source.filename));
         let text = file
-            .and_then(|file| std::fs::read_to_string(file).ok())
+            .and_then(|file| fs::read_to_string(file).ok())
             .unwrap_or_default();
         for &(line, _) in &source.ranges {
             let line = usize::try_from(line).unwrap_or_default();

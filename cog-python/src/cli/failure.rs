@@ -42,6 +42,19 @@ impl Failure {
         }
     }
 
+    /// A command of the user failed, which has said why itself.
+    pub(crate) fn silent(exit_code: u8) -> Self {
+        Self {
+            exit_code,
+            ..Self::report("")
+        }
+    }
+
+    /// Whether there is nothing to tell.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.reported && self.message.is_empty()
+    }
+
     /// The command line is wrong.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self {

@@ -10,8 +10,7 @@ use llb::progress::Display;
 use llb::{MarshalOptions, local};
 
 use super::args::FrontendImageCommand;
-use super::build::{connect, export, failure, outputs, result, run};
-use super::output::OutputOption;
+use super::build::{Target, connect, failure, outputs, result, run};
 use super::{Failure, print};
 
 /// Runs the command.
@@ -44,13 +43,17 @@ pub(super) fn frontend_image(command: &FrontendImageCommand) -> Result<(), Failu
     let solve = Solve::state(&state, &MarshalOptions::new(platform))
         .map_err(|error| Failure::new(error.to_string()))?
         .local("program", folder);
-    let outputs = outputs(&command.output, command.push);
+    let target = Target {
+        outputs: outputs(&command.output, command.push, false),
+        ..Target::default()
+    };
     let tag = command.tag.as_str();
-    let solve = outputs.iter().fold(solve, |solve, output| {
-        let export = export(output, tag);
-        solve.export(match output {
-            OutputOption::Tar(_) | OutputOption::Local(_) => export,
-            _ => export.config(config.clone()),
+    let solve = target.outputs.iter().fold(solve, |solve, output| {
+        let export = output.export(tag);
+        solve.export(if output.kind.is_image() {
+            export.config(config.clone())
+        } else {
+            export
         })
     });
     let mut progress = Display::stderr(command.progress);
@@ -59,7 +62,7 @@ pub(super) fn frontend_image(command: &FrontendImageCommand) -> Result<(), Failu
         let solved = client.solve(solve, &mut progress).await;
         solved.map_err(|error| failure(&error, None))
     })?;
-    print(&result(&outputs, tag, &outcome))
+    print(&result(&target, tag, &outcome))
 }
 
 /// The programs that install wheels: at least one.

@@ -53,33 +53,127 @@ impl std::str::FromStr for InputOption {
     }
 }
 
-/// The input of a prediction as JSON; `schema` is the model's OpenAPI document if it has one.
-pub(crate) fn collect(inputs: &[InputOption], schema: Option<&Value>) -> Result<Value, Failure> {
+/// What the inputs are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A prediction.
+    Prediction,
+    /// A training.
+    Training,
+}
+
+impl Kind {
+    fn input(self) -> &'static str {
+        match self {
+            Self::Prediction => "Input",
+            Self::Training => "TrainingInput",
+        }
+    }
+
+    fn output(self) -> &'static str {
+        match self {
+            Self::Prediction => "Output",
+            Self::Training => "TrainingOutput",
+        }
+    }
+}
+
+/// The inputs as JSON; `schema` is the model's OpenAPI document if it has one. A list may be given one by one.
+pub(crate) fn collect(
+    inputs: &[InputOption],
+    schema: Option<&Value>,
+    kind: Kind,
+) -> Result<Value, Failure> {
     let mut object = Map::new();
     for input in inputs {
+        let declared = declared(schema, kind, &input.name);
+        let is_list = declared.is_some_and(|declared| declared["type"] == "array");
+        let declared = match declared {
+            Some(declared) if is_list => declared["items"]["type"].as_str().or(Some("any")),
+            Some(declared) => declared["type"].as_str(),
+            None => None,
+        };
         let value = match input.value.strip_prefix('@') {
             Some(path) => Value::String(data_url(&input.name, path)?),
-            None => typed(&input.value, declared_type(schema, &input.name)),
+            None if is_list && input.value.trim_start().starts_with('[') => {
+                typed(&input.value, Some("array"))
+            }
+            None => typed(&input.value, declared),
         };
-        if object.insert(input.name.clone(), value).is_some() {
-            return Err(Failure::new(format!(
-                "input `{}` is given twice",
-                input.name
-            )));
+        let value = if is_list && !value.is_array() {
+            Value::Array(vec![value])
+        } else {
+            value
+        };
+        match (object.get_mut(&input.name), value) {
+            (None, value) => {
+                object.insert(input.name.clone(), value);
+            }
+            (Some(Value::Array(all)), Value::Array(more)) if is_list => all.extend(more),
+            _ => {
+                return Err(Failure::new(format!(
+                    "input `{}` is given twice",
+                    input.name
+                )));
+            }
         }
     }
     Ok(Value::Object(object))
 }
 
-fn declared_type<'s>(schema: Option<&'s Value>, name: &str) -> Option<&'s str> {
-    let properties = &schema?["components"]["schemas"]["Input"]["properties"];
-    properties[name]["type"].as_str()
+/// Refuses inputs that the model has not, and a call without those that it needs.
+pub(crate) fn check(input: &Value, schema: Option<&Value>, kind: Kind) -> Result<(), Failure> {
+    let declared = schema.map(|schema| &schema["components"]["schemas"][kind.input()]);
+    let Some(declared) = declared.filter(|declared| declared.is_object()) else {
+        return Ok(());
+    };
+    let (Some(given), known) = (input.as_object(), &declared["properties"]) else {
+        return Ok(());
+    };
+    let names = || known.as_object().into_iter().flat_map(|known| known.keys());
+    for name in given.keys() {
+        if known.get(name).is_none() {
+            let failure = Failure::new(format!("the model has no input `{name}`"));
+            let near = crate::suggest::nearest(name, names().map(String::as_str));
+            let known: Vec<_> = names().map(|name| format!("`{name}`")).collect();
+            return Err(failure.hint(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => "it has none".to_owned(),
+                None => format!("it has {}", known.join(", ")),
+            }));
+        }
+    }
+    let required = declared["required"].as_array().into_iter().flatten();
+    let missing: Vec<&str> = required
+        .filter_map(Value::as_str)
+        .filter(|name| !given.contains_key(*name))
+        .collect();
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::new(format!(
+            "the model needs inputs that are not given: {}",
+            missing.join(", ")
+        ))
+        .hint(format!("add `-i {first}=VALUE`"))),
+    }
+}
+
+/// Whether the parts of an output are one text.
+pub(crate) fn is_concatenated(schema: Option<&Value>, kind: Kind) -> bool {
+    schema.is_some_and(|schema| {
+        schema["components"]["schemas"][kind.output()]["x-cog-array-display"] == "concatenate"
+    })
+}
+
+fn declared<'s>(schema: Option<&'s Value>, kind: Kind, name: &str) -> Option<&'s Value> {
+    schema?["components"]["schemas"][kind.input()]["properties"].get(name)
 }
 
 fn typed(text: &str, declared: Option<&str>) -> Value {
     let string = || Value::String(text.to_owned());
     match declared {
         Some("string") => string(),
+        // A list whose items have no type: read as without a schema.
         Some(_) => serde_json::from_str(text).unwrap_or_else(|_| string()),
         None => match serde_json::from_str(text) {
             Ok(value) => value,
@@ -130,7 +224,7 @@ mod tests {
             "a=1", "b=1,2", "c=true", "d=\"1\"", "e=", "f=[1]", "g=a=b", "h=007",
         ]);
         assert_eq!(
-            collect(&inputs, None).unwrap(),
+            collect(&inputs, None, Kind::Prediction).unwrap(),
             json!({"a": 1, "b": "1,2", "c": true, "d": "1", "e": "", "f": [1], "g": "a=b", "h": "007"})
         );
     }
@@ -142,7 +236,7 @@ mod tests {
         }}}}});
         let inputs = inputs(&["a=1", "b=1"]);
         assert_eq!(
-            collect(&inputs, Some(&schema)).unwrap(),
+            collect(&inputs, Some(&schema), Kind::Prediction).unwrap(),
             json!({"a": "1", "b": 1})
         );
     }
@@ -153,7 +247,7 @@ mod tests {
         let path = folder.path().join("x.PNG");
         std::fs::write(&path, b"\x00\x01").unwrap();
         let inputs = inputs(&[&format!("image=@{}", path.display())]);
-        let input = collect(&inputs, None).unwrap();
+        let input = collect(&inputs, None, Kind::Prediction).unwrap();
         assert_eq!(input, json!({"image": "data:image/png;base64,AAE="}));
         assert_eq!(
             file_of(input["image"].as_str().unwrap()),
@@ -164,13 +258,40 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert!("name".parse::<InputOption>().is_err());
-        let error = collect(&inputs(&["a=1", "a=2"]), None).unwrap_err();
+        let error = collect(&inputs(&["a=1", "a=2"]), None, Kind::Prediction).unwrap_err();
         assert_eq!(error.to_string(), "error: input `a` is given twice");
-        let error = collect(&inputs(&["a=@/nonexistent/file"]), None).unwrap_err();
+        let error =
+            collect(&inputs(&["a=@/nonexistent/file"]), None, Kind::Prediction).unwrap_err();
         assert!(
             error
                 .to_string()
                 .contains("cannot read `/nonexistent/file` for input `a`")
         );
+    }
+
+    #[test]
+    fn lists_are_given_whole_or_one_by_one() {
+        let schema = json!({"components": {"schemas": {"Input": {"properties": {
+            "a": {"type": "array", "items": {"type": "integer"}},
+            "b": {"type": "array", "items": {"type": "string"}}
+        }}}}});
+        let inputs = inputs(&["a=1", "a=2", "b=[\"x\", \"y\"]", "b=3"]);
+        assert_eq!(
+            collect(&inputs, Some(&schema), Kind::Prediction).unwrap(),
+            json!({"a": [1, 2], "b": ["x", "y", "3"]})
+        );
+    }
+
+    #[test]
+    fn what_the_model_has_not_or_needs_is_named() {
+        let schema = json!({"components": {"schemas": {"Input": {
+            "properties": {"name": {"type": "string"}}, "required": ["name"]
+        }}}});
+        let check = |input: Value| check(&input, Some(&schema), Kind::Prediction);
+        assert!(check(json!({"name": "x"})).is_ok());
+        let error = check(json!({"nmae": "x"})).unwrap_err().to_string();
+        assert!(error.contains("did you mean `name`?"), "{error}");
+        let error = check(json!({})).unwrap_err().to_string();
+        assert!(error.contains("not given: name"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! The program: commands, files, daemons.
 //!
 //! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 the command
-//! line is wrong, 130 interrupted.
+//! line is wrong, 130 interrupted; `exec` ends with the code of its command.
 
 mod advice;
 mod args;
@@ -13,10 +13,15 @@ mod frontend_image;
 mod init;
 mod input;
 mod interrupt;
+mod local;
 mod lock;
 mod output;
 mod predict;
 mod project;
+mod push;
+mod serve;
+mod show;
+mod store;
 
 pub use failure::Failure;
 
@@ -25,7 +30,7 @@ use interrupt::Interrupts;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command, GraphOption, PlanCommand};
 
@@ -38,8 +43,13 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Build(command) => build::build(&command),
         Command::Plan(command) => plan(&command),
+        Command::Push(command) => push::push(&command),
         Command::Predict(command) => predict::predict(&command),
         Command::Lock(command) => lock::lock(&command),
+        Command::Train(command) => predict::train(&command),
+        Command::Serve(command) => serve::serve(&command),
+        Command::Exec(command) => serve::exec(&command),
+        Command::Completions { shell } => completions(shell),
         Command::Init => init::init(),
         Command::Doctor(command) => doctor::doctor(&command),
         Command::FrontendImage(command) => frontend_image::frontend_image(&command),
@@ -48,8 +58,10 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // There is nobody to tell when stderr is closed.
-            let _ = writeln!(io::stderr().lock(), "{failure}");
+            if !failure.is_silent() {
+                // There is nobody to tell when stderr is closed.
+                let _ = writeln!(io::stderr().lock(), "{failure}");
+            }
             ExitCode::from(failure.exit_code())
         }
     }
@@ -71,6 +83,13 @@ fn plan(command: &PlanCommand) -> Result<(), Failure> {
     } else {
         print(&project.plan.to_string())
     }
+}
+
+/// The completions of a shell.
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "cog-python", &mut text);
+    print(&String::from_utf8_lossy(&text))
 }
 
 /// Writes a result to stdout.

@@ -1,28 +1,62 @@
-//! `--output type=KIND[,dest=PATH][,name=NAME][,push=true]`, as Docker's build command has it.
+//! `--output type=KIND[,dest=PATH][,name=NAME][,push=true][,…]`, as Docker's build command has it.
 
-use std::path::PathBuf;
+use std::io::{IsTerminal as _, stdout};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use llb::client::Export;
 
 use crate::config::ImageName;
 
+/// What exporters take besides, by BuildKit's names; values are BuildKit's to judge.
+const ATTRIBUTES: &[&str] = &[
+    "compression",
+    "compression-level",
+    "force-compression",
+    "oci-mediatypes",
+    "push-by-digest",
+    "registry.insecure",
+    "rewrite-timestamp",
+    "store",
+    "tar",
+    "unpack",
+];
+
 /// Where a result goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum OutputOption {
-    /// The image store of the engine; pushed from there when asked for.
-    Image {
-        /// Name, if not the plan's.
-        name: Option<ImageName>,
-        /// Whether it is pushed.
-        push: bool,
-    },
+pub(crate) struct OutputOption {
+    /// What it is there.
+    pub(crate) kind: OutputKind,
+    /// File or folder; `-` is standard output. Images of an engine have none.
+    pub(crate) dest: Option<PathBuf>,
+    /// Name of the image, if not the plan's.
+    pub(crate) name: Option<ImageName>,
+    /// Whether it is pushed.
+    pub(crate) push: bool,
+    /// Attributes for the exporter.
+    pub(crate) attributes: Vec<(String, String)>,
+}
+
+/// What a result becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutputKind {
+    /// An image in the store of the engine.
+    Image,
     /// An OCI archive.
-    Oci(PathBuf),
+    Oci,
     /// An archive for `docker load`.
-    Docker(PathBuf),
+    Docker,
     /// The files as a tar archive.
-    Tar(PathBuf),
+    Tar,
     /// The files in a folder.
-    Local(PathBuf),
+    Local,
+}
+
+impl OutputKind {
+    /// Whether it is an image, which has a configuration, as opposed to files.
+    pub(crate) fn is_image(self) -> bool {
+        !matches!(self, Self::Tar | Self::Local)
+    }
 }
 
 /// Why a text names no output.
@@ -32,7 +66,7 @@ pub(crate) enum OutputError {
     #[error("every part must be `key=value`, found `{0}`")]
     Part(String),
     /// An unknown key.
-    #[error("unknown key `{0}`; known keys are `type`, `dest`, `name` and `push`")]
+    #[error("unknown key `{0}`; known keys are `type`, `dest`, `name`, `push`, `annotation.NAME`, {known}", known = known())]
     Key(String),
     /// An unknown type.
     #[error("unknown type `{0}`; known types are `image`, `docker`, `oci`, `tar` and `local`")]
@@ -44,13 +78,13 @@ pub(crate) enum OutputError {
     #[error("`{key}` has no meaning for `type={kind}`")]
     Meaningless {
         /// The key.
-        key: &'static str,
+        key: String,
         /// The type.
         kind: String,
     },
-    /// `dest=-`.
-    #[error("writing to standard output is not supported; name a file")]
-    Stdout,
+    /// `dest=-` for a folder, or for a terminal.
+    #[error("{0}; name a file")]
+    Stdout(&'static str),
     /// `push` is neither true nor false.
     #[error("`push` must be true or false, found `{0}`")]
     Push(String),
@@ -59,22 +93,106 @@ pub(crate) enum OutputError {
     Name(#[from] crate::config::ImageNameError),
 }
 
+fn known() -> String {
+    let known: Vec<_> = ATTRIBUTES.iter().map(|key| format!("`{key}`")).collect();
+    known.join(", ")
+}
+
+impl OutputOption {
+    /// An image with the plan's name.
+    pub(crate) fn image(push: bool) -> Self {
+        Self {
+            kind: OutputKind::Image,
+            dest: None,
+            name: None,
+            push,
+            attributes: Vec::new(),
+        }
+    }
+
+    /// Whether the result is written to standard output.
+    pub(crate) fn is_stdout(&self) -> bool {
+        self.dest.as_deref() == Some(Path::new("-"))
+    }
+
+    /// The export; images have the names, separated by commas, unless they have one of their own.
+    pub(crate) fn export(&self, names: &str) -> Export {
+        let names = self.name.as_ref().map_or(names, ImageName::as_str);
+        let unpacked = self.attributes.contains(&("tar".into(), "false".into()));
+        let path = self.dest.clone().unwrap_or_default();
+        let export = match self.kind {
+            OutputKind::Image => Export::image(names).push(self.push),
+            OutputKind::Oci if unpacked => Export::oci_directory(path).name(names),
+            OutputKind::Docker if unpacked => Export::docker_directory(path).name(names),
+            OutputKind::Oci if self.is_stdout() => Export::oci_to(stdout()).name(names),
+            OutputKind::Docker if self.is_stdout() => {
+                Export::docker_archive_to(stdout()).name(names)
+            }
+            OutputKind::Oci => Export::oci(path).name(names),
+            OutputKind::Docker => Export::docker_archive(path).name(names),
+            OutputKind::Tar if self.is_stdout() => Export::tar_to(stdout()),
+            OutputKind::Tar => Export::tar(path),
+            OutputKind::Local => Export::local(path),
+        };
+        self.attributes
+            .iter()
+            .filter(|(key, _)| key != "tar")
+            .fold(export, |export, (key, value)| export.attribute(key, value))
+    }
+
+    fn check(&self, kind: &str) -> Result<(), OutputError> {
+        let meaningless = |key: &str| OutputError::Meaningless {
+            key: key.to_owned(),
+            kind: kind.to_owned(),
+        };
+        if self.kind == OutputKind::Image {
+            return match self.dest {
+                Some(_) => Err(meaningless("dest")),
+                None => Ok(()),
+            };
+        }
+        if self.push {
+            return Err(meaningless("push"));
+        }
+        let is_files = !self.kind.is_image();
+        if is_files && self.name.is_some() {
+            return Err(meaningless("name"));
+        }
+        if let (true, Some((key, _))) = (is_files, self.attributes.first()) {
+            return Err(meaningless(key));
+        }
+        let unpacked = self.attributes.contains(&("tar".into(), "false".into()));
+        if self.is_stdout() && (self.kind == OutputKind::Local || unpacked) {
+            return Err(OutputError::Stdout("a folder is no stream"));
+        }
+        if self.is_stdout() && stdout().is_terminal() {
+            return Err(OutputError::Stdout("an archive is nothing for a terminal"));
+        }
+        match self.dest {
+            Some(_) => Ok(()),
+            None => Err(OutputError::NoPath(kind.to_owned())),
+        }
+    }
+}
+
 impl FromStr for OutputOption {
     type Err = OutputError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // `-o folder` is short for `-o type=local,dest=folder`.
-        if !text.contains('=') && !text.is_empty() && text != "-" {
-            return Ok(Self::Local(text.into()));
+        // `-o folder` is short for `-o type=local,dest=folder`, and `-o -` for an archive of files.
+        if !text.contains('=') && !text.is_empty() {
+            let kind = if text == "-" { "tar" } else { "local" };
+            return format!("type={kind},dest={text}").parse();
         }
         let (mut kind, mut dest, mut name, mut push) = (None, None, None, None);
+        let mut attributes = Vec::new();
         for part in text.split(',') {
             let (key, value) = part
                 .split_once('=')
                 .ok_or_else(|| OutputError::Part(part.to_owned()))?;
             match key.trim() {
                 "type" => kind = Some(value.to_owned()),
-                "dest" => dest = Some(value.to_owned()),
+                "dest" => dest = Some(PathBuf::from(value)),
                 "name" => name = Some(value.parse::<ImageName>()?),
                 "push" => {
                     let value = value
@@ -82,49 +200,31 @@ impl FromStr for OutputOption {
                         .map_err(|_| OutputError::Push(value.to_owned()))?;
                     push = Some(value);
                 }
+                key if ATTRIBUTES.contains(&key) || key.starts_with("annotation") => {
+                    attributes.push((key.to_owned(), value.to_owned()));
+                }
                 key => return Err(OutputError::Key(key.to_owned())),
             }
         }
-        if dest.as_deref() == Some("-") {
-            return Err(OutputError::Stdout);
-        }
-        let kind = kind.unwrap_or_else(|| "local".to_owned());
-        let meaningless = |key| OutputError::Meaningless {
-            key,
-            kind: kind.clone(),
+        let word = kind.unwrap_or_else(|| "local".to_owned());
+        let kind = match word.as_str() {
+            "image" | "registry" => OutputKind::Image,
+            "docker" if dest.is_none() => OutputKind::Image,
+            "docker" => OutputKind::Docker,
+            "oci" => OutputKind::Oci,
+            "tar" => OutputKind::Tar,
+            "local" => OutputKind::Local,
+            _ => return Err(OutputError::Type(word)),
         };
-        match kind.as_str() {
-            "image" | "registry" => {
-                if dest.is_some() {
-                    return Err(meaningless("dest"));
-                }
-                return Ok(Self::Image {
-                    name,
-                    push: push.unwrap_or(kind == "registry"),
-                });
-            }
-            "docker" if dest.is_none() => {
-                return Ok(Self::Image {
-                    name,
-                    push: push.unwrap_or(false),
-                });
-            }
-            "oci" | "docker" | "tar" | "local" => {}
-            _ => return Err(OutputError::Type(kind)),
-        }
-        if push.is_some() {
-            return Err(meaningless("push"));
-        }
-        if name.is_some() {
-            return Err(meaningless("name"));
-        }
-        let path = PathBuf::from(dest.ok_or_else(|| OutputError::NoPath(kind.clone()))?);
-        Ok(match kind.as_str() {
-            "oci" => Self::Oci(path),
-            "docker" => Self::Docker(path),
-            "tar" => Self::Tar(path),
-            _ => Self::Local(path),
-        })
+        let output = Self {
+            kind,
+            dest,
+            name,
+            push: push.unwrap_or(word == "registry"),
+            attributes,
+        };
+        output.check(&word)?;
+        Ok(output)
     }
 }
 
@@ -132,31 +232,42 @@ impl FromStr for OutputOption {
 mod tests {
     use super::*;
 
+    fn to(kind: OutputKind, path: &str) -> OutputOption {
+        OutputOption {
+            kind,
+            dest: Some(path.into()),
+            ..OutputOption::image(false)
+        }
+    }
+
     #[test]
     fn outputs_of_docker_are_understood() {
-        let image = |name: Option<&str>, push| OutputOption::Image {
-            name: name.map(|name| name.parse().unwrap()),
-            push,
+        let named = |text: &str, push| OutputOption {
+            name: Some(text.parse().unwrap()),
+            ..OutputOption::image(push)
         };
         for (text, output) in [
-            ("type=image", image(None, false)),
-            ("type=docker", image(None, false)),
-            ("type=registry", image(None, true)),
-            (
-                "type=image,name=a/b:c,push=true",
-                image(Some("a/b:c"), true),
-            ),
-            ("type=oci,dest=x.tar", OutputOption::Oci("x.tar".into())),
-            (
-                "type=docker,dest=x.tar",
-                OutputOption::Docker("x.tar".into()),
-            ),
-            ("dest=x,type=tar", OutputOption::Tar("x".into())),
-            ("out", OutputOption::Local("out".into())),
-            ("dest=out", OutputOption::Local("out".into())),
+            ("type=image", OutputOption::image(false)),
+            ("type=docker", OutputOption::image(false)),
+            ("type=registry", OutputOption::image(true)),
+            ("type=image,name=a/b:c,push=true", named("a/b:c", true)),
+            ("type=oci,dest=x.tar", to(OutputKind::Oci, "x.tar")),
+            ("type=docker,dest=x.tar", to(OutputKind::Docker, "x.tar")),
+            ("dest=x,type=tar", to(OutputKind::Tar, "x")),
+            ("out", to(OutputKind::Local, "out")),
+            ("dest=out", to(OutputKind::Local, "out")),
         ] {
             assert_eq!(text.parse::<OutputOption>(), Ok(output), "{text}");
         }
+        let output: OutputOption = "type=image,compression=zstd,annotation.a=b"
+            .parse()
+            .unwrap();
+        let attribute = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let attributes = [
+            attribute("compression", "zstd"),
+            attribute("annotation.a", "b"),
+        ];
+        assert_eq!(output.attributes, attributes);
     }
 
     #[test]
@@ -166,11 +277,14 @@ mod tests {
             ("type=oci", "needs `dest=PATH`"),
             ("type=image,dest=x", "`dest` has no meaning"),
             ("type=tar,dest=x,push=true", "`push` has no meaning"),
+            (
+                "type=tar,dest=x,compression=zstd",
+                "`compression` has no meaning",
+            ),
             ("type=image,push=maybe", "must be true or false"),
             ("type=image,tag=x", "unknown key `tag`"),
             ("type=image,name=Hello", "lowercase"),
-            ("-", "`key=value`"),
-            ("type=tar,dest=-", "standard output"),
+            ("type=local,dest=-", "no stream"),
         ] {
             let error = text.parse::<OutputOption>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -10,7 +10,7 @@ use llb::session::PatternSet;
 use super::Failure;
 use super::args::PlanArgs;
 use crate::config::{self, Config};
-use crate::diagnostic::{Diagnostic, Report, Severity, Source};
+use crate::diagnostic::{Diagnostic, Report, Severity, Source, Spanned};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
 use crate::plan::{Action, EXCLUDED, Plan};
 use crate::resolution::{Options, resolve};
@@ -29,8 +29,18 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     /// What will be done.
     pub(crate) plan: Plan,
+    /// What `cog.yaml` calls the image and the model.
+    pub(crate) names: Names,
     /// torch of a GPU build, and the CUDA of its wheel.
     pub(crate) torch: Option<(String, Option<Release>)>,
+}
+
+/// Names in `cog.yaml`.
+pub(crate) struct Names {
+    /// `image`.
+    pub(crate) image: Option<String>,
+    /// `model`.
+    pub(crate) model: Option<String>,
 }
 
 /// Reads the project, writes its warnings to stderr, and plans the build.
@@ -64,9 +74,17 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
     let torch = resolution
         .filter(|chosen| chosen.cuda.is_some())
         .and_then(|chosen| chosen.torch);
+    let name = |name: &Option<Spanned<config::ImageName>>| {
+        name.as_ref().map(|name| name.value.to_string())
+    };
+    let names = Names {
+        image: name(&planned.config.image),
+        model: name(&planned.config.model),
+    };
     Ok(Project {
         root,
         plan: planned.plan,
+        names,
         torch,
     })
 }
@@ -234,7 +252,7 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
         .map(|file| tables(named, file))
         .transpose()?;
     Ok(Options {
-        tag: args.tag.clone(),
+        tag: args.tag.first().cloned(),
         platform: args.platform.clone(),
         python_provider: args.python_provider.map(Into::into),
         base: args

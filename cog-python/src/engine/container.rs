@@ -1,10 +1,12 @@
 //! A container that serves one model.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, PortBinding};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, LogsOptions, RemoveContainerOptions,
     StartContainerOptions, StopContainerOptions,
@@ -13,11 +15,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio_stream::StreamExt;
 
+use super::launch::{Gpus, Launch, SOURCE};
 use super::{Engine, http};
 use crate::cli::Failure;
 
 /// Port of the server inside of the container.
 const PORT: &str = "5000/tcp";
+/// Most bytes of shared memory, as Cog gives: workers of data loaders need much.
+const SHARED_MEMORY: i64 = 6 << 30;
 /// Time between two looks at a server that starts.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Lines of the container's log that are shown when it fails.
@@ -25,8 +30,8 @@ const LOG_TAIL: &str = "50";
 
 /// A started container.
 pub(crate) struct Container {
-    engine: Engine,
-    id: String,
+    pub(super) engine: Engine,
+    pub(super) id: String,
     address: SocketAddr,
 }
 
@@ -46,55 +51,108 @@ struct Setup {
 
 impl Container {
     /// Starts an image. On an engine without a bridge the container shares the host's network and
-    /// is told a free port; otherwise its port is published on the loopback interface.
-    pub(crate) async fn start(
-        engine: Engine,
-        image: &str,
-        environment: &[String],
-    ) -> Result<Self, Failure> {
+    /// is told its port; otherwise its port is published.
+    ///
+    /// GPUs that are only wished for are left out, with a warning, where the engine has none.
+    pub(crate) async fn start(engine: Engine, launch: &Launch) -> Result<Self, Failure> {
         let bridge = engine.has_bridge().await?;
+        match Self::try_start(engine.clone(), launch, bridge).await {
+            Err(failure) if launch.gpus == Gpus::IfThere && is_without_gpus(&failure) => {
+                // Nothing is left to tell a person whose terminal is gone.
+                let _ = writeln!(
+                    std::io::stderr().lock(),
+                    "warning: the engine has no GPUs, the model runs without"
+                );
+                let launch = Launch {
+                    gpus: Gpus::None,
+                    ..launch.clone()
+                };
+                Self::try_start(engine, &launch, bridge).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_start(engine: Engine, launch: &Launch, bridge: bool) -> Result<Self, Failure> {
+        let mut container = Self::create(engine, launch, bridge, false).await?;
+        if let Err(failure) = container.run(bridge).await {
+            container.remove().await;
+            return Err(failure);
+        }
+        Ok(container)
+    }
+
+    /// Makes a container; `attached` has its standard streams open.
+    pub(super) async fn create(
+        engine: Engine,
+        launch: &Launch,
+        bridge: bool,
+        attached: bool,
+    ) -> Result<Self, Failure> {
         let mut host_config = HostConfig {
-            shm_size: Some(64 << 20),
+            shm_size: Some(SHARED_MEMORY),
+            device_requests: launch.gpus.request(),
             ..HostConfig::default()
         };
-        let mut env = environment.to_vec();
-        let mut port = None;
-        if bridge {
-            let binding = PortBinding {
-                host_ip: Some("127.0.0.1".into()),
-                host_port: Some("0".into()),
-            };
-            host_config.port_bindings =
-                Some(HashMap::from([(PORT.to_owned(), Some(vec![binding]))]));
-        } else {
-            let free = free_port()?;
-            host_config.network_mode = Some("host".into());
-            env.push(format!("PORT={free}"));
-            port = Some(free);
+        if let Some(source) = &launch.source {
+            host_config.mounts = Some(vec![Mount {
+                typ: Some(MountType::BIND),
+                source: Some(source.display().to_string()),
+                target: Some(SOURCE.to_owned()),
+                ..Mount::default()
+            }]);
         }
+        let mut env = launch.environment.clone();
+        let mut address = launch.address();
+        if bridge {
+            let binding = |ip: String, port: u16| {
+                Some(vec![PortBinding {
+                    host_ip: Some(ip),
+                    host_port: Some(port.to_string()),
+                }])
+            };
+            let mut ports: HashMap<_, _> = launch
+                .publish
+                .iter()
+                .map(|port| (format!("{port}/tcp"), binding("127.0.0.1".into(), *port)))
+                .collect();
+            if !attached {
+                let ip = address.ip().to_string();
+                ports.insert(PORT.to_owned(), binding(ip, address.port()));
+            }
+            host_config.port_bindings = Some(ports);
+        } else {
+            if address.port() == 0 {
+                address.set_port(free_port()?);
+            }
+            host_config.network_mode = Some("host".into());
+            env.push(format!("PORT={}", address.port()));
+        }
+        let published = launch.publish.iter().map(|port| format!("{port}/tcp"));
         let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
+            image: Some(launch.image.clone()),
             env: Some(env),
-            exposed_ports: bridge.then(|| vec![PORT.to_owned()]),
+            cmd: launch.command.clone(),
+            working_dir: launch.source.as_ref().map(|_| SOURCE.to_owned()),
+            exposed_ports: bridge.then(|| published.chain([PORT.to_owned()]).collect()),
             host_config: Some(host_config),
+            attach_stdin: Some(attached),
+            open_stdin: Some(attached),
+            stdin_once: Some(attached),
             ..ContainerCreateBody::default()
         };
         let created = engine
             .docker
             .create_container(None::<CreateContainerOptions>, body)
             .await
-            .map_err(|error| engine.failure(&format!("make a container of `{image}`"), &error))?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or_default()));
-        let mut container = Self {
+            .map_err(|error| {
+                engine.failure(&format!("make a container of `{}`", launch.image), &error)
+            })?;
+        Ok(Self {
             engine,
             id: created.id,
             address,
-        };
-        if let Err(failure) = container.run(bridge).await {
-            container.remove().await;
-            return Err(failure);
-        }
-        Ok(container)
+        })
     }
 
     async fn run(&mut self, published: bool) -> Result<(), Failure> {
@@ -165,31 +223,53 @@ impl Container {
         }
     }
 
-    /// Asks for one prediction; gives the output.
-    pub(crate) async fn predict(&self, input: Value) -> Result<Prediction, Failure> {
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Hands on what the container writes, until it ends.
+    pub(crate) async fn follow(&self) -> Failure {
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            follow: true,
+            ..LogsOptions::default()
+        };
+        let mut stream = std::pin::pin!(self.engine.docker.logs(&self.id, Some(options)));
+        while let Some(Ok(part)) = stream.next().await {
+            // A person whose terminal is gone misses the log.
+            let _ = std::io::stderr().lock().write_all(&part.into_bytes());
+        }
+        self.dead().await
+    }
+
+    /// Asks for one prediction or training; gives the whole answer.
+    pub(crate) async fn ask(&self, task: Task, input: Value) -> Result<Prediction, Failure> {
         let body = serde_json::json!({ "input": input })
             .to_string()
             .into_bytes();
-        let answer = http::request(self.address, "/predictions", Some(body)).await;
+        let answer = http::request(self.address, task.path(), Some(body)).await;
         let (status, body) = match answer {
             Ok(answer) => answer,
             Err(error) if self.is_running().await => {
-                return Err(
-                    Failure::new(format!("the prediction got no answer: {error}"))
-                        .detail(&self.logs().await),
-                );
+                return Err(Failure::new(format!("the {task} got no answer: {error}"))
+                    .detail(&self.logs().await));
             }
             Err(_) => return Err(self.dead().await),
         };
-        let answer: Answer = serde_json::from_slice(&body).map_err(|error| {
+        let unclear = |error: serde_json::Error| {
             Failure::new(format!(
                 "the answer (status {status}) is not understood: {error}"
             ))
-        })?;
+        };
+        let whole: Value = serde_json::from_slice(&body).map_err(unclear)?;
+        let answer = Answer::deserialize(&whole).map_err(unclear)?;
         if answer.status.as_deref() == Some("succeeded") {
             return Ok(Prediction {
                 output: answer.output,
                 logs: answer.logs,
+                whole,
             });
         }
         let reason = match (answer.error, answer.detail) {
@@ -197,7 +277,7 @@ impl Container {
             (_, Some(detail)) => describe(&detail),
             _ => format!("the server answered with status {status}"),
         };
-        Err(Failure::new(format!("the prediction failed: {reason}")).detail(&answer.logs))
+        Err(Failure::new(format!("the {task} failed: {reason}")).detail(&answer.logs))
     }
 
     async fn is_running(&self) -> bool {
@@ -274,8 +354,43 @@ impl Container {
     }
 }
 
+/// What a model is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// A prediction.
+    Predict,
+    /// A training.
+    Train,
+}
+
+impl Task {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Predict => "/predictions",
+            Self::Train => "/trainings",
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Predict => "prediction",
+            Self::Train => "training",
+        })
+    }
+}
+
+/// The words of an engine that was asked for GPUs and has none.
+fn is_without_gpus(failure: &Failure) -> bool {
+    let text = failure.to_string();
+    text.contains("could not select device driver") || text.contains("nvidia-container")
+}
+
 /// A finished prediction.
 pub(crate) struct Prediction {
+    /// The answer as the server gave it.
+    pub(crate) whole: Value,
     pub(crate) output: Value,
     pub(crate) logs: String,
 }

@@ -38,6 +38,11 @@ pub(super) fn annotations(
     Ok(found)
 }
 
+/// A time as it may be in a tag: `20241231T235959Z`.
+pub(crate) fn compact_date(seconds: i64) -> String {
+    date(seconds).replace(['-', ':'], "")
+}
+
 /// A time in the form of RFC 3339, in UTC.
 fn date(seconds: i64) -> String {
     let (days, rest) = (
@@ -78,5 +83,6 @@ mod tests {
         ] {
             assert_eq!(date(seconds), text);
         }
+        assert_eq!(super::compact_date(0), "19700101T000000Z");
     }
 }

@@ -12,14 +12,15 @@ mod graph;
 mod info;
 mod resolve;
 
+pub(crate) use annotation::compact_date;
 pub use dockerfile::DockerfileFactory;
 pub use graph::LlbFactory;
 pub use info::{Backend, BuildInfo};
 pub use resolve::Complete;
 
-use llb::State;
 use llb::gateway::{Build, Image, Result};
 use llb::value::Platform;
+use llb::{ProxyEnv, State};
 
 use crate::layer::Base;
 use crate::plan::{Action, Plan};
@@ -168,6 +169,7 @@ async fn base(build: &Build, plan: &Plan, platform: &Platform) -> Result<Base> {
     if let Some(state) = build.named_context_for(reference, platform).await? {
         return Ok(Base {
             state: Some(state),
+            proxy: proxy(build),
             ..Base::default()
         });
     }
@@ -183,7 +185,26 @@ async fn base(build: &Build, plan: &Plan, platform: &Platform) -> Result<Base> {
         pinned: Some(pinned),
         config: Some(found.config),
         state: None,
+        proxy: proxy(build),
     })
+}
+
+/// The proxies that a build was given, as `docker build` gives them to frontends.
+fn proxy(build: &Build) -> Option<ProxyEnv> {
+    let value = |name: &str| {
+        let given = build
+            .build_arg(name)
+            .or_else(|| build.build_arg(&name.to_lowercase()));
+        given.unwrap_or_default().to_owned()
+    };
+    let proxy = ProxyEnv {
+        http_proxy: value("HTTP_PROXY"),
+        https_proxy: value("HTTPS_PROXY"),
+        ftp_proxy: value("FTP_PROXY"),
+        no_proxy: value("NO_PROXY"),
+        all_proxy: value("ALL_PROXY"),
+    };
+    (proxy != ProxyEnv::default()).then_some(proxy)
 }
 
 fn base_reference(plan: &Plan) -> Option<&str> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use llb::lower::Helper;
-use llb::{Constrain, Image, Range, SourceMap, State};
+use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State};
 
 use super::program::remote;
 use super::{
@@ -15,11 +15,13 @@ use crate::config::{PythonVersion, SystemPackage};
 use crate::diagnostic::without_secrets;
 use crate::plan::{Action, InstallWheels, Plan, RemoteFile, Step, Wheel, WheelOrigin};
 
-/// What is known of the base image before the build; the default is nothing.
+/// What is known before the build, of the base image above all; the default is nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Base {
     /// A state that takes the place of the image, such as a named context of the build.
     pub state: Option<State>,
+    /// Proxies of the steps that fetch something.
+    pub proxy: Option<ProxyEnv>,
     /// Reference with digest, so that the build takes the image that was looked at.
     pub pinned: Option<String>,
     /// Its configuration (OCI image config JSON): steps and the image take over its environment.
@@ -578,7 +580,9 @@ impl<'a> Builder<'a> {
     }
 
     fn options(&mut self, step: &Step) -> StepOptions {
-        let options = StepOptions::new(self.plan.network).context(self.project("context"));
+        let options = StepOptions::new(self.plan.network)
+            .context(self.project("context"))
+            .proxy(self.circumstances.base.proxy.clone());
         let place = step
             .source
             .as_deref()

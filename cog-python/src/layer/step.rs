@@ -1,6 +1,6 @@
 //! What steps have in common: network, trust, and the line that asked for them.
 
-use llb::{Constrain, Exec, SourceLocation, secret};
+use llb::{Constrain, Exec, ProxyEnv, SourceLocation, secret};
 
 use super::Context;
 use crate::ca;
@@ -16,6 +16,7 @@ pub struct StepOptions {
     network: Network,
     location: Option<SourceLocation>,
     context: Context,
+    proxy: Option<ProxyEnv>,
 }
 
 impl StepOptions {
@@ -46,6 +47,13 @@ impl StepOptions {
         self.context.clone()
     }
 
+    /// Proxies of a step that fetches something; they are no part of its cache key.
+    #[must_use = "returns the changed options"]
+    pub fn proxy(mut self, proxy: Option<ProxyEnv>) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
     /// A step that fetches something: gives it the network and the secrets that go with it.
     pub(super) fn connected(&self, exec: Exec) -> Exec {
         let exec = self.located(exec);
@@ -53,6 +61,10 @@ impl StepOptions {
             Network::Default => exec,
             Network::Host => exec.network(llb::Network::Host),
             Network::None => return exec.network(llb::Network::None),
+        };
+        let exec = match &self.proxy {
+            Some(proxy) => exec.proxy(proxy.clone()),
+            None => exec,
         };
         // Programs such as apt read the bundle under another user than root.
         let bundle = secret(ca::BUNDLE_PATH)

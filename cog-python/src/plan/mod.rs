@@ -342,6 +342,51 @@ impl Plan {
         ids
     }
 
+    /// Gives a secret's version to the steps that the secret is given to, as the variable `SECRET_VERSION_ID`: with another
+    /// version they run again. Says whether there are such steps.
+    ///
+    /// A step does not run again because the value of a secret has changed: nothing of a value is in a graph.
+    pub fn set_secret_version(&mut self, id: &str, version: &str) -> bool {
+        let name: String = id
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() {
+                    c.to_ascii_uppercase()
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        let name = format!("SECRET_VERSION_{name}");
+        let mut is_used = false;
+        for step in &mut self.steps {
+            let (uses, environment) = match &mut step.action {
+                Action::Lock(lock) => (
+                    lock.secrets.iter().any(|known| known == id),
+                    &mut lock.environment,
+                ),
+                Action::Build(build) => (
+                    build.secrets.iter().any(|known| known == id),
+                    &mut build.environment,
+                ),
+                Action::Run {
+                    mounts,
+                    environment,
+                    ..
+                } => {
+                    let is_it = |mount: &Mount| matches!(mount, Mount::Secret { id: known, .. } if known == id);
+                    (mounts.iter().any(is_it), environment)
+                }
+                _ => continue,
+            };
+            if uses {
+                environment.insert(name.clone(), version.to_owned());
+                is_used = true;
+            }
+        }
+        is_used
+    }
+
     /// Version of the SDK a plan installs, as far as it is known before the build.
     pub fn sdk(&self) -> Option<SdkVersion> {
         self.config

@@ -122,3 +122,52 @@ fn the_dockerfile_of_a_plan_gives_the_same_files() {
         .collect();
     assert_eq!(differences, Vec::<String>::new());
 }
+
+/// A project of the gallery, with the Python that the testbed has.
+fn gallery(name: &str) -> Project {
+    let project = Project::new("containerd");
+    let folder = project.folder.path();
+    for file in fs::read_dir(folder).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/projects")
+        .join(name);
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        let text = text.replace("python_version: \"3.12\"", "python_version: \"3.11\"");
+        fs::write(folder.join(file.file_name()), text).unwrap();
+    }
+    project
+}
+
+#[test]
+fn both_backends_make_equivalent_images() {
+    for name in ["environment", "requirements", "train"] {
+        let project = gallery(name);
+        let archive = TempDir::with_prefix("cog-python-equal-").unwrap();
+        let made = ["llb", "dockerfile"].map(|backend| {
+            let path = archive.path().join(backend);
+            let files = format!("type=tar,dest={}", path.display());
+            let arguments = ["build", "--backend", backend, "--load", "-o", &files];
+            project.run(&arguments).succeeded();
+            let mut config = project.config(&project.tag);
+            // The frontend still sets this word of Windows.
+            config.as_object_mut().unwrap().remove("ArgsEscaped");
+            let mut files = listing(&path);
+            files.retain(|path, _| path.starts_with("opt/") || path.starts_with("src"));
+            (config, files)
+        });
+        let [(graph, trees), (dockerfile, copies)] = made;
+        assert_eq!(graph, dockerfile, "{name}");
+        assert!(trees.len() > 500, "{name}");
+        let differences: Vec<_> = trees
+            .iter()
+            .filter(|(path, text)| copies.get(*path) != Some(*text))
+            .map(|(path, _)| path)
+            .chain(copies.keys().filter(|path| !trees.contains_key(*path)))
+            .collect();
+        assert!(differences.is_empty(), "{name}: {differences:?}");
+    }
+}

@@ -195,3 +195,123 @@ fn archives_and_folders_are_written() {
     assert!(listing(Path::new(&path("oci.tar"))).contains_key("index.json"));
     assert!(listing(Path::new(&path("docker.tar"))).contains_key("manifest.json"));
 }
+
+#[test]
+fn several_names_annotations_and_metadata_are_written() {
+    let registry = Testbed::find().registry();
+    let project = Project::new("containerd");
+    let other = format!("{registry}/cog-python-test/{}:other", project.tag);
+    let run = project.run(&[
+        "build",
+        "-t",
+        &other,
+        "-o",
+        "type=oci,dest=image.tar",
+        "--load",
+        "--metadata-file",
+        "build.json",
+        "--iidfile",
+        "image.id",
+        "--timestamp",
+        "1700000000",
+        "--annotation",
+        "org.example.a=b",
+    ]);
+    let run = run.succeeded();
+    let folder = project.folder.path();
+    let metadata: Value =
+        serde_json::from_slice(&fs::read(folder.join("build.json")).unwrap()).unwrap();
+    let digest = metadata["containerimage.digest"].as_str().unwrap();
+    let build = &metadata["cog-python.build"];
+    assert_eq!(build["digest"], digest);
+    assert_eq!(build["backend"], "llb");
+    assert_eq!(fs::read_to_string(folder.join("image.id")).unwrap(), digest);
+    assert_eq!(
+        run.stdout,
+        format!("image.tar\n{other}@{digest}\n{}@{digest}\n", project.tag)
+    );
+    let mut manifest = None;
+    let mut archive = tar::Archive::new(fs::File::open(folder.join("image.tar")).unwrap());
+    for entry in archive.entries().unwrap() {
+        let document: Option<Value> = serde_json::from_reader(entry.unwrap()).ok();
+        manifest = manifest.or(document.filter(|document| document["layers"].is_array()));
+    }
+    let annotations = manifest.unwrap()["annotations"].clone();
+    assert_eq!(annotations["org.example.a"], "b");
+    assert_eq!(
+        annotations["org.opencontainers.image.created"],
+        "2023-11-14T22:13:20Z"
+    );
+    let base = annotations["org.opencontainers.image.base.name"]
+        .as_str()
+        .unwrap();
+    assert_eq!(base, "docker.io/library/python:3.11-slim");
+    project.remove(&other);
+}
+
+#[test]
+fn a_secret_of_another_version_runs_its_steps_again() {
+    let project = Project::new("containerd");
+    let unique = unique();
+    project.edit(
+        "cog.yaml",
+        "    - mkdir",
+        &format!("    - command: 'true # {unique}'\n      mounts: [{{type: secret, id: token, target: /run/secrets/token}}]\n    - mkdir"),
+    );
+    let ran = |value: &str, version: &str| {
+        fs::write(project.folder.path().join("token"), value).unwrap();
+        let secret = format!("id=token,src=token{version}");
+        project
+            .run(&["build", "--secret", &secret])
+            .succeeded()
+            .ran("run(true")
+    };
+    assert!(ran("one", ""));
+    assert!(!ran("two", ""), "the value decides nothing");
+    assert!(ran("two", ",version=2"));
+    assert!(!ran("three", ",version=2"));
+}
+
+/// A type that only running the code can tell.
+const COMPUTED: &str = r#"from cog import BasePredictor, Input
+
+
+class Predictor(BasePredictor):
+    def predict(self, count: eval("int") = Input(default=3)) -> str:
+        return "x" * count
+"#;
+
+#[test]
+fn a_model_tells_the_schema_that_its_signature_does_not() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let write = |name: &str, text: &str| {
+            fs::write(project.folder.path().join(name), text).unwrap();
+        };
+        write("predict.py", COMPUTED);
+        write(
+            "cog.yaml",
+            "build:\n  python_version: \"3.11\"\n  sdk_version: \"0.16.12\"\npredict: predict.py:Predictor\n",
+        );
+        project.run(&["build"]).succeeded();
+        let schema: Value =
+            serde_json::from_str(&project.labels(&project.tag)["run.cog.openapi_schema"]).unwrap();
+        let count = &schema["components"]["schemas"]["Input"]["properties"]["count"];
+        assert_eq!(count["default"], 3);
+        let run = project.run(&["predict", &project.tag]).succeeded();
+        assert_eq!(run.stdout, "xxx\n", "{}", run.stderr);
+
+        write(
+            "predict.py",
+            &COMPUTED.replace("eval(\"int\")", "eval(\"nothing\")"),
+        );
+        let run = project.run(&["build"]);
+        assert_eq!(run.code, Some(1));
+        assert!(run.stderr.contains("NameError"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("ask the model for its OpenAPI schema"),
+            "{}",
+            run.stderr
+        );
+    }
+}

@@ -84,11 +84,22 @@ fn a_base_image_that_does_not_exist_is_named() {
     for engine in ENGINES {
         let project = Project::new(engine);
         let base = "debian:no-such-tag";
-        fails(
-            &project,
-            &["--base", base],
-            &["debian:no-such-tag", "not found"],
-        );
+        let output = "type=tar,dest=image.tar";
+        let arguments = [
+            "build",
+            "--progress",
+            "quiet",
+            "--output",
+            output,
+            "--base",
+            base,
+        ];
+        let run = project.run(&arguments);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        for part in ["debian:no-such-tag", "not found"] {
+            assert!(run.stderr.contains(part), "{}", run.stderr);
+        }
+        assert!(!project.folder.path().join("image.tar").exists());
     }
 }
 

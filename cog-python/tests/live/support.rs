@@ -38,6 +38,12 @@ impl Testbed {
         Self(serde_json::from_str(&text).unwrap())
     }
 
+    /// Address of the registry.
+    pub(crate) fn registry(&self) -> String {
+        let address = self.0.pointer("/registry/address").and_then(Value::as_str);
+        address.unwrap().to_owned()
+    }
+
     /// Address of an engine.
     pub(crate) fn address(&self, engine: &str) -> String {
         let address = self
@@ -161,8 +167,46 @@ impl Project {
         command
     }
 
+    /// Runs a command whose last arguments must stay last.
+    pub(crate) fn run_command(&self, before: &[&str], last: &[&str]) -> Run {
+        let output = self.command(before).args(last).output().unwrap();
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// What containers take over of an image of the engine.
+    pub(crate) fn config(&self, image: &str) -> Value {
+        let image = self.docker(async |docker| docker.inspect_image(image).await.unwrap());
+        serde_json::to_value(image.config.unwrap()).unwrap()
+    }
+
+    /// Labels of an image of the engine.
+    pub(crate) fn labels(&self, image: &str) -> BTreeMap<String, String> {
+        let image = self.docker(async |docker| docker.inspect_image(image).await.unwrap());
+        image.config.unwrap().labels.unwrap().into_iter().collect()
+    }
+
+    /// Removes an image from the engine.
+    pub(crate) fn remove(&self, image: &str) {
+        self.docker(async |docker| {
+            let options = bollard::query_parameters::RemoveImageOptions {
+                force: true,
+                ..Default::default()
+            };
+            docker
+                .remove_image(image, Some(options), None)
+                .await
+                .unwrap();
+        });
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        let _serving = (arguments[0] == "predict").then(serving);
+        let _serving = ["predict", "run", "train"]
+            .contains(&arguments[0])
+            .then(serving);
         let mut output = self.command(arguments).output().unwrap();
         // containerd removes what nobody uses yet while another build unpacks it; the next attempt finds all in place.
         let raced = b"failed to prepare extraction snapshot";
@@ -232,7 +276,11 @@ impl Drop for Project {
                 force: true,
                 ..Default::default()
             };
-            let _ = docker.remove_image(&tag, Some(options), None).await;
+            for image in [tag.clone(), format!("{tag}-base")] {
+                let _ = docker
+                    .remove_image(&image, Some(options.clone()), None)
+                    .await;
+            }
         });
     }
 }

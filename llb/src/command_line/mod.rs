@@ -9,7 +9,7 @@ mod terminal;
 
 pub use daemon::Daemon;
 pub use fields::pair;
-pub use options::BuildOptions;
+pub use options::{BuildOptions, cache, ssh};
 pub use shell::{OnError, open_shell};
 
 /// Runs what waits for a daemon.

@@ -194,7 +194,8 @@ fn secret(text: &str) -> Result<(String, Secret), String> {
     Ok((id, secret))
 }
 
-fn ssh(text: &str) -> (&str, SshAgent) {
+/// An ssh agent by its id: `default`, `ID=SOCKET`, or `ID=KEY,KEY` for private keys in files.
+pub fn ssh(text: &str) -> (&str, SshAgent) {
     let (id, from) = text.split_once('=').unwrap_or((text, ""));
     let agent = if from.is_empty() {
         SshAgent::env()
@@ -266,7 +267,12 @@ fn export(text: &str) -> Result<Export, String> {
     Ok(export)
 }
 
-fn cache(option: &'static str, text: &str) -> Result<CacheOption, String> {
+/// A cache as buildx and buildctl name it: `type=registry,ref=REFERENCE,mode=max`, or a reference alone.
+///
+/// # Errors
+///
+/// What is wrong with it; `option` is what the option is called.
+pub fn cache(option: &'static str, text: &str) -> Result<CacheOption, String> {
     if !text.contains('=') {
         return Ok(CacheOption::registry(text));
     }

@@ -48,6 +48,32 @@ impl Login {
         }
     }
 
+    /// The login of a registry host, as in image names, that the Docker configuration of this user has: in the file, or
+    /// by a credential helper.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be read, or a helper fails; the text never has a secret.
+    pub async fn of_docker_config(host: &str) -> Result<Option<Self>, String> {
+        let host = match host {
+            "docker.io" | "index.docker.io" => HUB_HOST,
+            host => host,
+        };
+        let logins = Logins::with_docker_config(BTreeMap::new());
+        let login = logins.find(host).await?;
+        Ok(Some(login).filter(|login| !login.secret.is_empty()))
+    }
+
+    /// The user; empty if the secret is an identity token.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The password or token.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
     /// As the header Docker engines take, in which a user name means a password.
     pub(crate) fn to_engine_header(&self, host: &str) -> String {
         let login = match (self.user.as_str(), self.secret.as_str()) {

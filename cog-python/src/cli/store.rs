@@ -1,0 +1,96 @@
+//! Where images are: the engine, asked over its API, and registries, asked by the builder with the logins of this user.
+
+use std::sync::{Mutex, PoisonError};
+
+use llb::client::Solve;
+use llb::gateway::{Build, Image};
+use llb::value::{ImageRef, Platform};
+use llb::{ResolveMode as Lookup, State};
+use serde::Deserialize;
+
+use super::{Failure, build};
+use crate::engine::Engine;
+use crate::model::{FoundImage, ImageStore};
+
+/// The image store of an engine.
+pub(super) struct Local<'e>(pub(super) &'e Engine);
+
+impl ImageStore for Local<'_> {
+    type Error = Failure;
+
+    async fn find(&self, reference: &ImageRef) -> Result<Option<FoundImage>, Failure> {
+        self.0.find(reference.as_str()).await
+    }
+}
+
+/// The registries, as a builder reaches them: with its mirrors and certificates. The builder is connected to when the first
+/// image is looked for.
+pub(super) struct Remote<'a> {
+    /// Address of the builder.
+    pub(super) address: Option<&'a str>,
+    /// Address of the engine whose builder is taken otherwise.
+    pub(super) engine: Option<&'a str>,
+}
+
+/// The part of an image configuration that is read.
+#[derive(Default, Deserialize)]
+struct ImageConfig {
+    #[serde(default)]
+    config: ContainerConfig,
+}
+
+#[derive(Default, Deserialize)]
+struct ContainerConfig {
+    #[serde(default, rename = "Labels")]
+    labels: Option<std::collections::BTreeMap<String, String>>,
+}
+
+impl ImageStore for Remote<'_> {
+    type Error = Failure;
+
+    async fn find(&self, reference: &ImageRef) -> Result<Option<FoundImage>, Failure> {
+        let client = build::connect(self.address, self.engine).await?;
+        let answer = Mutex::new(None);
+        let ask = async |build: &mut Build| {
+            let found = build
+                .resolve_image_for(
+                    reference.as_str(),
+                    &Platform::LINUX_AMD64,
+                    Lookup::ForcePull,
+                )
+                .await;
+            match found {
+                Ok(found) => {
+                    *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                }
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+            Ok(Image::new(State::scratch()))
+        };
+        client
+            .build(Solve::build(), &mut (), ask)
+            .await
+            .map_err(|error| {
+                Failure::new(format!(
+                    "cannot look `{}` up in its registry: {}",
+                    reference.as_str(),
+                    error.message()
+                ))
+                .hint("log in with `docker login`, if the image is private")
+            })?;
+        let answer = answer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Some(found) = answer else { return Ok(None) };
+        let config: ImageConfig = serde_json::from_slice(&found.config).map_err(|error| {
+            Failure::new(format!(
+                "the configuration of `{}` is not understood: {error}",
+                reference.as_str()
+            ))
+        })?;
+        Ok(Some(FoundImage {
+            labels: config.config.labels.unwrap_or_default(),
+            digest: Some(found.digest).filter(|digest| !digest.is_empty()),
+            size: None,
+        }))
+    }
+}
