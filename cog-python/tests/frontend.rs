@@ -225,7 +225,7 @@ fn a_model_is_built_by_its_syntax_line_alone() {
                 "WROD=x",
             ],
         );
-        contains(&text, "pip: humanize==4.12.0");
+        contains(&text, "lock: humanize==4.12.0");
         contains(&text, "built by-hello");
         contains(&text, "build argument WROD is not one of cog-python");
         // Nothing of the image is built again, and nothing but the project is read.
@@ -319,10 +319,11 @@ fn a_step_that_fails_is_shown_at_its_line() {
 
 #[test]
 fn secrets_and_contexts_reach_their_steps() {
-    let project = Project::new(
-        "build:\n  python_version: \"3.11\"\n  run:\n    - command: cat /etc/of-context /run/secrets/token | tr a-z A-Z\n\
-         \x20     mounts:\n        - {type: secret, id: token, target: /run/secrets/token}\nrun: run.py:Runner\n",
-    );
+    let project = Project::new(&format!(
+        "build:\n  python_version: \"3.11\"\n  run:\n    - command: echo {} && cat /etc/of-context /run/secrets/token | tr a-z A-Z\n\
+         \x20     mounts:\n        - {{type: secret, id: token, target: /run/secrets/token}}\nrun: run.py:Runner\n",
+        unique()
+    ));
     let base = TempDir::new().unwrap();
     let dockerfile = "FROM python:3.11-slim\nRUN --network=none echo of-context-$(cat /etc/debian_version | wc -l) > /etc/of-context\n";
     fs::write(base.path().join("Dockerfile"), dockerfile).unwrap();
@@ -354,7 +355,8 @@ fn secrets_and_contexts_reach_their_steps() {
     );
     contains(&text, "OF-CONTEXT-1");
     contains(&text, "S3CRET");
-    let text = project.fails("containerd", &["--build-context", &context]);
+    // A cached step needs no secret.
+    let text = project.fails("containerd", &["--no-cache", "--build-context", &context]);
     contains(&text, "token");
 }
 

@@ -19,7 +19,8 @@ const CONFIG_FOLDER: &str = "/run/cog-python/apt";
 /// The arguments are options of `install` up to `--`, then packages.
 ///
 /// Logs and backups are removed because they hold times, which differ from build to build. So do files that packages make
-/// while they are installed: all that is newer than the start, outside of mounts, gets a fixed time.
+/// while they are installed: all that is newer than the start, outside of mounts, gets a fixed time. The engine itself
+/// touches `/etc` and `/run` just before, for what it mounts there.
 pub(crate) const SCRIPT: &str = r#"start=/var/cache/apt/cog-python-start
 touch "$start"
 set -- -c /run/cog-python/apt/apt.conf -q "$@"
@@ -32,7 +33,7 @@ fi
 apt-get install -y "$@"
 rm -f /var/log/apt/* /var/log/dpkg.log /var/log/alternatives.log /var/cache/ldconfig/aux-cache
 rm -f /var/lib/dpkg/*-old /var/cache/debconf/*-old
-find / -xdev -newer "$start" -exec touch --no-dereference --date=@0 {} +"#;
+find / -xdev \( -newer "$start" -o -path /etc -o -path /run \) -exec touch --no-dereference --date=@0 {} +"#;
 
 /// A name that apt is not given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

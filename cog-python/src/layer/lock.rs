@@ -2,7 +2,8 @@
 
 use llb::{Constrain, State, args, bind, cache, file, scratch, secret};
 
-use super::{Interpreter, Program, StepOptions, project};
+use super::source::writable_project;
+use super::{Interpreter, Program, StepOptions};
 use crate::lock::dialect;
 use crate::plan::LockPackages;
 use crate::requirement::LOCAL_FOLDER;
@@ -109,8 +110,13 @@ pub fn lock(
     }
     if !packages.local.is_empty() {
         // Not read-only: asking a folder for its metadata writes next to it. What is written is dropped.
-        exec =
-            exec.mount(bind(LOCAL_FOLDER, project(options.project(), &packages.local)).no_output());
+        exec = exec.mount(
+            bind(
+                LOCAL_FOLDER,
+                writable_project(options.project(), &packages.local),
+            )
+            .no_output(),
+        );
     }
     exec = uv.lend(exec, UV);
     if let Some(tree) = &interpreter.tree {

@@ -3,7 +3,8 @@
 use indexmap::IndexMap;
 use llb::{Constrain, State, args, bind, cache, secret, ssh};
 
-use super::{StepOptions, project};
+use super::StepOptions;
+use super::source::writable_project;
 use crate::plan::{Mount, Network};
 
 /// A layer that runs shell text. Several lines are one script that stops at the first command that fails; one
@@ -47,7 +48,7 @@ pub fn run(
             }
             Mount::Cache { id, target } => exec.mount(cache(target.as_str(), id.as_str())),
             Mount::Bind { source, target } => {
-                let files = project(options.project(), std::slice::from_ref(source));
+                let files = writable_project(options.project(), std::slice::from_ref(source));
                 exec.mount(bind(target.as_str(), files).selector(format!("/{source}")))
             }
         };

@@ -68,6 +68,15 @@ pub fn project(context: impl Into<Context>, paths: &[String]) -> State {
     context.only(paths, NAME)
 }
 
+/// The same, for steps that write next to them; what they write is dropped. A step is cached by the content of what it
+/// mounts only where it cannot write to it, or where a file operation made it.
+#[track_caller]
+pub(super) fn writable_project(context: Context, paths: &[String]) -> State {
+    let files = project(context, paths);
+    let copy = file::copy(&files, "/", "/").contents_only();
+    llb::scratch().file(copy.name("copy files of the project for a step"))
+}
+
 /// A tree that holds one file (mode 0644), made of a text.
 #[track_caller]
 pub fn write(path: &str, text: &str) -> Tree {

@@ -3,7 +3,8 @@
 use llb::{Constrain, State, args, bind, cache, file, scratch, secret};
 
 use super::program::remote;
-use super::{REQUIREMENTS_FOLDER, StepOptions, Tree, project};
+use super::source::writable_project;
+use super::{REQUIREMENTS_FOLDER, StepOptions, Tree};
 use crate::plan::BuildWheel;
 use crate::requirement::LOCAL_FOLDER;
 
@@ -39,6 +40,8 @@ pub fn wheel<'t>(
         "wheel",
         "--no-input",
         "--disable-pip-version-check",
+        // Older releases of pip would want the package `wheel` in the environment for a lone setup.py.
+        "--use-pep517",
         "--no-deps",
         "--wheel-dir",
         OUTPUT,
@@ -65,7 +68,13 @@ pub fn wheel<'t>(
     }
     if !build.local.is_empty() {
         // Not read-only: building a package of a folder writes next to it. What is written is dropped.
-        exec = exec.mount(bind(LOCAL_FOLDER, project(options.project(), &build.local)).no_output());
+        exec = exec.mount(
+            bind(
+                LOCAL_FOLDER,
+                writable_project(options.project(), &build.local),
+            )
+            .no_output(),
+        );
     }
     for tree in others.into_iter().chain([venv]) {
         exec = tree.lend(exec);

@@ -46,7 +46,7 @@ exec "$python" -B -c "$compile""#;
 /// Compiles every module below the root. A compiled file holds a digest of the source instead of its time, and the path
 /// that it will have.
 const COMPILE: &str = r#"import compileall, os, py_compile, sys
-compileall.compile_dir("/out", quiet=2, stripdir="/out", force=True, workers=0,
+compileall.compile_dir("/out", quiet=2, stripdir="/out", prependdir="/", force=True, workers=0,
     invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 for folder, _, files in os.walk("/out", topdown=False):
     for file in files:

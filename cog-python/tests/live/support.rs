@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 use cog_python::ca;
@@ -177,6 +177,12 @@ impl Project {
         }
     }
 
+    /// Digests of the layers of an image of the engine.
+    pub(crate) fn layers(&self, image: &str) -> Vec<String> {
+        let image = self.docker(async |docker| docker.inspect_image(image).await.unwrap());
+        image.root_fs.unwrap().layers.unwrap()
+    }
+
     /// What containers take over of an image of the engine.
     pub(crate) fn config(&self, image: &str) -> Value {
         let image = self.docker(async |docker| docker.inspect_image(image).await.unwrap());
@@ -204,6 +210,11 @@ impl Project {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        // What is built without the cache takes the place of what others have just seen cached.
+        static CACHE: RwLock<()> = RwLock::new(());
+        let alone = arguments.contains(&"--no-cache");
+        let _alone = alone.then(|| CACHE.write().unwrap_or_else(PoisonError::into_inner));
+        let _shared = (!alone).then(|| CACHE.read().unwrap_or_else(PoisonError::into_inner));
         let _serving = ["predict", "run", "train"]
             .contains(&arguments[0])
             .then(serving);

@@ -104,6 +104,8 @@ pub(crate) fn start_engine(
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         "registry-mirrors": [format!("http://127.0.0.1:{registry_port}")],
         "shutdown-timeout": 3,
+        // On a disk that is four fifths full the engine would forget steps between two builds of one test.
+        "builder": { "gc": { "enabled": false } },
     });
     if mode == Mode::Graphdriver {
         config["storage-driver"] = json!("overlay2");
