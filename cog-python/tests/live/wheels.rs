@@ -256,7 +256,7 @@ fn compiled_modules_are_the_same_each_time() {
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         let path = entry.path().unwrap().to_string_lossy().into_owned();
-        let is_compiled = path.ends_with(".pyc");
+        let is_compiled = Path::new(&path).extension().is_some_and(|end| end == "pyc");
         if is_compiled && path.contains("site-packages/humanize/__pycache__/") {
             let mut content = Vec::new();
             entry.read_to_end(&mut content).unwrap();
