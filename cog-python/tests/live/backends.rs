@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use cog_python::ca;
-use llb::client::{Client, Entitlement, Export, Secret, Solve};
+use llb::client::{Export, Solve};
 use tempfile::TempDir;
 
-use crate::support::{ENGINES, Project, listing};
+use crate::support::{ENGINES, Project, listing, solve};
 
 #[test]
 fn merged_and_copied_trees_are_the_same_files() {
@@ -55,33 +54,18 @@ fn merged_and_copied_trees_are_the_same_files() {
     assert_eq!(differences, Vec::<String>::new());
 }
 
-/// Builds a state on an engine and pushes it to the testbed's registry; gives its reference.
 /// Builds a Dockerfile with the engine's own frontend, into an archive.
 fn build_dockerfile(project: &Project, text: &str, archive: &Path) {
     let folder = TempDir::with_prefix("cog-python-dockerfile-").unwrap();
     // The frontend of the engine is used: the testbed has no registry with another.
     let text = text.replacen("# syntax=docker/dockerfile:1\n", "", 1);
     fs::write(folder.path().join("Dockerfile"), text).unwrap();
-    let mut solve = Solve::frontend("dockerfile.v0")
+    let build = Solve::frontend("dockerfile.v0")
         .attribute("filename", "Dockerfile")
         .local("context", project.folder.path())
         .local("dockerfile", folder.path())
-        .allow(Entitlement::NetworkHost)
         .export(Export::tar(archive));
-    if let Some(bundle) = ca::find(&ca::Disk, None, false).unwrap().bundle {
-        for (id, value) in bundle.secrets() {
-            solve = solve.secret(id, Secret::bytes(value));
-        }
-    }
-    let address = project.engine.parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let client = Client::connect(&address).await.unwrap();
-        client.solve(solve, &mut ()).await.unwrap();
-    });
+    solve(&project.engine, build);
 }
 
 /// Both backends, compared where the engine needs no copies of its own.

@@ -334,6 +334,25 @@ pub(crate) fn listing(archive: &Path) -> BTreeMap<String, String> {
     files
 }
 
+/// Runs a build on an engine, with what its steps need for the network.
+pub(crate) fn solve(address: &str, build: Solve) {
+    let mut build = build.allow(Entitlement::NetworkHost);
+    if let Some(bundle) = ca::find(&ca::Disk, None, false).unwrap().bundle {
+        for (id, value) in bundle.secrets() {
+            build = build.secret(id, Secret::bytes(value));
+        }
+    }
+    let address = address.parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = Client::connect(&address).await.unwrap();
+        client.solve(build, &mut ()).await.unwrap();
+    });
+}
+
 /// Builds a state on an engine and pushes it to the testbed's registry; gives its reference.
 pub(crate) fn push(testbed: &Testbed, engine: &str, name: &str, state: &State) -> String {
     let registry = testbed
@@ -342,24 +361,8 @@ pub(crate) fn push(testbed: &Testbed, engine: &str, name: &str, state: &State) -
         .and_then(Value::as_str)
         .unwrap();
     let reference = format!("{registry}/cog-python-test/{name}");
-    let options = MarshalOptions::linux_amd64();
-    let mut solve = Solve::state(state, &options)
-        .unwrap()
-        .allow(Entitlement::NetworkHost)
-        .export(Export::image(&reference).push(true));
-    if let Some(bundle) = ca::find(&ca::Disk, None, false).unwrap().bundle {
-        for (id, value) in bundle.secrets() {
-            solve = solve.secret(id, Secret::bytes(value));
-        }
-    }
-    let address = testbed.address(engine).parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let client = Client::connect(&address).await.unwrap();
-        client.solve(solve, &mut ()).await.unwrap();
-    });
+    let build = Solve::state(state, &MarshalOptions::linux_amd64()).unwrap();
+    let image = Export::image(&reference).push(true);
+    solve(&testbed.address(engine), build.export(image));
     reference
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use cog_python::ca;
 
-use llb::client::{Client, Entitlement, Export, Secret, Solve};
+use llb::client::{Export, Solve};
 use llb::{Constrain as _, MarshalOptions, State, secret, sh};
 
-use crate::support::{ENGINES, Project, Run, unique};
+use crate::support::{ENGINES, Project, Run, solve, unique};
 
 /// A file of an image: kind, mode, owner, and its content or where it points to.
 type Entry = (u8, u32, u64, u64, Vec<u8>);
@@ -92,24 +92,8 @@ fn assert_same(one: &BTreeMap<String, Entry>, other: &BTreeMap<String, Entry>) {
 
 /// Runs a state's build on an engine into an archive.
 fn export(project: &Project, state: &State, archive: &Path) {
-    let mut solve = Solve::state(state, &MarshalOptions::linux_amd64())
-        .unwrap()
-        .allow(Entitlement::NetworkHost)
-        .export(Export::tar(archive));
-    if let Some(bundle) = ca::find(&ca::Disk, None, false).unwrap().bundle {
-        for (id, value) in bundle.secrets() {
-            solve = solve.secret(id, Secret::bytes(value));
-        }
-    }
-    let address = project.engine.parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let client = Client::connect(&address).await.unwrap();
-        client.solve(solve, &mut ()).await.unwrap();
-    });
+    let build = Solve::state(state, &MarshalOptions::linux_amd64()).unwrap();
+    solve(&project.engine, build.export(Export::tar(archive)));
 }
 
 /// Compiled and pure wheels, scripts, data files and namespace packages.
