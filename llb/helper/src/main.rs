@@ -16,6 +16,7 @@ mod apply;
 mod error;
 mod inspect;
 mod install;
+mod options;
 
 use std::env;
 use std::ffi::OsString;
