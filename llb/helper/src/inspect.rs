@@ -4,7 +4,7 @@
 //! | File in `DIR` | Has |
 //! |---|---|
 //! | `packages` | a line `NAME==VERSION` for each wheel, by normalized name, as its metadata writes them |
-//! | `collisions` | a line for each two wheels with different content for a path: the number of such paths, the wheels' file names in the order in which `install` installs them, and the first of the paths, with tabs between |
+//! | `collisions` | a line for each two wheels with different content for a path: the number of such paths, the wheels' file names in the order in which `install` installs them, and the first of the paths as seen from the environment, with tabs between |
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

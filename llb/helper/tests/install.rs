@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 
 use llb_helper::wheel::{self, Error, ErrorKind, Installation, Layout, RecordLine, WheelName};
 use zip::ZipWriter;
@@ -37,32 +39,27 @@ impl Entry {
 
 /// The bytes of a wheel `odd_pkg-1.0` with these files and a `RECORD` of them.
 fn wheel(files: Vec<Entry>) -> Vec<u8> {
-    let info = vec![entry(
+    let info = entry(
         "odd_pkg-1.0.dist-info/WHEEL",
         "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    )];
-    let files: Vec<Entry> = files.into_iter().chain(info).collect();
-    let mut record: String = files
-        .iter()
-        .map(|file| RecordLine::of(file.path, &file.content))
-        .flat_map(|line| {
-            [
-                line.path,
-                ",".into(),
-                line.hash,
-                ",".into(),
-                line.size,
-                "\n".into(),
-            ]
-        })
-        .collect();
-    record.push_str("odd_pkg-1.0.dist-info/RECORD,,\n");
-    archive(
-        files
-            .into_iter()
-            .chain([entry("odd_pkg-1.0.dist-info/RECORD", record)])
-            .collect(),
+    );
+    recorded(
+        files.into_iter().chain([info]).collect(),
+        "odd_pkg-1.0.dist-info/RECORD",
     )
+}
+
+/// The bytes of an archive of files and a `RECORD` of them.
+fn recorded(mut files: Vec<Entry>, path: &'static str) -> Vec<u8> {
+    let mut record = String::new();
+    for file in &files {
+        let line = RecordLine::of(file.path, &file.content);
+        writeln!(record, "{},{},{}", line.path, line.hash, line.size).unwrap();
+    }
+    record.push_str(path);
+    record.push_str(",,\n");
+    files.push(entry(path, record));
+    archive(files)
 }
 
 fn archive(files: Vec<Entry>) -> Vec<u8> {
@@ -362,4 +359,54 @@ fn a_damaged_file_is_named() {
     let error = install_into(root.path(), bytes).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Archive(_)), "{error}");
     assert!(error.to_string().contains("odd_pkg/data.txt"), "{error}");
+}
+
+/// Both have `tool/__init__.py`; what is the same in both is no collision.
+#[test]
+fn the_program_lists_distributions_and_files_in_common() {
+    let folder = tempfile::tempdir().unwrap();
+    let about = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+    let first = vec![
+        entry("tool/__init__.py", "ONE = 1\n"),
+        entry("tool/same.py", ""),
+        entry(
+            "tool_b-2.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: Tool.B\nVersion: 2.0\n",
+        ),
+        entry("tool_b-2.0.dist-info/WHEEL", about),
+    ];
+    let second = vec![
+        entry("tool/__init__.py", "TWO = 2\n"),
+        entry("tool/same.py", ""),
+        entry(
+            "tool_a-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: tool-a\nVersion: 1.0\n",
+        ),
+        entry("tool_a-1.0.dist-info/WHEEL", about),
+    ];
+    let path = |name: &str| folder.path().join(name);
+    let (b, a) = ("tool_b-2.0-py3-none-any.whl", "tool_a-1.0-py3-none-any.whl");
+    fs::write(path(b), recorded(first, "tool_b-2.0.dist-info/RECORD")).unwrap();
+    fs::write(path(a), recorded(second, "tool_a-1.0.dist-info/RECORD")).unwrap();
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_llb-helper"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let options = ["--prefix", "/opt/venv", "--python", "3.12"];
+    let output = run(&[&["inspect"], &options[..], &["--output", ".", b, a]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+    assert_eq!(read("packages"), "tool-a==1.0\nTool.B==2.0\n");
+    let example = "lib/python3.12/site-packages/tool/__init__.py";
+    assert_eq!(read("collisions"), format!("1\t{a}\t{b}\t{example}\n"));
+
+    let output = run(&[&["inspect"], &options[..], &[b, "--output"]].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("--output lacks its value; expected: llb-helper inspect --prefix"),
+        "{said}"
+    );
 }
