@@ -40,12 +40,7 @@ fn link_program(directory: &Path) {
         .unwrap();
     let mut library = OsString::from("llb_example_frontend=");
     library.push(newest);
-    let status = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"))
-        .args(["--edition", "2024", "-C", "target-feature=+crt-static"])
-        .args(["-C", "strip=symbols", "-L"])
-        .arg(&libraries)
-        .arg("--extern")
-        .arg(library)
+    let status = compiler(&libraries, library)
         .arg("-o")
         .arg(directory.join("frontend"))
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs"))
@@ -54,33 +49,44 @@ fn link_program(directory: &Path) {
     assert!(status.success());
 }
 
+/// Compiles a program that needs no shared libraries against one of the libraries of a folder, `name=path`.
+fn compiler(libraries: &Path, library: OsString) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"));
+    command
+        .args(["--edition", "2024", "-C", "target-feature=+crt-static"])
+        .args(["-C", "strip=symbols", "-L"])
+        .arg(libraries)
+        .arg("--extern")
+        .arg(library);
+    command
+}
+
 /// The name of the frontend's image, built by our own client and pushed to the registry.
 async fn frontend() -> &'static str {
     static FRONTEND: OnceCell<String> = OnceCell::const_new();
     let make = async || {
         let home = tempfile::tempdir().unwrap();
         link_program(home.path());
-        let name = format!(
-            "{}/example/appfile:{}",
-            Testbed::find().registry(),
-            unique()
-        );
-        let image = frontend_image(local("program"), "/frontend");
-        let config = image
-            .image_config()
-            .to_json(&llb::value::Platform::LINUX_AMD64);
-        let solve = Solve::state(&image, &MarshalOptions::linux_amd64())
-            .unwrap()
-            .local("program", home.path())
-            .export(Export::image(&name).push(true).config(config));
-        engine("containerd")
-            .await
-            .solve(solve, &mut ())
-            .await
-            .unwrap();
-        name
+        push_frontend(home.path(), "frontend", "appfile").await
     };
     FRONTEND.get_or_init(make).await
+}
+
+/// Makes an image of a program in a folder, with our own client, and pushes it to the registry; gives its name.
+async fn push_frontend(folder: &Path, program: &str, repository: &str) -> String {
+    let registry = Testbed::find().registry();
+    let name = format!("{registry}/example/{repository}:{}", unique());
+    let image = frontend_image(local("program"), &format!("/{program}"));
+    let config = image
+        .image_config()
+        .to_json(&llb::value::Platform::LINUX_AMD64);
+    let solve = Solve::state(&image, &MarshalOptions::linux_amd64())
+        .unwrap()
+        .local("program", folder)
+        .export(Export::image(&name).push(true).config(config));
+    let client = engine("containerd").await;
+    client.solve(solve, &mut ()).await.unwrap();
+    name
 }
 
 /// A directory with an Appfile and what belongs to it.

@@ -5,12 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use llb::client::{Export, Solve};
-use llb::gateway::frontend_image;
-use llb::prelude::*;
-
-use super::testbed::{Testbed, engine, unique};
-use super::{ENGINES, Project, docker_build};
+use super::testbed::{Testbed, unique};
+use super::{ENGINES, Project, compiler, docker_build, push_frontend};
 
 /// Compiles the program, against the library that is compiled for the tests anyway.
 fn compile(program: &Path) {
@@ -29,12 +25,7 @@ fn compile(program: &Path) {
     for library in candidates.iter().rev() {
         let mut llb = OsString::from("llb=");
         llb.push(library);
-        let output = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"))
-            .args(["--edition", "2024", "-C", "target-feature=+crt-static"])
-            .args(["-C", "strip=symbols", "-L"])
-            .arg(&libraries)
-            .arg("--extern")
-            .arg(llb)
+        let output = compiler(&libraries, llb)
             .arg("-o")
             .arg(program)
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/builder.rs"))
@@ -56,24 +47,7 @@ async fn a_builder_is_a_program_and_a_frontend() {
     let home = tempfile::tempdir().unwrap();
     let program = home.path().join("greeter");
     compile(&program);
-    let name = format!(
-        "{}/example/greeter:{}",
-        Testbed::find().registry(),
-        unique()
-    );
-    let image = frontend_image(local("program"), "/greeter");
-    let config = image
-        .image_config()
-        .to_json(&llb::value::Platform::LINUX_AMD64);
-    let solve = Solve::state(&image, &MarshalOptions::linux_amd64())
-        .unwrap()
-        .local("program", home.path())
-        .export(Export::image(&name).push(true).config(config));
-    engine("containerd")
-        .await
-        .solve(solve, &mut ())
-        .await
-        .unwrap();
+    let name = push_frontend(home.path(), "greeter", "greeter").await;
 
     let project = Project::new("").await;
     let greeting = unique();
