@@ -18,6 +18,7 @@ use super::context;
 use super::discover::{self, Environment};
 use super::error::{Attempt, Error, ErrorKind};
 use super::transport::{self, Answer, Protocol};
+use super::witness::Witness;
 use super::{Client, ControlClient, Engine};
 use crate::proto::moby::buildkit::v1::ListWorkersRequest;
 
@@ -105,22 +106,27 @@ impl Client {
             .map_err(|error| unreachable(address, error))?;
         let first = Arc::new(Mutex::new(Some(first)));
         let target = address.clone();
+        let witness = Witness::default();
+        let watching = witness.clone();
         let connector = tower::service_fn(move |_| {
-            let (target, first) = (target.clone(), Arc::clone(&first));
+            let (target, first, watching) = (target.clone(), Arc::clone(&first), watching.clone());
             async move {
                 let ready = first.lock().ok().and_then(|mut first| first.take());
                 let pipe = match ready {
                     Some(pipe) => pipe,
                     None => transport::open_grpc(&target, protocol).await?,
                 };
-                Ok::<_, io::Error>(TokioIo::new(pipe))
+                Ok::<_, io::Error>(TokioIo::new(watching.watch(pipe)))
             }
         });
         // The authority is never looked at: the connector decides where bytes go.
         let channel = Endpoint::from_static("http://localhost")
             .connect_with_connector(connector)
             .await
-            .map_err(|error| unreachable(address, io::Error::other(error)))?;
+            .map_err(|error| {
+                let seen = witness.error();
+                unreachable(address, seen.unwrap_or_else(|| io::Error::other(error)))
+            })?;
         let mut client = Self {
             channel,
             address: address.clone(),
@@ -147,9 +153,9 @@ impl Client {
             }
             Ok(Err(status)) => Err(unreachable(
                 address,
-                match std::error::Error::source(&status) {
+                match (address, witness.error()) {
                     // The pipe broke; if it was a program, that says why.
-                    Some(_) if matches!(address, Address::Dial(_)) => io::Error::other(status),
+                    (Address::Dial(_) | Address::Tls(..), Some(seen)) => seen,
                     _ => io::Error::other(format!("it is no BuildKit: {}", status.message())),
                 },
             )),
@@ -333,6 +339,20 @@ mod tests {
         let error = Client::connect(&address).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unreachable);
         assert!(error.to_string().contains("404 Not Found"), "{error}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_program_that_leads_nowhere_says_why_whenever_it_ends() {
+        for turn in 0..40 {
+            let script = format!("echo 'no such place' >&2; exit {}", 1 + turn % 2);
+            let address = Address::Dial(super::super::Dial::program("sh", ["-c", &script]));
+            let error = Client::connect(&address).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unreachable);
+            assert!(
+                error.to_string().contains("`sh` says: no such place"),
+                "{error}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -58,6 +58,7 @@ mod tls;
 mod transport;
 mod unique;
 mod watch;
+mod witness;
 
 pub use crate::source::ResolvedImage;
 pub use address::Address;
