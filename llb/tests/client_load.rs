@@ -1,5 +1,4 @@
-//! Local directories that are large: many files, one huge file. Memory stays bounded and time grows
-//! with the size.
+//! Local directories that are large: many files, one huge file. Memory stays bounded.
 //!
 //! A process of its own, because the peak of memory is that of the process. To see the figures:
 //! `cargo test -p llb --features client --test client_load --release -- --nocapture`.
@@ -59,7 +58,7 @@ fn many_files(root: &Path, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memory_is_bounded_and_time_linear() {
+async fn memory_is_bounded() {
     let client = containerd().await;
     let report = |what: &str, time: Duration, before: u64| {
         let growth = memory("VmHWM").saturating_sub(before);
@@ -71,20 +70,16 @@ async fn memory_is_bounded_and_time_linear() {
     };
 
     let home = tempfile::tempdir().unwrap();
-    let mut times = Vec::new();
     for count in [2_500, 10_000] {
         let root = home.path().join(count.to_string());
         many_files(&root, count);
         let before = reset_peak();
-        times.push(send(&client, &root).await);
-        report(&format!("{count} files in"), times[times.len() - 1], before);
+        let first = send(&client, &root).await;
+        report(&format!("{count} files in"), first, before);
         let before = reset_peak();
         let again = send(&client, &root).await;
         report(&format!("{count} files in, unchanged"), again, before);
     }
-    // Four times the files in eight times the time at most, with room for a busy machine.
-    let bound = times[0] * 8 + Duration::from_secs(2);
-    assert!(times[1] < bound, "{times:?}");
 
     let root = home.path().join("huge");
     fs::create_dir(&root).unwrap();

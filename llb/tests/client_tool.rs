@@ -394,7 +394,7 @@ fn an_interrupt_stops_the_build_on_the_daemon() {
         said.ends_with("error: the build was canceled, and the daemon has stopped it\n"),
         "{said}"
     );
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

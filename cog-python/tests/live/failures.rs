@@ -153,7 +153,7 @@ fn a_builder_that_stops_in_mid_build_ends_the_build() {
     let rest: Vec<String> = stderr.map(Result::unwrap).collect();
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(1), "{rest:#?}");
-    assert!(start.elapsed() < Duration::from_secs(20));
+    assert!(start.elapsed() < Duration::from_secs(60));
     let message = rest.join("\n");
     assert!(
         message.contains("connection to the daemon was lost"),

@@ -138,13 +138,14 @@ async fn terminals_have_a_size_and_signals_arrive() {
     for name in ENGINES {
         let client = engine(name).await;
         let build = async |cx: &mut Build| {
-            let script = "stty size; read line; stty size; test -t 1 && echo terminal";
+            // The new size arrives in its own time.
+            let script = "read line; for turn in $(seq 600); do \
+                          [ \"$(stty size)\" = '33 77' ] && break; sleep 0.1; done; \
+                          stty size; test -t 1 && echo terminal";
             let container = cx.container(image(DEBIAN), offline(script)).await?;
             let mut process = container.command().tty().stdin().spawn().await?;
             assert!(process.stderr.is_none(), "a terminal has one stream");
             process.resize(33, 77).await;
-            // The new size arrives in its own time.
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
             let mut stdin = process.stdin.take().unwrap();
             stdin.write_all(b"\n").await?;
             let mut output = String::new();
