@@ -101,6 +101,9 @@ pub(crate) struct PlanArgs {
     /// Leave the project out of the image; it is mounted when the image runs.
     #[arg(long)]
     pub(crate) no_source: bool,
+    /// Put weights of the project into layers of their own: folders without code that hold a file of 10 MiB or more.
+    #[arg(long)]
+    pub(crate) separate_weights: bool,
     /// Version of Cog's Python package, or `prerelease` [default: a fixed release].
     #[arg(long, value_name = "VERSION")]
     pub(crate) sdk_version: Option<SdkVersion>,

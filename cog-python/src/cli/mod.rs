@@ -22,6 +22,7 @@ mod push;
 mod serve;
 mod show;
 mod store;
+mod weights;
 
 pub use failure::Failure;
 

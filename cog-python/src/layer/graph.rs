@@ -7,9 +7,9 @@ use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State};
 
 use super::program::remote;
 use super::{
-    Context, Environment, Interpreter, Joining, StepOptions, Tree, Uv, WheelFile, apt, ask_schema,
-    compiled_wheels, configure, inspect, lock, overlay, project, run, source, uv, uv_python, venv,
-    wheel, wheels,
+    Context, Environment, Interpreter, Joining, StepOptions, Tree, Uv, WeightsFrom, WheelFile, apt,
+    ask_schema, compiled_wheels, configure, inspect, lock, overlay, project, run, source, uv,
+    uv_python, venv, weights_tree, wheel, wheels,
 };
 use crate::config::{PythonVersion, SystemPackage};
 use crate::diagnostic::without_secrets;
@@ -347,6 +347,12 @@ impl<'a> Builder<'a> {
                 &action.destination,
                 action.config_file.as_deref(),
             )),
+            Action::Weights { path, destination } => {
+                let from = [WeightsFrom::project(self.project("context"), path.as_str())];
+                // No step runs for files of a project.
+                let ground = llb::scratch();
+                Files::Tree(weights_tree(&ground, &from, destination, &options))
+            }
             Action::Write { path, text } => Files::Tree(super::write(path, text)),
             Action::Schema {
                 path,
@@ -383,7 +389,10 @@ impl<'a> Builder<'a> {
             self.plan.step(name).is_none_or(|step| {
                 !matches!(
                     step.action,
-                    Action::Source(_) | Action::Write { .. } | Action::Schema { .. }
+                    Action::Source(_)
+                        | Action::Weights { .. }
+                        | Action::Write { .. }
+                        | Action::Schema { .. }
                 )
             })
         };
