@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Init,
     /// Check the project, the GPUs of this machine and the builder.
     Doctor(DoctorCommand),
+    /// Build twice without the cache, and compare the images.
+    Verify(VerifyCommand),
     /// Make an image of this program that `docker build` runs as a frontend (`# syntax=IMAGE`).
     FrontendImage(FrontendImageCommand),
 }
@@ -131,7 +133,7 @@ pub(crate) struct PlanArgs {
 }
 
 /// What decides about a build.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct BuildArgs {
     /// Address of BuildKit: unix://, tcp://, docker:// … [default: searched].
     #[arg(
@@ -272,6 +274,18 @@ pub(crate) struct DoctorCommand {
         value_name = "ADDRESS"
     )]
     pub(crate) addr: Option<String>,
+}
+
+/// `verify`.
+#[derive(Args, Debug)]
+pub(crate) struct VerifyCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    /// Give the files of the image its time, where they are newer.
+    #[arg(long)]
+    pub(crate) rewrite_timestamp: bool,
 }
 
 /// `frontend-image`.

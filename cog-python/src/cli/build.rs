@@ -230,7 +230,7 @@ pub(super) fn result(target: &Target<'_>, image: &str, outcome: &Outcome) -> Str
 }
 
 /// Everything of a build that is known before a daemon is asked.
-struct Builder<'a> {
+pub(super) struct Builder<'a> {
     plan: Plan,
     root: &'a Path,
     args: &'a BuildArgs,
@@ -238,6 +238,7 @@ struct Builder<'a> {
     secrets: Vec<(String, Secret)>,
     agents: Vec<(String, SshAgent)>,
     caches: Caches,
+    /// Time of the image, in seconds since 1970, instead of now.
     epoch: Option<i64>,
     /// Whether the image is one that people and programs ask what it is.
     told: bool,
@@ -251,7 +252,7 @@ struct Caches {
 }
 
 impl<'a> Builder<'a> {
-    fn new(
+    pub(super) fn new(
         project: &'a Project,
         args: &'a BuildArgs,
         target: &'a Target<'a>,
@@ -313,7 +314,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Builds the image into where it goes. What is known of the build is returned in any case.
-    async fn build(&self, client: &Client) -> (BuildInfo, Result<Outcome, Failure>) {
+    pub(super) async fn build(&self, client: &Client) -> (BuildInfo, Result<Outcome, Failure>) {
         match self.args.backend {
             BackendOption::Llb => self.build_by(client, &LlbFactory::default()).await,
             BackendOption::Dockerfile => self.build_by(client, &DockerfileFactory).await,

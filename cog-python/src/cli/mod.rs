@@ -6,6 +6,7 @@
 mod advice;
 mod args;
 mod build;
+mod digest;
 mod doctor;
 mod failure;
 mod frontend;
@@ -22,6 +23,7 @@ mod push;
 mod serve;
 mod show;
 mod store;
+mod verify;
 mod weights;
 
 pub use failure::Failure;
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => completions(shell),
         Command::Init => init::init(),
         Command::Doctor(command) => doctor::doctor(&command),
+        Command::Verify(command) => verify::verify(&command),
         Command::FrontendImage(command) => frontend_image::frontend_image(&command),
         Command::Schema => print(&crate::config::schema()),
     };

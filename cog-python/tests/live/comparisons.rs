@@ -16,6 +16,20 @@ fn small(engine: &str, run: &str) -> Project {
 }
 
 #[test]
+fn a_build_that_differs_from_itself_is_told_by_layer_and_file() {
+    let project = small("containerd", "cat /proc/sys/kernel/random/uuid > /random");
+    let verified = project.run(&["verify"]);
+    assert_eq!(verified.code, Some(1), "{}", verified.stdout);
+    assert!(
+        verified.stderr.contains("two builds gave two images"),
+        "{}",
+        verified.stderr
+    );
+    assert!(verified.stderr.contains("/random: "), "{}", verified.stderr);
+    assert!(verified.stderr.contains("content"), "{}", verified.stderr);
+}
+
+#[test]
 fn weights_are_not_copied_again_with_the_source() {
     for engine in ENGINES {
         let project = small(engine, "echo weights");
