@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Init,
     /// Check the project, the GPUs of this machine and the builder.
     Doctor(DoctorCommand),
+    /// Say what a build would run again, compared with the last one, and why.
+    Explain(ExplainCommand),
     /// Build twice without the cache, and compare the images.
     Verify(VerifyCommand),
     /// Make an image of this program that `docker build` runs as a frontend (`# syntax=IMAGE`).
@@ -274,6 +276,19 @@ pub(crate) struct DoctorCommand {
         value_name = "ADDRESS"
     )]
     pub(crate) addr: Option<String>,
+}
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub(crate) struct ExplainCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// What to compare with: a folder, a plan as JSON, or a commit of git [default: the last build].
+    #[arg(long, value_name = "STATE")]
+    pub(crate) against: Option<String>,
+    /// Print the comparison as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `verify`.

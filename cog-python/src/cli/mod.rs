@@ -8,6 +8,7 @@ mod args;
 mod build;
 mod digest;
 mod doctor;
+mod explain;
 mod failure;
 mod frontend;
 mod frontend_image;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => completions(shell),
         Command::Init => init::init(),
         Command::Doctor(command) => doctor::doctor(&command),
+        Command::Explain(command) => explain::explain(&command),
         Command::Verify(command) => verify::verify(&command),
         Command::FrontendImage(command) => frontend_image::frontend_image(&command),
         Command::Schema => print(&crate::config::schema()),

@@ -16,6 +16,30 @@ fn small(engine: &str, run: &str) -> Project {
 }
 
 #[test]
+fn the_last_build_is_what_is_explained() {
+    let project = small("containerd", "echo hello > /greeting");
+    project.run(&["build"]).succeeded();
+    let same = project.run(&["explain"]).succeeded();
+    assert!(
+        same.stdout.contains("nothing runs again"),
+        "{}",
+        same.stdout
+    );
+    let word = format!("good {}", unique());
+    project.edit("cog.yaml", "hello", &word);
+    let explained = project.run(&["explain"]).succeeded();
+    assert!(explained.stdout.contains(&word), "{}", explained.stdout);
+    assert!(
+        explained.stdout.contains("[cog.yaml:4]"),
+        "{}",
+        explained.stdout
+    );
+    // What is foretold happens: the command runs, and what comes before it does not.
+    let built = project.run(&["build"]).succeeded();
+    assert!(built.ran("run(") && !built.ran("venv "), "{}", built.stderr);
+}
+
+#[test]
 fn a_build_that_differs_from_itself_is_told_by_layer_and_file() {
     let project = small("containerd", "cat /proc/sys/kernel/random/uuid > /random");
     let verified = project.run(&["verify"]);
