@@ -161,6 +161,16 @@ fn without_a_build_there_is_nothing_to_compare_with() {
 }
 
 #[test]
+fn debug_prints_the_dockerfile() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path());
+    let (code, debug, _) = run(folder.path(), &["debug"]);
+    let (_, plan, _) = run(folder.path(), &["plan", "--dockerfile"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(debug, plan);
+}
+
+#[test]
 fn weights_are_planned_apart() {
     let folder = TempDir::new().unwrap();
     write(folder.path());

@@ -59,6 +59,9 @@ pub(crate) enum Command {
     Explain(ExplainCommand),
     /// Build twice without the cache, and compare the images.
     Verify(VerifyCommand),
+    /// Print a Dockerfile that does the same as a build.
+    #[command(hide = true)]
+    Debug(DebugCommand),
     /// Make an image of this program that `docker build` runs as a frontend (`# syntax=IMAGE`).
     FrontendImage(FrontendImageCommand),
 }
@@ -301,6 +304,13 @@ pub(crate) struct VerifyCommand {
     /// Give the files of the image its time, where they are newer.
     #[arg(long)]
     pub(crate) rewrite_timestamp: bool,
+}
+
+/// `debug`.
+#[derive(Args, Debug)]
+pub(crate) struct DebugCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
 }
 
 /// `frontend-image`.

@@ -58,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(command) => doctor::doctor(&command),
         Command::Explain(command) => explain::explain(&command),
         Command::Verify(command) => verify::verify(&command),
+        Command::Debug(command) => debug(&command.plan),
         Command::FrontendImage(command) => frontend_image::frontend_image(&command),
         Command::Schema => print(&crate::config::schema()),
     };
@@ -96,6 +97,11 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "cog-python", &mut text);
     print(&String::from_utf8_lossy(&text))
+}
+
+/// `debug`: Cog's word for `plan --dockerfile`.
+fn debug(args: &args::PlanArgs) -> Result<(), Failure> {
+    print(&project::load(args)?.plan.to_dockerfile())
 }
 
 /// Writes a result to stdout.
