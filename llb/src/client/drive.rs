@@ -107,6 +107,10 @@ impl Job {
             let directory = directory.open(name)?;
             services.directories.insert(name.clone(), directory);
         }
+        for (name, upload) in solve.uploads {
+            upload.check(&name)?;
+            services.uploads.insert(name, upload);
+        }
         for (id, secret) in &solve.secrets {
             services.secrets.insert(id.clone(), secret.read(id)?);
         }

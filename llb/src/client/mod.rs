@@ -88,7 +88,7 @@ pub(crate) use resolve::{answer as resolved_image, request as resolve_image_requ
 #[cfg(feature = "gateway")]
 pub(crate) use result::give_config;
 
-pub use crate::session::{LocalDirectory, Login, Secret, SshAgent};
+pub use crate::session::{LocalDirectory, Login, Secret, SshAgent, Upload};
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use super::error::{Error, ErrorKind};
 use super::export::Export;
 use crate::lower::Policy;
 use crate::proto::pb;
-use crate::session::{LocalDirectory, Login, Secret, SshAgent};
+use crate::session::{LocalDirectory, Login, Secret, SshAgent, Upload};
 use crate::{Definition, MarshalOptions, State};
 
 /// One build: a definition or a frontend, and everything it is given.
@@ -36,6 +36,7 @@ pub struct Solve {
     pub(crate) inputs: BTreeMap<String, pb::Definition>,
     pub(crate) directories: BTreeMap<String, LocalDirectory>,
     pub(crate) layouts: BTreeMap<String, PathBuf>,
+    pub(crate) uploads: BTreeMap<String, Upload>,
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) agents: BTreeMap<String, SshAgent>,
     pub(crate) logins: BTreeMap<String, Login>,
@@ -227,6 +228,14 @@ impl Solve {
     #[must_use = "the settings are in the value returned"]
     pub fn oci_layout(mut self, name: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
         self.layouts.insert(name.into(), directory.into());
+        self
+    }
+
+    /// A stream that the daemon downloads, by the name in its [address](Upload::url). Names are letters, digits, `-`,
+    /// `_` and `.`.
+    #[must_use = "the settings are in the value returned"]
+    pub fn upload(mut self, name: impl Into<String>, upload: Upload) -> Self {
+        self.uploads.insert(name.into(), upload);
         self
     }
 

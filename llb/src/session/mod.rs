@@ -2,8 +2,8 @@
 //!
 //! The client is the gRPC server here, over bytes that travel inside one call to the daemon
 //! (`Control.Session`). It serves health checks (a daemon drops a session that does not answer
-//! them), local directories (`filesync`), export targets (`filesend`), OCI layouts (`content`), secrets, ssh agents and
-//! registry logins.
+//! them), local directories (`filesync`), export targets (`filesend`), OCI layouts (`content`), uploads, secrets, ssh agents
+//! and registry logins.
 //! A method that is not announced when the session opens does not exist for the daemon.
 //!
 //! Everything a session runs ends with it: dropping it aborts its tasks.
@@ -29,6 +29,7 @@ mod router;
 mod secret;
 mod ssh;
 mod target;
+mod upload;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ pub use mode::FileKind;
 pub use pattern::{PatternError, PatternSet};
 pub use secret::Secret;
 pub use ssh::SshAgent;
+pub use upload::Upload;
 
 pub(crate) use base::Session;
 pub(crate) use base64::decode as base64_decode;
@@ -72,6 +74,8 @@ pub(crate) struct Services {
     pub(crate) layouts: Layouts,
     pub(crate) logins: Logins,
     pub(crate) targets: Targets,
+    /// Streams that the daemon downloads, by their names.
+    pub(crate) uploads: BTreeMap<String, Upload>,
     pub(crate) problems: Problems,
     /// Threads that read and write files.
     pub(crate) workers: TaskTracker,

@@ -12,7 +12,7 @@ use tower::service_fn;
 
 use super::executor::Spawner;
 use super::raw::RawCodec;
-use super::{Services, content, credential, filesend, filesync, secret, ssh};
+use super::{Services, content, credential, filesend, filesync, secret, ssh, upload};
 use crate::proto::fsutil::types::Packet;
 use crate::proto::grpc::health::v1::health_check_response::ServingStatus;
 use crate::proto::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
@@ -26,6 +26,7 @@ const FILE_SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 const GET_SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
 const CHECK_AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
 const FORWARD_AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
+const UPLOAD: &str = "/moby.upload.v1.Upload/Pull";
 const CREDENTIALS: &str = "/moby.filesync.v1.Auth/Credentials";
 
 const CONTENT_INFO: &str = "/containerd.services.content.v1.Content/Info";
@@ -49,6 +50,9 @@ pub(crate) fn methods(services: &Services) -> Vec<&'static str> {
     }
     if !services.targets.is_empty() {
         methods.push(FILE_SEND);
+    }
+    if !services.uploads.is_empty() {
+        methods.push(UPLOAD);
     }
     if !services.layouts.is_empty() {
         methods.extend([
@@ -108,6 +112,11 @@ pub(crate) async fn route(
         }
         FORWARD_AGENT => {
             let service = service_fn(move |request| ssh::forward(Arc::clone(&services), request));
+            prost().streaming(service, request).await
+        }
+        UPLOAD => {
+            let service =
+                service_fn(move |request| std::future::ready(upload::pull(&services, &request)));
             prost().streaming(service, request).await
         }
         CREDENTIALS => {

@@ -23,3 +23,4 @@ mod lowering;
 mod own_engine;
 mod squash;
 mod testbed;
+mod uploads;
