@@ -1,5 +1,7 @@
 //! Build caches outside of the daemon.
 
+mod environment;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -57,8 +59,12 @@ pub(super) struct OpenLayout {
 impl CacheOption {
     /// A cache of any kind the daemon knows: `registry`, `local`, `inline`, `gha`, `s3`, `azblob`, ...
     ///
-    /// The kind `gha` takes its attributes from the environment of GitHub Actions, as buildctl does:
-    /// `ACTIONS_CACHE_URL`, `ACTIONS_RESULTS_URL`, `ACTIONS_RUNTIME_TOKEN`, `ACTIONS_CACHE_SERVICE_V2`.
+    /// Attributes that are not given are taken from the environment, as buildx does:
+    ///
+    /// - `gha`: `ACTIONS_CACHE_URL`, `ACTIONS_RESULTS_URL`, `ACTIONS_RUNTIME_TOKEN`, `ACTIONS_CACHE_SERVICE_V2`
+    /// - `s3`: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`
+    ///
+    /// Bucket, region and the account of `azblob` are attributes, or in the environment of the daemon.
     pub fn new(kind: impl Into<String>) -> Self {
         Self {
             kind: kind.into(),
@@ -97,10 +103,22 @@ impl CacheOption {
 
     /// Opens the cache; a text instead of it says why it is passed over.
     pub(super) fn open(&self, direction: Direction) -> Result<Result<OpenCache, String>, Error> {
-        self.check(direction)?;
+        self.open_in(direction, |name| std::env::var(name).ok())
+    }
+
+    /// Opens the cache in an environment.
+    fn open_in(
+        &self,
+        direction: Direction,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Result<OpenCache, String>, Error> {
         let mut attributes = self.attributes.clone();
+        if self.kind == "s3" {
+            environment::add_aws(&mut attributes, &variable);
+        }
+        self.check(direction, &attributes)?;
         match self.kind.as_str() {
-            "gha" => add_actions(&mut attributes, |name| std::env::var(name).ok())?,
+            "gha" => environment::add_actions(&mut attributes, &variable)?,
             "local" => return self.open_local(direction, attributes),
             _ => {}
         }
@@ -179,15 +197,11 @@ impl CacheOption {
         }))
     }
 
-    /// Whether an attribute is an address, if it is there.
-    fn has_address(&self, key: &str) -> bool {
-        self.attributes.get(key).is_none_or(|url| {
-            let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
-            rest.is_some_and(|rest| !rest.is_empty())
-        })
-    }
-
-    fn check(&self, direction: Direction) -> Result<(), Error> {
+    fn check(
+        &self,
+        direction: Direction,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
         let refuse = |what: String| {
             let kind = &self.kind;
             Error::new(ErrorKind::Request, format!("cache of kind `{kind}` {what}"))
@@ -202,8 +216,8 @@ impl CacheOption {
             };
         };
         let all: Vec<&str> = known.iter().chain(COMMON).copied().collect();
-        attribute::check(&self.attributes, &all).map_err(&refuse)?;
-        let lacks = |key: &str| self.attributes.get(key).is_none_or(String::is_empty);
+        attribute::check(attributes, &all).map_err(&refuse)?;
+        let lacks = |key: &str| attributes.get(key).is_none_or(String::is_empty);
         match (self.kind.as_str(), direction) {
             ("registry", _) if lacks("ref") => Err(refuse(
                 "lacks the image it is kept in, the attribute `ref`".into(),
@@ -212,7 +226,7 @@ impl CacheOption {
                 "has one of `access_key_id` and `secret_access_key`, expected both or none".into(),
             )
             .hint("without them the daemon takes what its own environment has")),
-            ("azblob", _) if !self.has_address("account_url") => Err(refuse(
+            ("azblob", _) if attributes.get("account_url").is_some_and(|url| !is_address(url)) => Err(refuse(
                 "has an `account_url` that is no address, expected something like `https://account.blob.core.windows.net`".into(),
             )),
             ("inline", Direction::Read) => Err(refuse("is written only".into())
@@ -295,6 +309,11 @@ fn known_attributes(kind: &str) -> Option<&'static [&'static str]> {
     })
 }
 
+fn is_address(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty())
+}
+
 fn open_to_read(
     directory: &Path,
     tag: &str,
@@ -317,40 +336,6 @@ fn open_to_read(
     }
 }
 
-/// What GitHub Actions tells a job about its cache.
-fn add_actions(
-    attributes: &mut BTreeMap<String, String>,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<(), Error> {
-    let is_second = match attributes.get("version") {
-        Some(version) => version == "2",
-        None => variable("ACTIONS_CACHE_SERVICE_V2").is_some_and(|value| {
-            matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True")
-        }),
-    };
-    let results = variable("ACTIONS_RESULTS_URL");
-    let mut add = |key: &str, value: Option<String>| {
-        if let (false, Some(value)) = (attributes.contains_key(key), value) {
-            attributes.insert(key.to_owned(), value);
-        }
-    };
-    if is_second {
-        add("url_v2", results.clone());
-    }
-    add("url", variable("ACTIONS_CACHE_URL").or(results));
-    add("token", variable("ACTIONS_RUNTIME_TOKEN"));
-    let has = |key: &str| attributes.contains_key(key);
-    let missing = match (has("url") || has("url_v2"), has("token")) {
-        (true, true) => return Ok(()),
-        (false, _) => "`url`, or ACTIONS_CACHE_URL or ACTIONS_RESULTS_URL in the environment",
-        (_, false) => "`token`, or ACTIONS_RUNTIME_TOKEN in the environment",
-    };
-    Err(
-        Error::new(ErrorKind::Request, format!("cache of kind `gha` lacks {missing}"))
-            .hint("GitHub shows these to actions only; an action such as `crazy-max/ghaction-github-runtime` hands them on"),
-    )
-}
-
 /// The manifest of a cache that a build has written.
 pub(super) fn manifest(answers: &BTreeMap<String, String>) -> Option<Value> {
     serde_json::from_str(answers.get("cache.manifest")?).ok()
@@ -359,6 +344,10 @@ pub(super) fn manifest(answers: &BTreeMap<String, String>) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn nothing(_: &str) -> Option<String> {
+        None
+    }
 
     #[test]
     fn caches_that_cannot_work_are_refused() {
@@ -418,7 +407,7 @@ mod tests {
                 "expected true or false",
             ),
         ] {
-            let error = cache.open(direction).unwrap_err();
+            let error = cache.open_in(direction, nothing).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Request);
             assert!(error.to_string().contains(part), "{error}");
         }
@@ -449,7 +438,7 @@ mod tests {
                     cache.attribute(one.0, one.1)
                 });
             for (direction, mode) in [(Direction::Read, None), (Direction::Write, Some("min"))] {
-                let entry = cache.open(direction).unwrap().unwrap().entry;
+                let entry = cache.open_in(direction, nothing).unwrap().unwrap().entry;
                 assert_eq!(entry.r#type, kind);
                 assert_eq!(entry.attrs.get("mode").map(String::as_str), mode);
                 for (key, value) in attributes {
@@ -470,26 +459,88 @@ mod tests {
         assert!(open.layout.unwrap().store.starts_with("local:/"));
     }
 
+    /// What buildx sends for the same options, by reading its `util/buildflags` and BuildKit's `cache/remotecache`.
     #[test]
-    fn the_environment_of_actions_is_handed_on() {
+    fn caches_of_services_are_sent_as_buildx_sends_them() {
         let variable = |name: &str| {
-            Some(match name {
-                "ACTIONS_CACHE_SERVICE_V2" => "true".to_owned(),
-                "ACTIONS_RESULTS_URL" => "https://results".to_owned(),
-                "ACTIONS_RUNTIME_TOKEN" => "hunter2".to_owned(),
+            let value = match name {
+                "ACTIONS_CACHE_URL" => "https://cache.example/",
+                "ACTIONS_RESULTS_URL" => "https://results.example/",
+                "ACTIONS_RUNTIME_TOKEN" => "runtime",
+                "AWS_ACCESS_KEY_ID" => "id",
+                "AWS_SECRET_ACCESS_KEY" => "secret",
+                "AWS_SESSION_TOKEN" => "session",
+                // Of the daemon's environment only.
+                "AWS_REGION" | "AWS_BUCKET" | "BUILDKIT_AZURE_STORAGE_ACCOUNT_URL" => "no",
                 _ => return None,
-            })
+            };
+            Some(value.to_owned())
         };
-        let mut attributes = BTreeMap::from([("scope".to_owned(), "main".to_owned())]);
-        add_actions(&mut attributes, variable).unwrap();
-        let values = ["url", "url_v2", "token", "scope"].map(|key| attributes[key].as_str());
-        assert_eq!(
-            values,
-            ["https://results", "https://results", "hunter2", "main"]
-        );
-        let error = add_actions(&mut BTreeMap::new(), |_| None).unwrap_err();
-        assert!(error.to_string().contains("ACTIONS_CACHE_URL"), "{error}");
-        let cache = CacheOption::new("gha").attribute("token", "hunter2");
-        assert!(!format!("{cache:?}").contains("hunter2"));
+        let cases: [(&str, &[(&str, &str)], &[(&str, &str)]); 6] = [
+            (
+                "gha",
+                &[("scope", "main")],
+                &[
+                    ("scope", "main"),
+                    ("token", "runtime"),
+                    ("url", "https://cache.example/"),
+                ],
+            ),
+            (
+                "gha",
+                &[("version", "2"), ("token", "mine")],
+                &[
+                    ("token", "mine"),
+                    ("url", "https://cache.example/"),
+                    ("url_v2", "https://results.example/"),
+                    ("version", "2"),
+                ],
+            ),
+            (
+                "s3",
+                &[("bucket", "b"), ("region", "r")],
+                &[
+                    ("access_key_id", "id"),
+                    ("bucket", "b"),
+                    ("region", "r"),
+                    ("secret_access_key", "secret"),
+                    ("session_token", "session"),
+                ],
+            ),
+            (
+                "s3",
+                &[("access_key_id", "mine"), ("secret_access_key", "mine")],
+                &[("access_key_id", "mine"), ("secret_access_key", "mine")],
+            ),
+            (
+                "s3",
+                &[("access_key_id", "mine")],
+                &[
+                    ("access_key_id", "mine"),
+                    ("secret_access_key", "secret"),
+                    ("session_token", "session"),
+                ],
+            ),
+            ("azblob", &[("name", "a;b")], &[("name", "a;b")]),
+        ];
+        for (kind, given, sent) in cases {
+            let cache = given.iter().fold(CacheOption::new(kind), |cache, one| {
+                cache.attribute(one.0, one.1)
+            });
+            for (direction, mode) in [
+                (Direction::Read, None),
+                (Direction::Write, Some(("mode", "min"))),
+            ] {
+                let entry = cache.open_in(direction, variable).unwrap().unwrap().entry;
+                let expected: BTreeMap<_, _> = sent.iter().copied().chain(mode).collect();
+                let found: BTreeMap<_, _> = entry
+                    .attrs
+                    .iter()
+                    .map(|(key, value)| (key.as_str(), value.as_str()))
+                    .collect();
+                assert_eq!((entry.r#type.as_str(), found), (kind, expected));
+            }
+            assert!(!format!("{cache:?}").contains("mine"), "{cache:?}");
+        }
     }
 }
