@@ -137,7 +137,7 @@ async fn settled(mark: &str, before: Option<(usize, usize)>) -> (usize, usize) {
         if running == 0 && is_settled {
             return held;
         }
-        if start.elapsed() > Duration::from_secs(30) {
+        if start.elapsed() > Duration::from_secs(120) {
             assert_eq!(running, 0, "containers are left");
             return held;
         }

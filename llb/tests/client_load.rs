@@ -1,4 +1,5 @@
-//! Local directories that are large: many files, one huge file. Memory stays bounded.
+//! Local directories that are large: many files, one huge file. Memory stays bounded and work grows
+//! with the size.
 //!
 //! A process of its own, because the peak of memory is that of the process. To see the figures:
 //! `cargo test -p llb --features client --test client_load --release -- --nocapture`.
@@ -40,6 +41,14 @@ fn reset_peak() -> u64 {
     memory("VmRSS")
 }
 
+/// What this process has worked so far, in hundredths of a second. Unlike time, it does not depend on what else runs.
+fn worked() -> u64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<_> = fields.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
 async fn send(client: &Client, directory: &Path) -> Duration {
     let mut graph = Graph::default();
     let source = graph.source("local://context", &[]);
@@ -58,7 +67,7 @@ fn many_files(root: &Path, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memory_is_bounded() {
+async fn memory_is_bounded_and_work_linear() {
     let client = containerd().await;
     let report = |what: &str, time: Duration, before: u64| {
         let growth = memory("VmHWM").saturating_sub(before);
@@ -70,16 +79,20 @@ async fn memory_is_bounded() {
     };
 
     let home = tempfile::tempdir().unwrap();
+    let mut work = Vec::new();
     for count in [2_500, 10_000] {
         let root = home.path().join(count.to_string());
         many_files(&root, count);
-        let before = reset_peak();
-        let first = send(&client, &root).await;
-        report(&format!("{count} files in"), first, before);
+        let (before, start) = (reset_peak(), worked());
+        let time = send(&client, &root).await;
+        work.push(worked() - start);
+        report(&format!("{count} files in"), time, before);
         let before = reset_peak();
         let again = send(&client, &root).await;
         report(&format!("{count} files in, unchanged"), again, before);
     }
+    // Four times the files are eight times the work at most.
+    assert!(work[1] < work[0] * 8 + 100, "{work:?}");
 
     let root = home.path().join("huge");
     fs::create_dir(&root).unwrap();

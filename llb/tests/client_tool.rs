@@ -394,7 +394,7 @@ fn an_interrupt_stops_the_build_on_the_daemon() {
         said.ends_with("error: the build was canceled, and the daemon has stopped it\n"),
         "{said}"
     );
-    assert!(start.elapsed() < Duration::from_secs(60));
+    assert!(start.elapsed() < Duration::from_secs(120));
 }
 
 #[test]
@@ -429,7 +429,7 @@ fn who_does_not_read_progress_does_not_stall_the_build() {
         let status = child.wait().unwrap();
         assert!(status.success(), "{progress} {closed}: {status}");
         assert!(
-            start.elapsed() < Duration::from_secs(30),
+            start.elapsed() < Duration::from_secs(300),
             "{:?}",
             start.elapsed()
         );
@@ -573,7 +573,7 @@ fn a_registry_gets_the_login_of_a_helper_and_its_refusal_is_told() {
     );
     assert!(!said.contains("hunter2"), "{said}");
     assert!(
-        start.elapsed() < Duration::from_secs(60),
+        start.elapsed() < Duration::from_secs(300),
         "{:?}",
         start.elapsed()
     );

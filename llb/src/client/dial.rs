@@ -20,7 +20,7 @@ use super::address::invalid;
 use super::error::Error;
 
 /// How long a program may take to say why it ended.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// What is kept of standard error, in bytes.
 const LONGEST_WORDS: u64 = 4096;
 

@@ -267,6 +267,11 @@ fn command(definition: &pb::Definition, digest: &str) -> Vec<String> {
     }
 }
 
+/// Whether it was a step that failed, so that there is progress.
+pub(super) fn names_step(status: &Status) -> bool {
+    Details::read(status.details()).vertex.is_some()
+}
+
 /// A name in one line of bearable length.
 fn short(name: &str, length: usize) -> String {
     let line = name.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -15,6 +15,7 @@ use super::ControlClient;
 use super::cancel::Cancel;
 use super::connect::LARGEST_MESSAGE;
 use super::error::{Error, ErrorKind};
+use super::failure;
 use super::unique::Sent;
 use crate::progress::{Event, Summary, Vertex, events};
 use crate::proto::moby::buildkit::v1 as wire;
@@ -22,13 +23,13 @@ use crate::session::{Services, Session};
 
 /// How long progress may stay silent after its build has ended.
 const STATUS_SILENCE: Duration = Duration::from_secs(5);
-/// How long progress of a build that failed may take to begin. One that failed at once has none.
+/// How long progress of a build that failed outside of its steps may take to begin. One that failed at once has none.
 const STATUS_BEGIN: Duration = Duration::from_millis(500);
 /// How long a daemon may take to end a build after a problem on this side. Some never do: an
 /// exporter that fails leaves their progress open, and the solve waits for its end.
 const PROBLEM_GRACE: Duration = Duration::from_secs(3);
 /// How long a daemon may take to stop a build.
-const STOPPING: Duration = Duration::from_secs(10);
+const STOPPING: Duration = Duration::from_secs(30);
 /// How long nothing may happen after a vertex has failed and none runs.
 const FAILURE_SILENCE: Duration = Duration::from_secs(30);
 /// How long a daemon may leave the session's health unchecked, once it has checked it.
@@ -114,10 +115,9 @@ impl<'a> Watch<'a> {
                 }
             }
         };
-        let begin = if result.is_ok() {
-            STATUS_SILENCE
-        } else {
-            STATUS_BEGIN
+        let begin = match &result {
+            Err(status) if !failure::names_step(status) => STATUS_BEGIN,
+            _ => STATUS_SILENCE,
         };
         if status.is_opening()
             && let Ok(Ok(opened)) = timeout(begin, &mut opening).await

@@ -24,7 +24,7 @@ const QUEUE: usize = 8;
 /// Name of the socket of an agent of our own.
 const SOCKET: &str = "agent.sock";
 /// How long an agent of our own may take to listen.
-const STARTING: Duration = Duration::from_secs(5);
+const STARTING: Duration = Duration::from_secs(20);
 /// The id of mounts that name none.
 const DEFAULT: &str = "default";
 

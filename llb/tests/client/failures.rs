@@ -95,7 +95,7 @@ async fn dropping_a_build_cancels_it() {
     let client = containerd().await;
     let home = tempfile::tempdir().unwrap();
     let id = unique();
-    let text = format!("echo begun; exec sleep 600 # {id}");
+    let text = format!("echo begun; sleep 600; : {id}");
     let (sender, mut begun) = mpsc::unbounded_channel();
     let mut progress = WhenSaid("begun".into(), sender);
     let solve = Solve::definition(script(&text)).export(Export::local(home.path().join("out")));
@@ -107,10 +107,9 @@ async fn dropping_a_build_cancels_it() {
         }
     }
     let start = Instant::now();
-    let marker = format!("sleep 600 # {id}");
-    while runs(&marker) || runs("sleep\x00600") {
+    while runs(&id) {
         assert!(
-            start.elapsed() < Duration::from_secs(20),
+            start.elapsed() < Duration::from_secs(120),
             "the step still runs"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -165,13 +164,17 @@ async fn a_lost_daemon_ends_the_build_at_once() {
 #[tokio::test]
 async fn what_fails_at_once_is_told_at_once() {
     let client = containerd().await;
-    let start = Instant::now();
-    let solve = Solve::frontend("no-such-frontend");
-    let error = client.solve(solve, &mut ()).await.unwrap_err();
-    assert!(error.to_string().contains("no-such-frontend"), "{error}");
-    assert!(
-        start.elapsed() < Duration::from_secs(30),
-        "{:?}",
-        start.elapsed()
-    );
+    let mut taken = Vec::new();
+    // Waiting for progress that never comes takes five seconds, every time; a busy machine is not that busy every time.
+    for _ in 0..10 {
+        let start = Instant::now();
+        let solve = Solve::frontend("no-such-frontend");
+        let error = client.solve(solve, &mut ()).await.unwrap_err();
+        assert!(error.to_string().contains("no-such-frontend"), "{error}");
+        taken.push(start.elapsed());
+        if taken.last() < Some(&Duration::from_secs(3)) {
+            return;
+        }
+    }
+    panic!("{taken:?}");
 }
