@@ -12,7 +12,6 @@ use llb::progress::{Display, Recorder};
 
 use super::advice::{Circumstances, advice};
 use super::args::{BackendOption, BuildArgs, BuildCommand};
-use super::explain::Record;
 use super::output::{OutputKind, OutputOption};
 use super::project::{self, Project};
 use super::{Failure, Interrupts, print, runtime};
@@ -59,24 +58,12 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
         annotations: &command.annotation,
     };
     let builder = Builder::new(&project, &command.build, &target)?;
-    let built = std::thread::scope(|scope| {
-        // Reads the files of the project, while the builder is at work.
-        let record = scope.spawn(|| Record::of_project(&project));
-        let built = run(async {
-            let client = connect(command.build.addr.as_deref(), None).await?;
-            let (info, built) = builder.build(&client).await;
-            write_metadata(command, &info, built.as_ref().ok().map(|built| &built.0))?;
-            let (outcome, plan) = built?;
-            Ok((Built { info, outcome }, plan))
-        });
-        let (built, plan) = built?;
-        // A build is no failure because the next one cannot be compared with it.
-        if let Ok(Ok(record)) = record.join()
-            && let Ok(record) = record.built(&plan)
-        {
-            record.write(&project.root);
-        }
-        Ok::<_, Failure>(built)
+    let built = run(async {
+        let client = connect(command.build.addr.as_deref(), None).await?;
+        let (info, outcome) = builder.build(&client).await;
+        write_metadata(command, &info, outcome.as_ref().ok())?;
+        let outcome = outcome?;
+        Ok(Built { info, outcome })
     })?;
     if command.json {
         return print(&json(&built.info)?);
@@ -155,8 +142,8 @@ pub(super) fn push_image(
     let builder = Builder::new(project, args, &target)?;
     run(async {
         let client = connect(args.addr.as_deref(), None).await?;
-        let (info, built) = builder.build(&client).await;
-        let (outcome, _) = built?;
+        let (info, outcome) = builder.build(&client).await;
+        let outcome = outcome?;
         Ok(Built { info, outcome })
     })
 }
@@ -243,7 +230,7 @@ pub(super) fn result(target: &Target<'_>, image: &str, outcome: &Outcome) -> Str
 }
 
 /// Everything of a build that is known before a daemon is asked.
-pub(super) struct Builder<'a> {
+struct Builder<'a> {
     plan: Plan,
     root: &'a Path,
     args: &'a BuildArgs,
@@ -251,7 +238,6 @@ pub(super) struct Builder<'a> {
     secrets: Vec<(String, Secret)>,
     agents: Vec<(String, SshAgent)>,
     caches: Caches,
-    /// Time of the image, in seconds since 1970, instead of now.
     epoch: Option<i64>,
     /// Whether the image is one that people and programs ask what it is.
     told: bool,
@@ -265,7 +251,7 @@ struct Caches {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(
+    fn new(
         project: &'a Project,
         args: &'a BuildArgs,
         target: &'a Target<'a>,
@@ -326,12 +312,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Builds the image into where it goes. What is known of the build is returned in any case, and the plan with what was
-    /// found out for it.
-    pub(super) async fn build(
-        &self,
-        client: &Client,
-    ) -> (BuildInfo, Result<(Outcome, Plan), Failure>) {
+    /// Builds the image into where it goes. What is known of the build is returned in any case.
+    async fn build(&self, client: &Client) -> (BuildInfo, Result<Outcome, Failure>) {
         match self.args.backend {
             BackendOption::Llb => self.build_by(client, &LlbFactory::default()).await,
             BackendOption::Dockerfile => self.build_by(client, &DockerfileFactory).await,
@@ -342,20 +324,14 @@ impl<'a> Builder<'a> {
         &self,
         client: &Client,
         factory: &impl ModelFactory,
-    ) -> (BuildInfo, Result<(Outcome, Plan), Failure>) {
+    ) -> (BuildInfo, Result<Outcome, Failure>) {
         let started = Instant::now();
         let solve = self.solve();
         let mut shown = Display::stderr(self.args.progress);
         let mut recorder = Recorder::new();
         let mut progress = (&mut shown, &mut recorder);
-        let mut plan = self.plan.clone();
-        let work = async |build: &mut Build| {
-            let product = factory::image(build, factory, &self.plan, self.told).await?;
-            if let Some(found) = product.plans.into_iter().next() {
-                plan = found;
-            }
-            Ok(product.image)
-        };
+        let work =
+            async |build: &mut Build| factory::image(build, factory, &self.plan, self.told).await;
         let result = client.build(solve, &mut progress, work).await;
         let result = result.map_err(|error| self.failure(&error));
         let summary = recorder.summary();
@@ -369,7 +345,7 @@ impl<'a> Builder<'a> {
             cached: summary.cached(),
             digest: digest.map(str::to_owned),
         };
-        (info, result.map(|outcome| (outcome, plan)))
+        (info, result)
     }
 
     /// Finds out what the plan leaves open, and makes nothing of it.

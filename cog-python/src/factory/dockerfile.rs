@@ -52,7 +52,6 @@ impl ModelFactory for DockerfileFactory {
             _ => None,
         });
         Ok(Made {
-            plan: plan.clone(),
             packages: None,
             environment: image.clone(),
             image,

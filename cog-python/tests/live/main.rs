@@ -11,7 +11,6 @@ mod common;
 
 mod backends;
 mod builds;
-mod comparisons;
 mod failures;
 mod predictions;
 mod support;

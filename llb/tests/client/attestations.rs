@@ -14,19 +14,23 @@ use super::testbed::{Testbed, containerd, unique};
 const SPDX: &str = "https://spdx.dev/Document";
 const DEBIAN: &str = "debian:bookworm-slim";
 
-/// Follows BuildKit's protocol for SBOM scanners: lists the Debian packages of what it is shown.
+/// Follows BuildKit's protocol for SBOM scanners: lists the Debian packages and the files of what it is shown.
 const SCANNER: &str = r#"#!/bin/sh
 set -eu
-name=$(basename "$BUILDKIT_SCAN_SOURCE")
-packages() {
-    sed -n 's/^Package: //p' "$BUILDKIT_SCAN_SOURCE/var/lib/dpkg/status" |
-        sed 's/.*/{"name":"&","SPDXID":"SPDXRef-&"}/' | paste -sd,
-}
-cat > "$BUILDKIT_SCAN_DESTINATION/$name.spdx.json" <<END
+entries() { sed 's/.*/{"name":"&","SPDXID":"SPDXRef-&"}/' | paste -sd,; }
+packages() { if test -e "$1/var/lib/dpkg/status"; then sed -n 's/^Package: //p' "$1/var/lib/dpkg/status"; fi; }
+scan() {
+    cat > "$BUILDKIT_SCAN_DESTINATION/$(basename "$1").spdx.json" <<END
 {"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://spdx.dev/Document",
- "predicate": {"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "$name",
-  "comment": "depth $BUILDKIT_SCAN_DEPTH", "packages": [$(packages)]}}
+ "predicate": {"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "$(basename "$1")",
+  "comment": "depth $BUILDKIT_SCAN_DEPTH", "packages": [$(packages "$1" | entries)],
+  "files": [$(ls "$1" | entries)]}}
 END
+}
+scan "$BUILDKIT_SCAN_SOURCE"
+if test -n "${BUILDKIT_SCAN_SOURCE_EXTRAS-}"; then
+    for source in "$BUILDKIT_SCAN_SOURCE_EXTRAS"/*; do scan "$source"; done
+fi
 "#;
 
 /// The scanner in the registry, made once.
@@ -130,7 +134,9 @@ async fn a_scanner_makes_the_sbom_of_every_kind_of_build() {
     let built = image(DEBIAN).run(sh(&script).network(Network::None));
     std::fs::write(
         at("Dockerfile"),
-        format!("FROM {DEBIAN}\nRUN --network=none {script}\n"),
+        format!(
+            "ARG BUILDKIT_SBOM_SCAN_CONTEXT=true\nFROM {DEBIAN}\nRUN --network=none {script}\n"
+        ),
     )
     .unwrap();
     let with = |solve: Solve, name: &str, scanner: &str| {
@@ -145,8 +151,12 @@ async fn a_scanner_makes_the_sbom_of_every_kind_of_build() {
         .solve(with(graph, "graph", scanner), &mut ())
         .await
         .unwrap();
+    // Frontends name more than their result to scanners.
+    let context = format!("{package}.in");
+    std::fs::create_dir(at(&context)).unwrap();
+    std::fs::write(at(&context).join("of-the-context"), "").unwrap();
     let dockerfile = Solve::frontend("dockerfile.v0")
-        .local("context", home.path())
+        .local("context", at(&context))
         .local("dockerfile", home.path());
     let dockerfile = with(dockerfile, "dockerfile", scanner);
     client.solve(dockerfile, &mut ()).await.unwrap();
@@ -159,6 +169,15 @@ async fn a_scanner_makes_the_sbom_of_every_kind_of_build() {
     }
     assert_sbom(&at("graph"), &package);
     assert_sbom(&at("dockerfile"), &package);
+    let found = statements(&at("dockerfile"));
+    let mut documents = found
+        .iter()
+        .map(|(_, statement)| &statement["predicate"])
+        .filter(|document| document["spdxVersion"].is_string());
+    assert!(
+        documents.any(|document| document["files"][0]["name"] == "of-the-context"),
+        "{found:#?}"
+    );
 }
 
 fn assert_sbom(layout: &Path, package: &str) {
@@ -171,7 +190,10 @@ fn assert_sbom(layout: &Path, package: &str) {
         types.iter().any(|one| one.contains("provenance")),
         "{types:?}"
     );
-    let sbom = found.iter().find(|(predicate, _)| predicate == SPDX);
+    // A context has no packages.
+    let sbom = found.iter().find(|(predicate, statement)| {
+        predicate == SPDX && statement["predicate"]["packages"] != Value::Array(Vec::new())
+    });
     let Some((_, statement)) = sbom else {
         panic!("{types:?}");
     };

@@ -56,6 +56,34 @@ async fn a_cache_in_a_registry_spares_another_engine_the_work() {
 }
 
 #[tokio::test]
+async fn proxies_reach_steps_and_are_in_no_cache_key() {
+    use llb::prelude::*;
+    let client = containerd().await;
+    let home = tempfile::tempdir().unwrap();
+    let text = format!("echo $HTTP_PROXY $https_proxy > /seen; : {}", unique());
+    for (turn, state) in [
+        ("first", StepState::Executed),
+        ("second", StepState::Cached),
+    ] {
+        let proxy = llb::ProxyEnv {
+            http_proxy: format!("http://{turn}.example"),
+            https_proxy: "http://secure.example".into(),
+            ..llb::ProxyEnv::default()
+        };
+        let step = sh(&text).network(Network::None).proxy(proxy);
+        let seen = scratch().copy(image("debian:bookworm-slim").run(step), "/seen", "/seen");
+        let out = home.path().join(turn);
+        let solve = Solve::state(&seen, &MarshalOptions::linux_amd64()).unwrap();
+        let solve = solve.export(Export::local(&out));
+        let outcome = client.solve(solve, &mut ()).await.unwrap();
+        let step = outcome.summary().by_name("$HTTP_PROXY").unwrap();
+        assert_eq!(step.state(), state, "{turn}");
+        let seen = std::fs::read_to_string(out.join("seen")).unwrap();
+        assert_eq!(seen, "http://first.example http://secure.example\n");
+    }
+}
+
+#[tokio::test]
 async fn steps_are_found_by_the_digest_of_their_op() {
     let client = containerd().await;
     let mut graph = Graph::default();

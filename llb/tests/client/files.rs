@@ -5,10 +5,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use llb::client::{Client, ErrorKind, Export, LocalDirectory, Solve};
 
-use super::graph::Graph;
+use super::graph::{Graph, script};
 use super::testbed::{containerd, engine, unique};
 
 /// Sends a directory, and brings back what of it arrived.
@@ -78,10 +79,14 @@ async fn a_tree_comes_back_as_it_was() {
         symlink("../nowhere", context.join("link")).unwrap();
         symlink("sub", context.join("sub-link")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(context.join("socket")).unwrap();
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(context.join("pipe"))
+            .status();
+        assert!(pipe.unwrap().success());
 
         mirror(&client, &context, &[], &out).await.unwrap();
         let mut expected = paths(&context);
-        expected.retain(|path| path != "socket");
+        expected.retain(|path| path != "socket" && path != "pipe");
         assert_eq!(paths(&out), expected, "{name}");
         for path in expected {
             let (before, after) = (context.join(&path), out.join(&path));
@@ -250,4 +255,26 @@ async fn a_file_that_cannot_be_read_is_named() {
     assert!(text.contains("/sys/bus/cpu/drivers_probe"), "{text}");
     assert!(text.to_lowercase().contains("permission denied"), "{text}");
     assert!(!out.exists());
+}
+
+/// A daemon whose queue of requests is full reads no more of them until it can send content, and who is stuck with a
+/// request then takes no content: a receiver that asks for every file as it is named never ends with this many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tree_of_very_many_files_comes_to_its_end() {
+    const FILES: usize = 12_000;
+    let home = tempfile::tempdir().unwrap();
+    let out = home.path().join("out");
+    let text = format!(
+        "head -c {} /dev/zero | split --bytes=4096 --suffix-length=5 - /out/; : {}",
+        FILES * 4096,
+        unique()
+    );
+    let client = containerd().await;
+    let solve = Solve::definition(script(&text)).export(Export::local(&out));
+    // Seconds, if it ends at all.
+    let ended = tokio::time::timeout(Duration::from_secs(600), client.solve(solve, &mut ())).await;
+    ended.expect("the transfer hangs").unwrap();
+    let files = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap());
+    let lengths = files.map(|file| file.metadata().unwrap().len());
+    assert!(lengths.eq(std::iter::repeat_n(4096, FILES)));
 }

@@ -148,6 +148,30 @@ async fn an_image_goes_through_a_layout() {
 }
 
 #[tokio::test]
+async fn layers_are_compressed_as_it_is_asked_for() {
+    let client = containerd().await;
+    let home = tempfile::tempdir().unwrap();
+    let state = scratch().mkfile("/id", 0o644, unique());
+    // Not estargz: Debian's build of the engine panics when it makes that.
+    for (compression, ending, start) in [
+        (Compression::Uncompressed, "v1.tar", &b"id\0"[..]),
+        (Compression::Gzip, "v1.tar+gzip", &[0x1f, 0x8b]),
+        (Compression::Zstd, "v1.tar+zstd", &[0x28, 0xb5, 0x2f, 0xfd]),
+    ] {
+        let layout = home.path().join(compression.as_str());
+        let solve = Solve::state(&state, &MarshalOptions::linux_amd64()).unwrap();
+        let export = Export::oci_directory(&layout).compression(compression, true);
+        client.solve(solve.export(export), &mut ()).await.unwrap();
+        let layer = &manifest(&layout)["layers"][0];
+        let kind = layer["mediaType"].as_str().unwrap();
+        assert!(kind.ends_with(ending), "{compression:?}: {layer}");
+        let digest = layer["digest"].as_str().unwrap();
+        let blob = fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap();
+        assert!(blob.starts_with(start), "{compression:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_same_files_at_the_same_epoch_are_the_same_image() {
     let home = tempfile::tempdir().unwrap();
     let id = unique();

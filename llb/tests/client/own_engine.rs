@@ -89,9 +89,14 @@ impl OwnEngine {
 
     /// An engine that has nothing yet, and keeps images in a graph driver.
     pub(crate) fn start() -> Self {
+        Self::of_kind("graphdriver")
+    }
+
+    /// An engine that has nothing yet: `containerd` or `graphdriver`.
+    pub(crate) fn of_kind(kind: &str) -> Self {
         let number = next();
         Self::start_with(
-            "graphdriver",
+            kind,
             number,
             &format!("llb-{}-{number}", std::process::id()),
             None,
@@ -147,7 +152,7 @@ impl OwnEngine {
             match Client::connect(&address).await {
                 Ok(client) => return client,
                 Err(error) => assert!(
-                    start.elapsed() < Duration::from_secs(60),
+                    start.elapsed() < Duration::from_secs(180),
                     "{error}\n{}",
                     fs::read_to_string(self.home.join("log")).unwrap()
                 ),
