@@ -36,7 +36,7 @@ pub mod gateway;
 mod graph;
 #[doc = include_str!("guide.md")]
 pub mod guide {}
-mod inspect;
+pub mod inspect;
 pub mod layer;
 pub mod lower;
 mod macros;

@@ -55,6 +55,13 @@ pub(crate) enum Command {
     Init,
     /// Check the project, the GPUs of this machine and the builder.
     Doctor(DoctorCommand),
+    /// Say what a build would run again, compared with the last one, and why.
+    Explain(ExplainCommand),
+    /// Build twice without the cache, and compare the images.
+    Verify(VerifyCommand),
+    /// Print a Dockerfile that does the same as a build.
+    #[command(hide = true)]
+    Debug(DebugCommand),
     /// Make an image of this program that `docker build` runs as a frontend (`# syntax=IMAGE`).
     FrontendImage(FrontendImageCommand),
 }
@@ -101,6 +108,9 @@ pub(crate) struct PlanArgs {
     /// Leave the project out of the image; it is mounted when the image runs.
     #[arg(long)]
     pub(crate) no_source: bool,
+    /// Put weights of the project into layers of their own: folders without code that hold a file of 10 MiB or more.
+    #[arg(long)]
+    pub(crate) separate_weights: bool,
     /// Version of Cog's Python package, or `prerelease` [default: a fixed release].
     #[arg(long, value_name = "VERSION")]
     pub(crate) sdk_version: Option<SdkVersion>,
@@ -128,7 +138,7 @@ pub(crate) struct PlanArgs {
 }
 
 /// What decides about a build.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct BuildArgs {
     /// Address of BuildKit: unix://, tcp://, docker:// … [default: searched].
     #[arg(
@@ -269,6 +279,38 @@ pub(crate) struct DoctorCommand {
         value_name = "ADDRESS"
     )]
     pub(crate) addr: Option<String>,
+}
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub(crate) struct ExplainCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// What to compare with: a folder, a plan as JSON, or a commit of git [default: the last build].
+    #[arg(long, value_name = "STATE")]
+    pub(crate) against: Option<String>,
+    /// Print the comparison as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `verify`.
+#[derive(Args, Debug)]
+pub(crate) struct VerifyCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    /// Give the files of the image its time, where they are newer.
+    #[arg(long)]
+    pub(crate) rewrite_timestamp: bool,
+}
+
+/// `debug`.
+#[derive(Args, Debug)]
+pub(crate) struct DebugCommand {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
 }
 
 /// `frontend-image`.

@@ -12,6 +12,7 @@ use llb::progress::{Display, Recorder};
 
 use super::advice::{Circumstances, advice};
 use super::args::{BackendOption, BuildArgs, BuildCommand};
+use super::explain::Record;
 use super::output::{OutputKind, OutputOption};
 use super::project::{self, Project};
 use super::{Failure, Interrupts, print, runtime};
@@ -58,12 +59,24 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
         annotations: &command.annotation,
     };
     let builder = Builder::new(&project, &command.build, &target)?;
-    let built = run(async {
-        let client = connect(command.build.addr.as_deref(), None).await?;
-        let (info, outcome) = builder.build(&client).await;
-        write_metadata(command, &info, outcome.as_ref().ok())?;
-        let outcome = outcome?;
-        Ok(Built { info, outcome })
+    let built = std::thread::scope(|scope| {
+        // Reads the files of the project, while the builder is at work.
+        let record = scope.spawn(|| Record::of_project(&project));
+        let built = run(async {
+            let client = connect(command.build.addr.as_deref(), None).await?;
+            let (info, built) = builder.build(&client).await;
+            write_metadata(command, &info, built.as_ref().ok().map(|built| &built.0))?;
+            let (outcome, plan) = built?;
+            Ok((Built { info, outcome }, plan))
+        });
+        let (built, plan) = built?;
+        // A build is no failure because the next one cannot be compared with it.
+        if let Ok(Ok(record)) = record.join()
+            && let Ok(record) = record.built(&plan)
+        {
+            record.write(&project.root);
+        }
+        Ok::<_, Failure>(built)
     })?;
     if command.json {
         return print(&json(&built.info)?);
@@ -142,8 +155,8 @@ pub(super) fn push_image(
     let builder = Builder::new(project, args, &target)?;
     run(async {
         let client = connect(args.addr.as_deref(), None).await?;
-        let (info, outcome) = builder.build(&client).await;
-        let outcome = outcome?;
+        let (info, built) = builder.build(&client).await;
+        let (outcome, _) = built?;
         Ok(Built { info, outcome })
     })
 }
@@ -230,7 +243,7 @@ pub(super) fn result(target: &Target<'_>, image: &str, outcome: &Outcome) -> Str
 }
 
 /// Everything of a build that is known before a daemon is asked.
-struct Builder<'a> {
+pub(super) struct Builder<'a> {
     plan: Plan,
     root: &'a Path,
     args: &'a BuildArgs,
@@ -238,6 +251,7 @@ struct Builder<'a> {
     secrets: Vec<(String, Secret)>,
     agents: Vec<(String, SshAgent)>,
     caches: Caches,
+    /// Time of the image, in seconds since 1970, instead of now.
     epoch: Option<i64>,
     /// Whether the image is one that people and programs ask what it is.
     told: bool,
@@ -251,7 +265,7 @@ struct Caches {
 }
 
 impl<'a> Builder<'a> {
-    fn new(
+    pub(super) fn new(
         project: &'a Project,
         args: &'a BuildArgs,
         target: &'a Target<'a>,
@@ -312,8 +326,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Builds the image into where it goes. What is known of the build is returned in any case.
-    async fn build(&self, client: &Client) -> (BuildInfo, Result<Outcome, Failure>) {
+    /// Builds the image into where it goes. What is known of the build is returned in any case, and the plan with what was
+    /// found out for it.
+    pub(super) async fn build(
+        &self,
+        client: &Client,
+    ) -> (BuildInfo, Result<(Outcome, Plan), Failure>) {
         match self.args.backend {
             BackendOption::Llb => self.build_by(client, &LlbFactory::default()).await,
             BackendOption::Dockerfile => self.build_by(client, &DockerfileFactory).await,
@@ -324,14 +342,20 @@ impl<'a> Builder<'a> {
         &self,
         client: &Client,
         factory: &impl ModelFactory,
-    ) -> (BuildInfo, Result<Outcome, Failure>) {
+    ) -> (BuildInfo, Result<(Outcome, Plan), Failure>) {
         let started = Instant::now();
         let solve = self.solve();
         let mut shown = Display::stderr(self.args.progress);
         let mut recorder = Recorder::new();
         let mut progress = (&mut shown, &mut recorder);
-        let work =
-            async |build: &mut Build| factory::image(build, factory, &self.plan, self.told).await;
+        let mut plan = self.plan.clone();
+        let work = async |build: &mut Build| {
+            let product = factory::image(build, factory, &self.plan, self.told).await?;
+            if let Some(found) = product.plans.into_iter().next() {
+                plan = found;
+            }
+            Ok(product.image)
+        };
         let result = client.build(solve, &mut progress, work).await;
         let result = result.map_err(|error| self.failure(&error));
         let summary = recorder.summary();
@@ -345,7 +369,7 @@ impl<'a> Builder<'a> {
             cached: summary.cached(),
             digest: digest.map(str::to_owned),
         };
-        (info, result)
+        (info, result.map(|outcome| (outcome, plan)))
     }
 
     /// Finds out what the plan leaves open, and makes nothing of it.

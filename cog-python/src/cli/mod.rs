@@ -6,7 +6,9 @@
 mod advice;
 mod args;
 mod build;
+mod digest;
 mod doctor;
+mod explain;
 mod failure;
 mod frontend;
 mod frontend_image;
@@ -22,6 +24,8 @@ mod push;
 mod serve;
 mod show;
 mod store;
+mod verify;
+mod weights;
 
 pub use failure::Failure;
 
@@ -52,6 +56,9 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => completions(shell),
         Command::Init => init::init(),
         Command::Doctor(command) => doctor::doctor(&command),
+        Command::Explain(command) => explain::explain(&command),
+        Command::Verify(command) => verify::verify(&command),
+        Command::Debug(command) => debug(&command.plan),
         Command::FrontendImage(command) => frontend_image::frontend_image(&command),
         Command::Schema => print(&crate::config::schema()),
     };
@@ -90,6 +97,11 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "cog-python", &mut text);
     print(&String::from_utf8_lossy(&text))
+}
+
+/// `debug`: Cog's word for `plan --dockerfile`.
+fn debug(args: &args::PlanArgs) -> Result<(), Failure> {
+    print(&project::load(args)?.plan.to_dockerfile())
 }
 
 /// Writes a result to stdout.

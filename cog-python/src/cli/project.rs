@@ -9,6 +9,7 @@ use llb::session::PatternSet;
 
 use super::Failure;
 use super::args::PlanArgs;
+use super::weights;
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Report, Severity, Source, Spanned};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
@@ -50,13 +51,20 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
     let folder = root
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
+    let disk = Disk { root: &root };
+    let weights = if args.separate_weights {
+        let ignore = disk.read(".dockerignore").unwrap_or_default();
+        weights::find(&root, &ignore)?
+    } else {
+        Vec::new()
+    };
     let around = Options {
+        weights,
         folder: folder.unwrap_or_default(),
         revision,
         release,
         ..Options::default()
     };
-    let disk = Disk { root: &root };
     // What the command line names lies where the user is.
     let here = Disk {
         root: Path::new(""),

@@ -52,6 +52,7 @@ impl ModelFactory for DockerfileFactory {
             _ => None,
         });
         Ok(Made {
+            plan: plan.clone(),
             packages: None,
             environment: image.clone(),
             image,

@@ -32,6 +32,7 @@ impl ModelFactory for LlbFactory {
             .map_err(|error| Error::new(error).context("the plan gives no graph"))?;
         Ok(Made {
             packages: facts::known_packages(&complete),
+            plan: complete.plan,
             image: graph.image,
             environment: graph.environment,
             schema: graph.schema,

@@ -42,6 +42,8 @@ pub trait ModelFactory {
 /// What a [`ModelFactory`] has made.
 #[derive(Clone, Debug)]
 pub struct Made {
+    /// The plan, with what was found out in the build: which wheels are installed.
+    pub plan: Plan,
     /// The image, with its configuration.
     pub image: State,
     /// What `pip freeze` prints in the image, where that is known without a look into it.
@@ -50,6 +52,15 @@ pub struct Made {
     pub environment: State,
     /// Files with the OpenAPI document, and its path, where the model itself is asked for it.
     pub schema: Option<(State, String)>,
+}
+
+/// An image or an index of images, and the plans that it was made of.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// What is exported.
+    pub image: Image,
+    /// The plan of each platform, with what was found out in the build.
+    pub plans: Vec<Plan>,
 }
 
 /// Makes the image of a plan with everything that it says about itself. `told` is false for images that run once and
@@ -63,15 +74,18 @@ pub async fn image(
     factory: &impl ModelFactory,
     plan: &Plan,
     told: bool,
-) -> Result<Image> {
+) -> Result<Product> {
     let part = Part::make(build, factory, plan, told).await?;
-    let image = Image::new(part.state);
-    Ok(part
+    let image = part
         .annotations
         .into_iter()
-        .fold(image, |image, (name, value)| {
+        .fold(Image::new(part.state), |image, (name, value)| {
             image.metadata(format!("annotation.{name}"), value)
-        }))
+        });
+    Ok(Product {
+        image,
+        plans: vec![part.plan],
+    })
 }
 
 /// Makes an index of images, one for the platform of each plan, as [`image`] makes one.
@@ -84,7 +98,8 @@ pub async fn index(
     factory: &impl ModelFactory,
     plans: &[Plan],
     told: bool,
-) -> Result<Image> {
+) -> Result<Product> {
+    let mut found = Vec::new();
     let mut states = Vec::new();
     let mut annotations = Vec::new();
     for plan in plans {
@@ -92,15 +107,22 @@ pub async fn index(
         let of_platform = |(name, value)| (format!("annotation[{}].{name}", part.platform), value);
         annotations.extend(part.annotations.into_iter().map(of_platform));
         states.push((part.platform, part.state));
+        found.push(part.plan);
     }
-    let index = Image::platforms(states);
-    Ok(annotations
+    let image = annotations
         .into_iter()
-        .fold(index, |index, (name, value)| index.metadata(name, value)))
+        .fold(Image::platforms(states), |index, (name, value)| {
+            index.metadata(name, value)
+        });
+    Ok(Product {
+        image,
+        plans: found,
+    })
 }
 
 /// The image of one platform.
 struct Part {
+    plan: Plan,
     platform: Platform,
     state: State,
     annotations: Vec<(&'static str, String)>,
@@ -142,6 +164,7 @@ impl Part {
         }
         let annotations = annotation::annotations(build, plan, &base)?;
         Ok(Self {
+            plan: made.plan,
             platform,
             state,
             annotations,

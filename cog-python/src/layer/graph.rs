@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use llb::lower::Helper;
-use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State};
+use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State, file};
 
 use super::program::remote;
 use super::{
-    Context, Environment, Interpreter, Joining, StepOptions, Tree, Uv, WheelFile, apt, ask_schema,
-    compiled_wheels, configure, inspect, lock, overlay, project, run, source, uv, uv_python, venv,
-    wheel, wheels,
+    Context, Environment, Interpreter, Joining, LOCK_FILE, StepOptions, Tree, Uv, WeightsFrom,
+    WheelFile, apt, ask_schema, compiled_wheels, configure, inspect, lock, overlay, project, run,
+    source, uv, uv_python, venv, weights_tree, wheel, wheels,
 };
 use crate::config::{PythonVersion, SystemPackage};
 use crate::diagnostic::without_secrets;
@@ -116,12 +116,22 @@ pub fn graph(plan: &Plan, circumstances: &Circumstances) -> Result<State, GraphE
 
 /// The graph of a plan, with what is read beside the image.
 pub fn graphs(plan: &Plan, circumstances: &Circumstances) -> Result<Graph, GraphError> {
+    if let Some((step, InstallWheels { groups: None, .. })) = plan.wheels() {
+        return Err(GraphError::NotLocked(step.name.clone()));
+    }
+    whole(plan, circumstances)
+}
+
+/// The graph of a plan as far as it is known: where packages are not chosen yet, a copy of the lock stands for what is
+/// installed. It is to be looked at, not to be built.
+pub fn outline(plan: &Plan, circumstances: &Circumstances) -> Result<State, GraphError> {
+    whole(plan, circumstances).map(|graph| graph.image)
+}
+
+fn whole(plan: &Plan, circumstances: &Circumstances) -> Result<Graph, GraphError> {
     let mut builder = Builder::new(plan, circumstances);
     let (mut image, mut schema) = (None, None);
     for step in &plan.steps {
-        if let Action::Wheels(InstallWheels { groups: None, .. }) = step.action {
-            return Err(GraphError::NotLocked(step.name.clone()));
-        }
         let files = builder.step(step)?;
         match (&step.action, &files) {
             (Action::Assemble {}, Files::Whole(state)) => {
@@ -317,6 +327,9 @@ impl<'a> Builder<'a> {
                 let whole = ground.whole(step)?;
                 Files::Aside(wheel(whole, tree, others, action, &options))
             }
+            Action::Wheels(install) if install.groups.is_none() => {
+                Files::Tree(self.wheels_of_lock(step, install, &options)?)
+            }
             Action::Wheels(install) => {
                 Files::Trees(self.install(step, &ground, install, &options)?)
             }
@@ -347,6 +360,12 @@ impl<'a> Builder<'a> {
                 &action.destination,
                 action.config_file.as_deref(),
             )),
+            Action::Weights { path, destination } => {
+                let from = [WeightsFrom::project(self.project("context"), path.as_str())];
+                // No step runs for files of a project.
+                let ground = llb::scratch();
+                Files::Tree(weights_tree(&ground, &from, destination, &options))
+            }
             Action::Write { path, text } => Files::Tree(super::write(path, text)),
             Action::Schema {
                 path,
@@ -383,7 +402,10 @@ impl<'a> Builder<'a> {
             self.plan.step(name).is_none_or(|step| {
                 !matches!(
                     step.action,
-                    Action::Source(_) | Action::Write { .. } | Action::Schema { .. }
+                    Action::Source(_)
+                        | Action::Weights { .. }
+                        | Action::Write { .. }
+                        | Action::Schema { .. }
                 )
             })
         };
@@ -430,6 +452,30 @@ impl<'a> Builder<'a> {
     fn project(&self, name: &str) -> Context {
         let given = self.circumstances.project.clone();
         given.unwrap_or_else(|| name.into())
+    }
+
+    /// What stands for the wheels of a lock that is not made yet.
+    fn wheels_of_lock(
+        &self,
+        step: &Step,
+        install: &InstallWheels,
+        options: &StepOptions,
+    ) -> Result<Tree, GraphError> {
+        let lock = step
+            .after
+            .iter()
+            .find_map(|name| match self.results.get(name) {
+                Some(Files::Aside(state)) => Some(state),
+                _ => None,
+            });
+        let lock = lock.ok_or_else(|| GraphError::Needs {
+            step: step.name.clone(),
+            needs: "chooses packages",
+        })?;
+        let copy = file::copy(lock, LOCK_FILE, format!("{}/pylock.toml", install.venv))
+            .create_destination()
+            .name("wheels of the lock");
+        Ok(Tree::copied(options.located(copy), install.venv.as_str()))
     }
 
     /// A tree for each group.

@@ -25,6 +25,7 @@
 //! ```
 
 mod apt;
+mod check;
 mod config;
 mod facts;
 mod graph;
@@ -35,15 +36,19 @@ mod run;
 pub(crate) mod scripts;
 mod source;
 mod step;
+mod tini;
 mod tree;
+mod weights;
 mod wheel;
 mod wheels;
 
 pub use apt::{AptError, apt};
+pub use check::check;
 pub use config::configure;
 pub use facts::{PACKAGES_FILE, ask_schema, packages};
 pub use graph::{
     Base, Circumstances, Graph, GraphError, built_wheels, graph, graphs, inspection_of, lock_of,
+    outline,
 };
 pub(crate) use lock::REQUIREMENTS_FOLDER;
 pub use lock::{FACTS_FILE, LOCK_FILE, LOCK_FOLDER, lock};
@@ -52,7 +57,9 @@ pub use python::{Interpreter, Uv, uv_python, venv};
 pub use run::run;
 pub use source::{Context, project, source, write};
 pub use step::StepOptions;
+pub use tini::{TiniError, tini};
 pub use tree::{Joining, Tree, overlay};
+pub use weights::{WeightsFrom, weights, weights_tree};
 pub use wheel::{ARCHIVE_FOLDER, wheel};
 pub use wheels::{
     COLLISIONS_FILE, DISTRIBUTIONS_FILE, Environment, WheelFile, compiled_wheels, inspect, wheels,

@@ -16,7 +16,7 @@ pub enum Context {
 impl Context {
     /// Nothing but these paths, for reading them.
     #[track_caller]
-    fn only(&self, paths: &[String], name: &str) -> State {
+    pub(super) fn only(&self, paths: &[String], name: &str) -> State {
         match self {
             Self::Folder(folder) => {
                 // A hint of its own: what was sent of the whole folder stays what it is.

@@ -6,7 +6,9 @@
 
 use std::fmt::Write;
 
-use super::{Action, EXCLUDED, InstallWheels, LockPackages, Mount, Network, Plan, Source, Step};
+use super::{
+    Action, EXCLUDED, InstallWheels, LockPackages, Mount, Network, Plan, Source, Step, literal,
+};
 use crate::ca;
 use crate::layer::scripts;
 use crate::lock::dialect;
@@ -53,6 +55,11 @@ impl Writer<'_> {
         match &step.action {
             Action::Base { reference } => self.line(format!("FROM {reference} AS {}", step.name)),
             Action::Source(source) => self.source(step, source),
+            Action::Weights { path, destination } => {
+                self.line(format!("FROM scratch AS {}", step.name));
+                let words = serde_json::json!([path, destination]);
+                self.line(format!("COPY {words}"));
+            }
             Action::Write { path, text } => {
                 self.line(format!("FROM scratch AS {}", step.name));
                 self.file(path, text);
@@ -428,6 +435,15 @@ impl Writer<'_> {
         let exclude = EXCLUDED
             .map(|pattern| format!("--exclude={pattern} "))
             .concat();
+        let weights = self
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                Action::Weights { path, .. } => Some(format!("--exclude={} ", literal(path))),
+                _ => None,
+            });
+        let exclude = exclude + &weights.collect::<String>();
         self.line(format!("COPY {exclude}. {}", source.destination));
         if let Some(file) = &source.config_file {
             self.line(format!("COPY {file} {}/cog.yaml", source.destination));

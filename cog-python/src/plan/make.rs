@@ -59,6 +59,7 @@ impl Plan {
         maker.system(&resolution);
         let packages = maker.python(&resolution);
         let below = maker.commands(packages);
+        let weights = maker.weights(options);
         let source = (!options.no_source).then(|| maker.source(options));
         let image_config = maker.image_config(&resolution, options);
         let schema = match &options.schema {
@@ -70,7 +71,12 @@ impl Plan {
         };
         maker.steps.push(Step {
             name: "image".into(),
-            after: below.into_iter().chain(source).chain(schema).collect(),
+            after: below
+                .into_iter()
+                .chain(weights)
+                .chain(source)
+                .chain(schema)
+                .collect(),
             source: None,
             writes: None,
             action: Action::Assemble {},
@@ -318,9 +324,27 @@ impl Maker<'_> {
         below
     }
 
+    /// Weights of the project, each in a step of its own: a change of the source, or of other weights, leaves them alone.
+    fn weights(&mut self, options: &Options) -> Vec<String> {
+        let weights = options.weights.iter().filter(|_| !options.no_source);
+        let mut names = Vec::new();
+        for (number, path) in (1..).zip(weights) {
+            let name = format!("weights-{number}");
+            let destination = format!("{SOURCE}/{path}");
+            let action = Action::Weights {
+                path: path.clone(),
+                destination: destination.clone(),
+            };
+            self.push(&name, &[], None, Some(&destination), action);
+            names.push(name);
+        }
+        names
+    }
+
     fn source(&mut self, options: &Options) -> String {
         let mut exclude: Vec<String> = EXCLUDED.iter().map(|&pattern| pattern.to_owned()).collect();
         exclude.extend(options.ignore.iter().flat_map(|text| ignore_patterns(text)));
+        exclude.extend(options.weights.iter().map(|path| literal(path)));
         let config_file = (self.config.file != "cog.yaml").then(|| self.config.file.clone());
         let action = Action::Source(Source {
             context: "context".into(),
@@ -434,7 +458,7 @@ fn init(base: BaseKind) -> &'static str {
 }
 
 /// The patterns of a `.dockerignore`: without comments and blanks, cleaned as Docker does.
-fn ignore_patterns(text: &str) -> Vec<String> {
+pub(crate) fn ignore_patterns(text: &str) -> Vec<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut patterns = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -449,6 +473,18 @@ fn ignore_patterns(text: &str) -> Vec<String> {
         patterns.push(format!("{mark}{}", clean(pattern)));
     }
     patterns
+}
+
+/// A path as a pattern that nothing else matches.
+pub(crate) fn literal(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for character in path.chars() {
+        if matches!(character, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
 }
 
 /// Removes `.`, `..` and repeated or leading `/`, as Go's `path.Clean` does for a rooted path.

@@ -16,7 +16,7 @@ mod packages;
 mod text;
 
 pub use locked::{LockedError, Measured};
-pub(crate) use make::EXCLUDED;
+pub(crate) use make::{EXCLUDED, ignore_patterns, literal};
 pub use packages::{
     BuildWheel, InstallWheels, LockPackages, RemoteFile, UvProgram, Wheel, WheelGroup, WheelOrigin,
 };
@@ -172,6 +172,13 @@ pub enum Action {
     },
     /// Copies the project.
     Source(Source),
+    /// Copies weights of the project into a layer of their own.
+    Weights {
+        /// Folder or file of the project.
+        path: String,
+        /// Where it is in the image.
+        destination: String,
+    },
     /// Writes a text into a file with mode 0644.
     Write {
         /// Absolute path.

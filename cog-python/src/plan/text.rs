@@ -170,6 +170,9 @@ fn describe(action: &Action) -> Vec<String> {
             lines.extend(network.iter().map(|_| "no network".to_owned()));
             lines
         }
+        Action::Weights { path, destination } => {
+            vec![format!("copy {path} to {destination} alone")]
+        }
         Action::Write { path, text } => vec![format!("write {path}, {} bytes", text.len())],
         Action::Schema { path, .. } => {
             vec![format!("import the model and write its schema to {path}")]

@@ -73,6 +73,8 @@ pub struct Options {
     pub no_recommends: bool,
     /// Leaves out the project (`--no-source`): it is mounted when the image runs.
     pub no_source: bool,
+    /// Folders and files of the project that are weights (`--separate-weights`): each gets a layer of its own.
+    pub weights: Vec<String>,
     /// Labels of the image (`--label`), in order.
     pub labels: Vec<(String, String)>,
     /// Text of `.dockerignore`.

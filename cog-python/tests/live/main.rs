@@ -11,6 +11,7 @@ mod common;
 
 mod backends;
 mod builds;
+mod comparisons;
 mod failures;
 mod predictions;
 mod support;

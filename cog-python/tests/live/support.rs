@@ -212,7 +212,7 @@ impl Project {
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         // What is built without the cache takes the place of what others have just seen cached.
         static CACHE: RwLock<()> = RwLock::new(());
-        let alone = arguments.contains(&"--no-cache");
+        let alone = arguments.contains(&"--no-cache") || arguments[0] == "verify";
         let _alone = alone.then(|| CACHE.write().unwrap_or_else(PoisonError::into_inner));
         let _shared = (!alone).then(|| CACHE.read().unwrap_or_else(PoisonError::into_inner));
         let _serving = ["predict", "run", "train"]

@@ -1,6 +1,9 @@
 //! Reading graphs: pure functions over definitions, whoever made them.
+//!
+//! The text form, trees, pictures and JSON are methods of [`Definition`]; what differs between two graphs is in [`Changes`].
 
 pub(crate) mod canonical;
+mod changes;
 mod dot;
 pub(crate) mod graph;
 mod json;
@@ -8,6 +11,8 @@ mod label;
 mod name;
 mod text;
 mod tree;
+
+pub use changes::{Change, ChangeKind, Changes};
 
 pub(crate) use label::main_input;
 

@@ -1,53 +1,32 @@
 //! Base64 as logins, descriptors and error details have it.
 
+use ::base64::Engine as _;
+use ::base64::alphabet::STANDARD;
+use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use ::base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
 /// Encodes as standard base64 with padding.
 pub(crate) fn encode(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let mut bits = 0_u32;
-        for position in 0..3 {
-            bits = bits << 8 | u32::from(chunk.get(position).copied().unwrap_or(0));
-        }
-        for position in 0..4 {
-            let index = bits >> (18 - 6 * position) & 63;
-            text.push(if position <= chunk.len() {
-                char::from(ALPHABET[index as usize])
-            } else {
-                '='
-            });
-        }
-    }
-    text
+    BASE64_STANDARD.encode(bytes)
 }
 
 /// Encodes as URL-safe base64 with padding.
 pub(crate) fn encode_url(bytes: &[u8]) -> String {
-    encode(bytes).replace('+', "-").replace('/', "_")
+    BASE64_URL_SAFE.encode(bytes)
 }
 
-/// Decodes standard base64, padded or not; `None` if it is something else.
+/// Decodes base64 of either alphabet, padded or not; `None` if it is something else.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u16, 0);
-    for character in text.trim_end_matches('=').bytes() {
-        let value = match character {
-            b'A'..=b'Z' => character - b'A',
-            b'a'..=b'z' => character - b'a' + 26,
-            b'0'..=b'9' => character - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u16::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            let [_, byte] = (bits >> count).to_be_bytes();
-            bytes.push(byte);
-        }
-    }
-    Some(bytes)
+    LENIENT
+        .decode(text.replace('-', "+").replace('_', "/"))
+        .ok()
 }
 
 #[cfg(test)]

@@ -9,8 +9,16 @@ use llb::gateway::{Error, Result, Warning};
 use crate::cli::args::PlanArgs;
 use crate::suggest::nearest;
 
-/// Options that BuildKit has words of its own for.
-const OF_BUILDKIT: [&str; 5] = ["file", "tag", "platform", "label", "network"];
+/// Options that BuildKit has words of its own for, or that only the command line has.
+const OF_BUILDKIT: [&str; 6] = [
+    "file",
+    "tag",
+    "platform",
+    "label",
+    "network",
+    // What weights are is found by looking at every file, which a frontend would have to be sent.
+    "separate-weights",
+];
 
 /// Build arguments that BuildKit or its clients understand, or that every build may have.
 const PREDEFINED: [&str; 7] = [

@@ -105,10 +105,11 @@ async fn build(cx: &mut Build) -> Result<Image> {
         }),
         texts: known.texts(),
     };
-    let image = match plans.as_slice() {
+    let product = match plans.as_slice() {
         [plan] => factory::image(cx, &factory, plan, true).await?,
         plans => factory::index(cx, &factory, plans, true).await?,
     };
+    let image = product.image;
     // The exporter gives this time to the image and its layers.
     Ok(match cx.build_arg("SOURCE_DATE_EPOCH") {
         Some(epoch) if !epoch.is_empty() => image.metadata("source.date.epoch", epoch),

@@ -63,6 +63,7 @@
 //!   default print says `bytes=omitted`, and shows long data of files by its size and digest; neither reads back.
 
 mod draft;
+mod facts;
 mod lex;
 mod parse;
 mod parse_exec;
@@ -74,6 +75,8 @@ mod print_op;
 mod resolve;
 mod suggest;
 mod words;
+
+pub(super) use facts::facts;
 
 use std::fmt::Write as _;
 

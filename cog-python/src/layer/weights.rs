@@ -1,0 +1,257 @@
+//! Weights: files that are large and change rarely, in layers of their own.
+
+use llb::{Constrain, State, args, bind, cache, file, http, secret};
+
+use super::{Context, Joining, StepOptions, Tree, overlay};
+
+/// Package of the program that fetches repositories of Hugging Face.
+const FETCHER: &str = "huggingface_hub==0.36.0";
+/// Variable that the program reads its token from.
+const TOKEN: &str = "HF_TOKEN";
+/// Where a step that fetches writes to.
+const FETCHED: &str = "/run/cog-python/weights";
+
+/// The arguments are repository, revision, folder, and options of the program. What it keeps for itself, and the time
+/// at which it ran, are no part of weights.
+const FETCH: &str = r#"repository="$1" revision="$2" folder="$3"
+shift 3
+uv tool run --quiet --from "$FETCHER" hf download "$repository" --revision "$revision" --local-dir "$folder" "$@"
+rm -rf "$folder/.cache"
+find "$folder" -exec touch -h -d @0 {} +"#;
+
+/// Where weights come from, and which of the files there are taken.
+#[derive(Clone, Debug)]
+pub struct WeightsFrom {
+    origin: Origin,
+    include: Vec<String>,
+    exclude: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Origin {
+    Project {
+        context: Context,
+        path: String,
+    },
+    Url {
+        url: String,
+        checksum: String,
+    },
+    HuggingFace {
+        repository: String,
+        revision: String,
+        uv: String,
+        token: Option<String>,
+    },
+    Files(State),
+}
+
+impl WeightsFrom {
+    fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            include: Vec::new(),
+            exclude: Vec::new(),
+        }
+    }
+
+    /// A folder or file of a project, by its path there. Nothing else of the project is sent, and a change of anything
+    /// else does not touch it.
+    pub fn project(context: impl Into<Context>, path: impl Into<String>) -> Self {
+        Self::new(Origin::Project {
+            context: context.into(),
+            path: path.into(),
+        })
+    }
+
+    /// A download with the digest that it must have (`sha256:…`). It is called as the last part of the address.
+    pub fn url(url: impl Into<String>, checksum: impl Into<String>) -> Self {
+        Self::new(Origin::Url {
+            url: url.into(),
+            checksum: checksum.into(),
+        })
+    }
+
+    /// A repository of Hugging Face (`owner/name`) at a revision; name a commit, because what a branch points to is asked
+    /// only once. It is fetched by a step on a file system with Python, with the uv program of an image.
+    pub fn hugging_face(
+        repository: impl Into<String>,
+        revision: impl Into<String>,
+        uv: impl Into<String>,
+    ) -> Self {
+        Self::new(Origin::HuggingFace {
+            repository: repository.into(),
+            revision: revision.into(),
+            uv: uv.into(),
+            token: None,
+        })
+    }
+
+    /// The files of any state, such as an image of an OCI layout ([`llb::oci_layout`]).
+    pub fn files(state: impl Into<State>) -> Self {
+        Self::new(Origin::Files(state.into()))
+    }
+
+    /// Takes only files that match a pattern (`.dockerignore` form, relative to where they come from).
+    #[must_use = "returns the changed origin"]
+    pub fn include<S: Into<String>>(mut self, patterns: impl IntoIterator<Item = S>) -> Self {
+        self.include.extend(patterns.into_iter().map(Into::into));
+        self
+    }
+
+    /// Leaves out files that match a pattern.
+    #[must_use = "returns the changed origin"]
+    pub fn exclude<S: Into<String>>(mut self, patterns: impl IntoIterator<Item = S>) -> Self {
+        self.exclude.extend(patterns.into_iter().map(Into::into));
+        self
+    }
+
+    /// The secret that holds a token of Hugging Face; a build without it fetches what is public.
+    #[must_use = "returns the changed origin"]
+    pub fn token(mut self, id: impl Into<String>) -> Self {
+        if let Origin::HuggingFace { token, .. } = &mut self.origin {
+            *token = Some(id.into());
+        }
+        self
+    }
+
+    /// The state, and what to copy of it to where.
+    fn state(
+        &self,
+        ground: &State,
+        destination: &str,
+        options: &StepOptions,
+    ) -> (State, [String; 2]) {
+        let whole = || ["/".to_owned(), destination.to_owned()];
+        match &self.origin {
+            Origin::Project { context, path } => {
+                let state = context.only(std::slice::from_ref(path), &format!("read {path}"));
+                (state, [format!("/{path}"), destination.to_owned()])
+            }
+            Origin::Url { url, checksum } => {
+                let path = url.split(['?', '#']).next().unwrap_or_default();
+                let name = path.rsplit('/').next().unwrap_or_default();
+                let file = http(url.as_str())
+                    .checksum(checksum.as_str())
+                    .filename(name)
+                    .chmod(0o644)
+                    .name(format!("weights {url}"));
+                (
+                    file.state(),
+                    [format!("/{name}"), format!("{destination}/{name}")],
+                )
+            }
+            Origin::HuggingFace {
+                repository,
+                revision,
+                uv,
+                token,
+            } => {
+                let mut command = vec![
+                    "/bin/sh", "-ec", FETCH, "fetch", repository, revision, FETCHED,
+                ];
+                for (option, patterns) in
+                    [("--include", &self.include), ("--exclude", &self.exclude)]
+                {
+                    for pattern in patterns {
+                        command.extend([option, pattern]);
+                    }
+                }
+                let mut exec = args(command)
+                    .env("FETCHER", FETCHER)
+                    .env("UV_NO_CONFIG", "1")
+                    .env("UV_CACHE_DIR", "/root/.cache/uv")
+                    .env("HF_HUB_DISABLE_TELEMETRY", "1")
+                    .mount(cache("/root/.cache/uv", "cog-python-uv"))
+                    .mount(
+                        bind("/usr/local/bin/uv", llb::image(uv.as_str()))
+                            .selector("/uv")
+                            .readonly(),
+                    )
+                    .name(format!("weights {repository} at {revision}"));
+                if let Some(id) = token {
+                    exec = exec.mount(secret(id.as_str()).as_env(TOKEN).optional());
+                }
+                let tree = Tree::empty(FETCHED).change(ground, options.connected(exec));
+                (
+                    tree.state().clone(),
+                    [FETCHED.to_owned(), destination.to_owned()],
+                )
+            }
+            Origin::Files(state) => (state.clone(), whole()),
+        }
+    }
+}
+
+/// A tree of weights below a folder, later origins over earlier ones. Only repositories of Hugging Face run a step, on
+/// `ground`.
+///
+/// ```
+/// use cog_python::layer::{StepOptions, WeightsFrom, weights_tree};
+///
+/// let from = [WeightsFrom::project("context", "models/large").include(["*.safetensors"])];
+/// let tree = weights_tree(&llb::scratch(), &from, "/src/models/large", &StepOptions::default());
+/// assert_eq!(tree.state().to_text(), r#"
+/// platform linux/amd64
+/// %read-models-large = local "context" local.includepattern="[\"models/large\"]" local.sharedkeyhint="models/large" name="read models/large"
+/// %weights-src-models-large = file name="weights /src/models/large" {
+///   copy %read-models-large "/models/large" => "/src/models/large" contents-only create-destination include=["*.safetensors"]
+/// }
+/// return %weights-src-models-large
+/// "#.trim_start());
+/// ```
+#[track_caller]
+pub fn weights_tree(
+    ground: &State,
+    from: &[WeightsFrom],
+    destination: &str,
+    options: &StepOptions,
+) -> Tree {
+    let mut actions = None;
+    for origin in from {
+        let (state, [source, target]) = origin.state(ground, destination, options);
+        let copy = match actions.take() {
+            None => file::copy(state, source, target),
+            Some(before) => file::FileActions::copy(before, state, source, target),
+        };
+        let copy = copy.contents_only().create_destination();
+        // What was fetched is what was asked for already.
+        let is_chosen = matches!(origin.origin, Origin::HuggingFace { .. });
+        actions = Some(if is_chosen {
+            copy
+        } else {
+            copy.include(origin.include.iter().map(String::as_str))
+                .exclude(origin.exclude.iter().map(String::as_str))
+        });
+    }
+    match actions {
+        Some(actions) => Tree::copied(
+            options.located(actions.name(format!("weights {destination}"))),
+            destination,
+        ),
+        None => Tree::empty(destination),
+    }
+}
+
+/// A layer with weights below a folder.
+///
+/// ```
+/// use cog_python::layer::{StepOptions, WeightsFrom, weights};
+///
+/// let digest = "sha256:93dcc18adc78c65a028a84799ecf8ad40c936fdfc5f2a57b1acda5a8117fa82c";
+/// let from = [WeightsFrom::url("https://example.com/model.bin?v=1", digest)];
+/// let image = llb::image("python:3.12-slim").layer(weights("/weights", &from, &StepOptions::default()));
+/// let text = image.to_text();
+/// assert!(text.contains("http.checksum=\"sha256:93dcc18a"));
+/// assert!(text.contains("\"/model.bin\" => \"/weights/model.bin\""));
+/// ```
+#[llb::layer]
+pub fn weights(
+    base: State,
+    destination: &str,
+    #[layer(skip)] from: &[WeightsFrom],
+    #[layer(skip)] options: &StepOptions,
+) -> State {
+    let tree = weights_tree(&base, from, destination, options);
+    overlay(&base, [tree], Joining::Merge)
+}
