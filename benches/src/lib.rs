@@ -147,7 +147,7 @@ fn chain(n: usize) -> State {
     (0..n).fold(alpine(), |state, i| {
         let step = i.to_string();
         state.run(
-            shell(format!("echo step {i}"))
+            shell(format!("echo step {step}"))
                 .env("STEP", step)
                 .env("MODE", "bench")
                 .mount(cache("/cache", "bench-cache")),

@@ -3,19 +3,17 @@
 //! An [`Exec`] says what to run and how; [`State::run`](crate::State::run) and [`State::exec`](crate::State::exec) say
 //! on what. Settings made here hold for this one exec; those made on the state reach all later ones.
 
+mod command;
 mod encode;
 mod line;
 mod mount;
 
-use std::fmt;
 use std::net::IpAddr;
 use std::panic::Location;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-use smol_str::SmolStr;
-
-pub(crate) use encode::MountView;
+pub(crate) use command::{Change, Command};
+pub(crate) use encode::{ExecWriter, MountView};
 pub(crate) use line::CommandLine;
 pub(crate) use mount::MountKind;
 pub use mount::{Device, Mount, RunMount, Secret, Ssh, bind, cache, device, secret, ssh, tmpfs};
@@ -23,7 +21,7 @@ pub use mount::{Device, Mount, RunMount, Secret, Ssh, bind, cache, device, secre
 use crate::constraints::{Constrain, Constraints};
 use crate::op::exec::ProxyEnv;
 use crate::state::State;
-use crate::state::context::{Context, Environment, Network, Security, Ulimit};
+use crate::state::context::{Network, Security, Ulimit};
 use crate::value::{host, shell};
 
 /// A command by its arguments; nothing is expanded.
@@ -110,54 +108,10 @@ pub fn shlex(line: impl AsRef<str>) -> Exec {
 #[derive(Clone, Debug)]
 pub struct Exec(pub(crate) Box<Command>);
 
-/// What an exec is told, until it is put on a state.
-#[derive(Clone, Debug)]
-pub(crate) struct Command {
-    /// Its variables are set after all changes.
-    pub(crate) line: CommandLine,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) mounts: SmallVec<[Mount; 1]>,
-    pub(crate) secrets: Vec<Secret>,
-    pub(crate) ssh: Vec<Ssh>,
-    pub(crate) devices: Vec<Device>,
-    pub(crate) proxy: Option<Box<ProxyEnv>>,
-    pub(crate) valid_exit_codes: Vec<i32>,
-    pub(crate) readonly_rootfs: bool,
-    pub(crate) constraints: Constraints,
-    pub(crate) location: &'static Location<'static>,
-}
-
-/// A change to the state that holds for one exec.
-#[derive(Clone)]
-pub(crate) enum Change {
-    Env(Environment),
-    Dir(SmolStr),
-    User(SmolStr),
-    Hostname(SmolStr),
-    CgroupParent(SmolStr),
-    Network(Network),
-    Security(Security),
-    ExtraHost(SmolStr, SmolStr),
-    Ulimit(Ulimit),
-    With(Arc<dyn Fn(State) -> State + Send + Sync>),
-}
-
 impl Exec {
     #[track_caller]
     fn new() -> Self {
-        Self(Box::new(Command {
-            line: CommandLine::new(),
-            changes: Vec::new(),
-            mounts: SmallVec::new(),
-            secrets: Vec::new(),
-            ssh: Vec::new(),
-            devices: Vec::new(),
-            proxy: None,
-            valid_exit_codes: Vec::new(),
-            readonly_rootfs: false,
-            constraints: Constraints::default(),
-            location: Location::caller(),
-        }))
+        Self(Box::new(Command::new(Location::caller())))
     }
 
     /// Sets an environment variable for this exec.
@@ -254,11 +208,11 @@ impl Exec {
     #[must_use = "this returns the changed exec"]
     pub fn mount(mut self, mount: impl Into<RunMount>) -> Self {
         match mount.into() {
-            RunMount::Mount(mount) => self.0.mounts.push(mount),
-            RunMount::Secret(secret) => self.0.secrets.push(secret),
+            RunMount::Mount(mount) => self.0.mount(mount),
+            RunMount::Secret(secret) => self.0.extras_mut().secrets.push(secret),
             RunMount::Ssh(ssh) => {
-                let position = self.0.ssh.len();
-                self.0.ssh.push(ssh.at(position));
+                let sockets = &mut self.0.extras_mut().ssh;
+                sockets.push(ssh.at(sockets.len()));
             }
         }
         self
@@ -282,7 +236,7 @@ impl Exec {
     /// Gives the command a device by its CDI name.
     #[must_use = "this returns the changed exec"]
     pub fn device(mut self, device: Device) -> Self {
-        self.0.devices.push(device);
+        self.0.extras_mut().devices.push(device);
         self
     }
 
@@ -296,19 +250,19 @@ impl Exec {
     /// Exit codes that are not a failure; only 0 if none are given. Replaces those given before.
     #[must_use = "this returns the changed exec"]
     pub fn valid_exit_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
-        self.0.valid_exit_codes = codes.into_iter().collect();
+        self.0.extras_mut().valid_exit_codes = codes.into_iter().collect();
         self
     }
 
     /// Proxy settings; they are not part of the cache key.
     #[must_use = "this returns the changed exec"]
     pub fn proxy(mut self, proxy: ProxyEnv) -> Self {
-        self.0.proxy = Some(Box::new(proxy));
+        self.0.extras_mut().proxy = Some(proxy);
         self
     }
 
     fn change(mut self, change: Change) -> Self {
-        self.0.changes.push(change);
+        self.0.extras_mut().changes.push(change);
         self
     }
 }
@@ -316,62 +270,5 @@ impl Exec {
 impl Constrain for Exec {
     fn constraints_mut(&mut self) -> &mut Constraints {
         &mut self.0.constraints
-    }
-}
-
-impl Change {
-    pub(crate) fn apply(&self, state: &mut State) {
-        if let Self::With(change) = self {
-            *state = change(state.clone());
-            return;
-        }
-        if state.is_deferred() {
-            let change = self.clone();
-            *state = state.context(move |context| change.apply_to(context));
-        } else {
-            self.apply_to(state.context.make_mut());
-        }
-    }
-
-    fn apply_to(&self, context: &mut Context) {
-        match self {
-            Self::Env(env) => env
-                .iter()
-                .for_each(|(name, value)| context.env.set(name, value)),
-            Self::Dir(path) => context.change_dir(path),
-            Self::User(user) => context.user = Some(user.clone()),
-            Self::Hostname(name) => context.hostname = Some(name.clone()),
-            Self::CgroupParent(parent) => context.cgroup_parent = Some(parent.clone()),
-            Self::Network(network) => context.network = Some(*network),
-            Self::Security(security) => context.security = Some(*security),
-            Self::ExtraHost(host, address) => {
-                context.extra_hosts.push((host.clone(), address.clone()));
-            }
-            Self::Ulimit(ulimit) => context.ulimits.push(ulimit.clone()),
-            Self::With(_) => {}
-        }
-    }
-}
-
-impl fmt::Debug for Change {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env(env) => env
-                .iter()
-                .try_for_each(|(name, value)| write!(formatter, "env {name}={value} ")),
-            Self::Dir(path) => write!(formatter, "dir {path}"),
-            Self::User(user) => write!(formatter, "user {user}"),
-            Self::Hostname(name) => write!(formatter, "hostname {name}"),
-            Self::CgroupParent(parent) => write!(formatter, "cgroup parent {parent}"),
-            Self::Network(network) => write!(formatter, "network {network:?}"),
-            Self::Security(security) => write!(formatter, "security {security:?}"),
-            Self::ExtraHost(host, address) => write!(formatter, "host {host}={address}"),
-            Self::Ulimit(ulimit) => write!(
-                formatter,
-                "ulimit {}={}:{}",
-                ulimit.name, ulimit.soft, ulimit.hard
-            ),
-            Self::With(_) => formatter.write_str("with"),
-        }
     }
 }

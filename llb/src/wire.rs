@@ -165,8 +165,7 @@ impl Writer {
     /// Begins a sub-message: everything up to the [end](Self::end) is in it. Gives where that starts.
     #[inline]
     pub(crate) fn begin(&mut self, field: u32) -> usize {
-        self.tag(field, LENGTH_DELIMITED);
-        self.buffer.push(0);
+        self.head(field, 0);
         self.buffer.len()
     }
 
@@ -175,13 +174,14 @@ impl Writer {
     #[inline]
     pub(crate) fn end(&mut self, body: usize) {
         let length = self.buffer.len() - body;
-        if length < 0x80 {
-            self.buffer[body - 1] = low_bits(length as u64);
-        } else {
-            self.end_long(body, length);
+        match self.buffer.get_mut(body - 1) {
+            Some(byte) if length < 0x80 => *byte = low_bits(length as u64),
+            _ => self.end_long(body, length),
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn end_long(&mut self, body: usize, length: usize) {
         let mut prefix = [0; 10];
         let size = encode_varint(length as u64, &mut prefix);

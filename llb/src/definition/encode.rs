@@ -34,12 +34,12 @@ pub(super) fn encode(
     writer: &mut Writer,
     data: &VertexData,
     inputs: &[EncodedInput],
-    options: &MarshalData,
+    common: &Common<'_>,
 ) -> CapabilitySet {
     let op = OpWriter {
         writer,
-        own: data.constraints.options(),
-        options,
+        own: data.constraints.given(),
+        common,
     };
     match &data.op {
         Op::Source(source) => op.source(source),
@@ -110,28 +110,66 @@ fn are_different(inputs: &[EncodedInput]) -> bool {
     numbered.all(|(number, input)| !inputs[..number].contains(input))
 }
 
+/// What the ops of a marshal have in common, written once.
+pub(super) struct Common<'a> {
+    options: &'a MarshalData,
+    /// The platform, and the constraints behind it.
+    head: Vec<u8>,
+    platform_end: usize,
+}
+
+impl<'a> Common<'a> {
+    pub(super) fn new(options: &'a MarshalData) -> Self {
+        let mut writer = Writer::default();
+        write_platform(&mut writer, &options.platform);
+        let platform_end = writer.written().len();
+        write_constraints(&mut writer, &options.constraints.options().filters, &[]);
+        Self {
+            options,
+            head: writer.into_bytes(),
+            platform_end,
+        }
+    }
+}
+
 struct OpWriter<'a> {
     writer: &'a mut Writer,
-    own: &'a Options,
-    options: &'a MarshalData,
+    own: Option<&'a Options>,
+    common: &'a Common<'a>,
+}
+
+/// The platform of an op that is written with one.
+enum OpPlatform<'a> {
+    OfMarshal,
+    Own(&'a Platform),
 }
 
 impl<'a> OpWriter<'a> {
     /// Inputs, platform and constraints: everything that comes before the op itself, whatever its field number.
-    fn head(&mut self, inputs: &[EncodedInput], platform: Option<&Platform>) {
+    fn head(&mut self, inputs: &[EncodedInput], platform: Option<OpPlatform<'_>>) {
         write_inputs(self.writer, inputs);
-        if let Some(platform) = platform {
-            write_platform(self.writer, platform);
+        let common = self.common;
+        let own_filters = self.own.map_or(&[][..], |own| &own.filters);
+        let start = match platform {
+            Some(OpPlatform::OfMarshal) => 0,
+            Some(OpPlatform::Own(platform)) => {
+                write_platform(self.writer, platform);
+                common.platform_end
+            }
+            None => common.platform_end,
+        };
+        if own_filters.is_empty() {
+            self.writer.raw(&common.head[start..]);
+        } else {
+            self.writer.raw(&common.head[start..common.platform_end]);
+            let filters = &common.options.constraints.options().filters;
+            write_constraints(self.writer, filters, own_filters);
         }
-        let filters = &self.options.constraints.options().filters;
-        self.writer.message(11, |constraints| {
-            constraints.strings(1, filters);
-            constraints.strings(1, &self.own.filters);
-        });
     }
 
-    fn platform(&self) -> &'a Platform {
-        self.own.platform.as_ref().unwrap_or(&self.options.platform)
+    fn platform(&self) -> OpPlatform<'a> {
+        let own = self.own.and_then(|own| own.platform.as_ref());
+        own.map_or(OpPlatform::OfMarshal, OpPlatform::Own)
     }
 
     fn source(mut self, source: &SourceOp) -> CapabilitySet {
@@ -139,10 +177,9 @@ impl<'a> OpWriter<'a> {
         self.head(&[], platform);
         let unique_id = source.takes_unique_id.then(|| {
             self.own
-                .local_unique_id
-                .as_deref()
+                .and_then(|own| own.local_unique_id.as_deref())
                 .filter(|id| !id.is_empty())
-                .unwrap_or_else(|| self.options.unique_id())
+                .unwrap_or_else(|| self.common.options.unique_id())
         });
         self.writer.message(3, |writer| {
             writer.string(1, &source.identifier);
@@ -162,18 +199,17 @@ impl<'a> OpWriter<'a> {
 
     fn exec(mut self, exec: &ExecOp, inputs: &[EncodedInput]) -> CapabilitySet {
         let listed = Listed::new(inputs);
-        let platform = match (&self.own.platform, &exec.platform) {
-            (Some(own), _) => own,
-            (None, Some(state)) => state,
-            (None, None) => &self.options.platform,
+        let platform = match (self.platform(), &exec.platform) {
+            (OpPlatform::OfMarshal, Some(state)) => OpPlatform::Own(state),
+            (platform, _) => platform,
         };
         self.head(&listed.inputs, Some(platform));
 
-        let sets_path = self
-            .options
+        let options = self.common.options;
+        let sets_path = options
             .caps
             .map(|caps| caps.contains(Capability::ExecMetaSetsDefaultPath));
-        let adds_path = sets_path == Some(false) && self.options.platform.os != "windows";
+        let adds_path = sets_path == Some(false) && options.platform.os != "windows";
         if adds_path || !listed.is_whole() {
             let path = adds_path.then_some(DEFAULT_PATH);
             self.writer.message(2, |writer| {
@@ -184,7 +220,8 @@ impl<'a> OpWriter<'a> {
         }
         exec.caps
             .with_if(
-                self.own.metadata.linux_resources.is_some(),
+                self.own
+                    .is_some_and(|own| own.metadata.linux_resources.is_some()),
                 Capability::ExecMetaLinuxResources,
             )
             .with_if(sets_path == Some(true), Capability::ExecMetaSetsDefaultPath)
@@ -268,6 +305,13 @@ fn write_inputs(writer: &mut Writer, inputs: &[EncodedInput]) {
             writer.unsigned(2, u64::from(input.index));
         });
     }
+}
+
+fn write_constraints(writer: &mut Writer, filters: &[String], own: &[String]) {
+    writer.message(11, |writer| {
+        writer.strings(1, filters);
+        writer.strings(1, own);
+    });
 }
 
 fn write_platform(writer: &mut Writer, platform: &Platform) {

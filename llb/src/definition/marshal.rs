@@ -10,7 +10,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::common::CommonMetadata;
-use super::encode::{EncodedInput, encode, encode_final};
+use super::encode::{Common, EncodedInput, encode, encode_final};
 use super::options::MarshalData;
 use super::positions::Positions;
 use super::source_files::SourceFiles;
@@ -60,7 +60,8 @@ struct Marshaller<'a> {
     /// The position of the op that each visited vertex became, if it can be visited again. Only looked up, never
     /// iterated.
     visited: LookupMap<u32>,
-    common: CommonMetadata,
+    common: Common<'a>,
+    metadata: CommonMetadata,
     block: Block,
     inputs: Vec<EncodedInput>,
     files: SourceFiles,
@@ -110,7 +111,8 @@ impl<'a> Marshaller<'a> {
             positions: Positions::default(),
             found: Vec::new(),
             visited: LookupMap::default(),
-            common: CommonMetadata::default(),
+            common: Common::new(&options.data),
+            metadata: CommonMetadata::default(),
             block: Block::default(),
             inputs: Vec::new(),
             files: SourceFiles::default(),
@@ -258,10 +260,9 @@ impl<'a> Marshaller<'a> {
     }
 
     fn encode(&mut self, data: &VertexData, inputs: &[EncodedInput]) -> u32 {
-        let options = self.data();
         let writer = self.block.begin(&mut self.ops);
         let start = writer.written().len();
-        let caps = encode(writer, data, inputs, options);
+        let caps = encode(writer, data, inputs, &self.common);
         let digest = OpDigest::of(&writer.written()[start..]);
         let metadata = self.metadata(data, caps);
         if let Some(position) = self.position_or_next(digest, inputs) {
@@ -282,12 +283,12 @@ impl<'a> Marshaller<'a> {
     fn metadata(&mut self, data: &VertexData, caps: CapabilitySet) -> Arc<OpMetadata> {
         let all = &self.options.data.constraints.options().metadata;
         let Some(own) = data.constraints.given() else {
-            return self.common.bare(all, caps);
+            return self.metadata.bare(all, caps);
         };
         let mut metadata = all.clone();
         metadata.overlay(&own.metadata);
         metadata.caps = metadata.caps.union(caps);
-        self.common.share(metadata)
+        self.metadata.share(metadata)
     }
 
     fn push(&mut self, op: OpData) -> u32 {

@@ -3,6 +3,7 @@
 mod canonical;
 mod common;
 mod decode;
+mod digest;
 mod embed;
 mod encode;
 mod marshal;
@@ -18,6 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+pub use digest::OpDigest;
 pub use options::MarshalOptions;
 
 use crate::metadata::OpMetadata;
@@ -29,12 +31,6 @@ pub(crate) use marshal::marshal;
 pub(crate) use options::MarshalData;
 pub(crate) use positions::Positions;
 pub(crate) use vertex_cache::VertexCache;
-
-/// The sha256 digest of an op's bytes: its name in a definition.
-///
-/// It prints as BuildKit writes it, `sha256:` and 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OpDigest([u8; 32]);
 
 /// A graph as BuildKit takes it: encoded ops in dependency order, with metadata and source maps beside them.
 ///
@@ -122,50 +118,6 @@ pub struct SourceInfo {
     pub(crate) language: String,
     pub(crate) data: Vec<u8>,
     pub(crate) definition: Option<Box<Definition>>,
-}
-
-impl OpDigest {
-    /// The digest of an op's bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        use sha2::Digest as _;
-        Self(sha2::Sha256::digest(bytes).into())
-    }
-
-    /// `sha256:` and 64 hexadecimal digits, without an allocation.
-    pub(crate) fn text(&self) -> [u8; 71] {
-        let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
-        let (fours, _) = self.0.as_chunks();
-        for (digits, bytes) in text[7..].chunks_exact_mut(8).zip(fours) {
-            digits.copy_from_slice(&hexadecimal(*bytes));
-        }
-        text
-    }
-}
-
-/// Eight digits at a time, each in a byte of one number.
-fn hexadecimal(bytes: [u8; 4]) -> [u8; 8] {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let number = u64::from(u32::from_le_bytes(bytes));
-    let number = (number | number << 16) & 0x0000_ffff_0000_ffff;
-    let number = (number | number << 8) & 0x00ff_00ff_00ff_00ff;
-    let values = (number >> 4 | number << 8) & (15 * EACH);
-    let is_letter = (values + 6 * EACH) >> 4 & EACH;
-    let to_letters = u64::from(b'a' - b'9' - 1);
-    (values + u64::from(b'0') * EACH + is_letter * to_letters).to_le_bytes()
-}
-
-impl fmt::Display for OpDigest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.text()
-            .iter()
-            .try_for_each(|&byte| fmt::Write::write_char(formatter, char::from(byte)))
-    }
-}
-
-impl fmt::Debug for OpDigest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
 }
 
 impl Definition {
@@ -347,19 +299,5 @@ impl SourceInfo {
     /// The state that the file can be read from, as a definition.
     pub fn definition(&self) -> Option<&Definition> {
         self.definition.as_deref()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_byte_has_its_two_digits() {
-        for byte in 0..=255 {
-            let digits = hexadecimal([byte, !byte, 0, byte]);
-            let expected = format!("{byte:02x}{:02x}00{byte:02x}", !byte);
-            assert_eq!(digits, expected.as_bytes());
-        }
     }
 }

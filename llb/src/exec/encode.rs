@@ -3,6 +3,7 @@
 //! What is written here is what a marshal sends, so that what an exec says is copied as few times as can be: arguments go
 //! into the op's bytes when they are given, the rest when it is put on a state.
 
+use super::command::Extras;
 use super::mount::{Mount, MountKind};
 use super::{Command, CommandLine, Secret, Ssh};
 use crate::op::exec::{ContentCache, ExecOp, Sharing};
@@ -83,12 +84,10 @@ impl Command {
     /// Writes the command, as it is on a state with this run context. Takes arguments and variables.
     pub(crate) fn begin(&mut self, context: &Context) -> ExecWriter {
         const SSH_AUTH_SOCK: &str = "SSH_AUTH_SOCK";
-        let socket = self
-            .ssh
-            .first()
-            .filter(|_| !self.line.sets(SSH_AUTH_SOCK) && context.env.get(SSH_AUTH_SOCK).is_none());
+        let sets_socket = self.line.sets(SSH_AUTH_SOCK) || context.env.get(SSH_AUTH_SOCK).is_some();
         let mut writer = self.line.take_with(&context.env);
-        if let Some(socket) = socket {
+        let sockets = self.extras().map_or(&[][..], |extras| &extras.ssh);
+        if let Some(socket) = sockets.first().filter(|_| !sets_socket) {
             writer.assignment(2, SSH_AUTH_SOCK, &socket.target);
         }
         self.write_settings(&mut writer, context);
@@ -103,7 +102,8 @@ impl Command {
     fn write_settings(&self, writer: &mut Writer, context: &Context) {
         writer.string(3, context.dir.as_deref().unwrap_or_default());
         writer.string(4, context.user.as_deref().unwrap_or_default());
-        if let Some(proxy) = &self.proxy {
+        let extras = self.extras();
+        if let Some(proxy) = extras.and_then(|extras| extras.proxy.as_ref()) {
             writer.message(5, |writer| {
                 writer.string(1, &proxy.http_proxy);
                 writer.string(2, &proxy.https_proxy);
@@ -128,19 +128,16 @@ impl Command {
         }
         writer.string(10, context.cgroup_parent.as_deref().unwrap_or_default());
         writer.bool(11, true);
-        let codes = self.valid_exit_codes.iter();
-        writer.packed(12, codes.map(|&code| i64::from(code)));
+        if let Some(extras) = extras {
+            let codes = extras.valid_exit_codes.iter();
+            writer.packed(12, codes.map(|&code| i64::from(code)));
+        }
     }
 
     /// The fields of the exec behind its mounts, beginning with the mounts of secrets and sockets.
     fn write_rest(&self, writer: &mut Writer, context: &Context) {
-        for secret in &self.secrets {
-            if let Some(target) = &secret.target {
-                writer.message(2, |writer| write_secret_mount(writer, secret, target));
-            }
-        }
-        for ssh in &self.ssh {
-            writer.message(2, |writer| write_ssh_mount(writer, ssh));
+        if let Some(extras) = self.extras() {
+            extras.write_mounts(writer);
         }
         writer.unsigned(
             3,
@@ -157,6 +154,37 @@ impl Command {
                 Security::Insecure => 1,
             },
         );
+        if let Some(extras) = self.extras() {
+            extras.write_secrets_and_devices(writer);
+        }
+    }
+
+    /// What the daemon must know for everything but the mounts.
+    fn caps(&self, context: &Context) -> CapabilitySet {
+        let is_network = context.network.unwrap_or_default() != Network::Sandbox;
+        let is_security = context.security.unwrap_or_default() != Security::Sandbox;
+        self.extras()
+            .map_or(CapabilitySet::new(), Extras::caps)
+            .with(Capability::ExecMetaBase)
+            .with_if(!context.ulimits.is_empty(), Capability::ExecMetaUlimit)
+            .with_if(is_network, Capability::ExecMetaNetwork)
+            .with_if(is_security, Capability::ExecMetaSecurity)
+    }
+}
+
+impl Extras {
+    fn write_mounts(&self, writer: &mut Writer) {
+        for secret in &self.secrets {
+            if let Some(target) = &secret.target {
+                writer.message(2, |writer| write_secret_mount(writer, secret, target));
+            }
+        }
+        for ssh in &self.ssh {
+            writer.message(2, |writer| write_ssh_mount(writer, ssh));
+        }
+    }
+
+    fn write_secrets_and_devices(&self, writer: &mut Writer) {
         for secret in &self.secrets {
             let Some(name) = &secret.env else { continue };
             writer.message(5, |writer| {
@@ -173,19 +201,12 @@ impl Command {
         }
     }
 
-    /// What the daemon must know for everything but the mounts.
-    fn caps(&self, context: &Context) -> CapabilitySet {
-        let is_network = context.network.unwrap_or_default() != Network::Sandbox;
-        let is_security = context.security.unwrap_or_default() != Security::Sandbox;
+    fn caps(&self) -> CapabilitySet {
         CapabilitySet::new()
-            .with(Capability::ExecMetaBase)
             .with_if(
                 !self.valid_exit_codes.is_empty(),
                 Capability::ExecValidExitCode,
             )
-            .with_if(!context.ulimits.is_empty(), Capability::ExecMetaUlimit)
-            .with_if(is_network, Capability::ExecMetaNetwork)
-            .with_if(is_security, Capability::ExecMetaSecurity)
             .with_if(self.proxy.is_some(), Capability::ExecMetaProxyEnv)
             .with_if(!self.devices.is_empty(), Capability::ExecMetaCdi)
             .with_if(!self.secrets.is_empty(), Capability::ExecMountSecret)

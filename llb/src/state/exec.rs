@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::State;
 use super::deferred::{Value, results};
 use crate::error::{ErrorKind, Problem};
-use crate::exec::{Change, Exec, Mount, MountKind, MountView};
+use crate::exec::{Change, Exec, ExecWriter, Mount, MountKind, MountView};
 use crate::graph::{Inputs, Output, Vertex};
 use crate::op::Op;
 
@@ -38,8 +38,8 @@ impl State {
         if self.is_run_deferred(&running, &exec) {
             return self.exec_deferred(running.into_owned(), exec).root();
         }
-        let (vertex, results) = running.execute(&mut exec);
-        let root = results[0].taken(vertex, &running, self);
+        let Ran { vertex, root, .. } = running.execute(&mut exec);
+        let root = root.taken(vertex, &running, self);
         root.unwrap_or_else(|| self.clone())
     }
 
@@ -57,29 +57,24 @@ impl State {
         if self.is_run_deferred(&running, &exec) {
             return self.exec_deferred(running.into_owned(), exec);
         }
-        let (vertex, results) = running.execute(&mut exec);
-        let root = (SmolStr::new_static("/"), running.into_owned());
-        let mounts = exec.0.mounts.into_iter();
-        let mounts = [root]
-            .into_iter()
-            .chain(mounts.map(|mount| (mount.target, mount.source)))
-            .zip(results)
-            .map(|((target, source), result)| (target, source, result))
-            .collect();
+        let ran = running.execute(&mut exec);
+        let root = (SmolStr::new_static("/"), running.into_owned(), ran.root);
+        let mounts = exec.0.take_mounts().into_iter().zip(ran.mounts);
+        let mounts = mounts.map(|(mount, result)| (mount.target, mount.source, result));
         ExecState {
-            vertex,
+            vertex: ran.vertex,
             receiver: Self {
                 problems: None,
                 ..self.clone()
             },
-            mounts,
+            mounts: [root].into_iter().chain(mounts).collect(),
         }
     }
 
     /// The state with the changes that hold for one exec.
     fn running(&self, exec: &Exec) -> Cow<'_, Self> {
         let mut running = Cow::Borrowed(self);
-        for change in &exec.0.changes {
+        for change in exec.0.extras().iter().flat_map(|extras| &extras.changes) {
             change.apply(running.to_mut());
         }
         running
@@ -88,20 +83,23 @@ impl State {
     fn is_run_deferred(&self, running: &Self, exec: &Exec) -> bool {
         self.is_deferred()
             || running.is_deferred()
-            || exec.0.mounts.iter().any(|mount| mount.source.is_deferred())
+            || exec
+                .0
+                .mounts()
+                .iter()
+                .any(|mount| mount.source.is_deferred())
     }
 
-    /// Makes the vertex of an exec that runs on this state, and says what can be taken from its mounts: the root first,
-    /// then those of the exec in their order. Takes the exec's arguments and constraints.
-    fn execute(&self, exec: &mut Exec) -> (Vertex, Results) {
+    /// Makes the vertex of an exec that runs on this state, and says what can be taken from its mounts. Takes the exec's
+    /// arguments and constraints.
+    fn execute(&self, exec: &mut Exec) -> Ran {
         let command = &mut *exec.0;
-        let location = command.location;
         let mut problems = Vec::new();
         if !command.line.has_args() {
             let problem = Problem::at(
                 ErrorKind::Exec,
                 "arguments are required: an exec needs a command to run",
-                location,
+                command.location,
             );
             problems.push(problem);
         }
@@ -109,60 +107,43 @@ impl State {
             let problem = Problem::at(
                 ErrorKind::Exec,
                 "working directory is required: the state has none",
-                location,
+                command.location,
             );
             problems.push(problem.hint("set one with `dir`"));
         }
 
         let constraints = self.in_group(std::mem::take(&mut command.constraints));
-        let mut writer = command.begin(&self.context);
-        // The root comes before the mounts of the exec, at position 0.
-        let view = |position: usize| match position.checked_sub(1) {
-            None => MountView::root(self, command.readonly_rootfs),
-            Some(mount) => MountView::from(&command.mounts[mount]),
+        let mut mounting = Mounting {
+            writer: command.begin(&self.context),
+            inputs: Inputs::new(),
+            outputs: 0,
+            location: command.location,
+            problems,
         };
-        let mut order: SmallVec<[usize; 4]> = (0..=command.mounts.len()).collect();
-        let target = |position: usize| match position.checked_sub(1) {
-            None => "/",
-            Some(mount) => &*command.mounts[mount].target,
-        };
-        order.sort_by(|&one, &other| target(one).cmp(target(other)));
+        let mounts = command.mounts();
+        let root = MountView::root(self, command.readonly_rootfs);
+        let before = mounts.partition_point(|mount| &*mount.target < root.target);
+        let (before, behind) = mounts.split_at(before);
+        let mut results = Results::new();
+        results.extend(before.iter().map(|mount| mounting.mount(&mount.into())));
+        let root = mounting.mount(&root);
+        results.extend(behind.iter().map(|mount| mounting.mount(&mount.into())));
 
-        let mut inputs = Inputs::new();
-        let mut outputs = 0;
-        let mut results: Results = smallvec![MountResult::Missing; order.len()];
-        for position in order {
-            let mount = view(position);
-            if matches!(mount.kind, MountKind::Tmpfs { .. }) && !mount.source.is_scratch() {
-                let message = format!(
-                    "tmpfs mounts must use scratch: {:?} has a source",
-                    mount.target
-                );
-                problems.push(Problem::at(ErrorKind::Exec, message, location));
-            }
-            let source = mount.source.output.as_ref();
-            let source = source.map(|output| position_of(&mut inputs, output));
-            let result = match mount.kind {
-                _ if mount.readonly => MountResult::Source,
-                MountKind::Tmpfs { .. } => MountResult::Tmpfs,
-                _ if mount.no_output => MountResult::NoOutput,
-                MountKind::Cache { .. } => MountResult::Cache,
-                MountKind::Bind => {
-                    outputs += 1;
-                    MountResult::Output(outputs - 1)
-                }
-            };
-            results[position] = result;
-            let output = match result {
-                MountResult::Output(index) => Some(index),
-                _ => None,
-            };
-            writer.mount(&mount, source, output);
+        let vertex = Self::vertex(
+            Op::Exec(mounting.writer.finish(command, &self.context)),
+            mounting.inputs,
+            constraints,
+            command.location,
+            mounting.problems,
+            [self]
+                .into_iter()
+                .chain(mounts.iter().map(|mount| &mount.source)),
+        );
+        Ran {
+            vertex,
+            root,
+            mounts: results,
         }
-        let op = Op::Exec(writer.finish(command, &self.context));
-        let parents = (0..results.len()).map(|position| view(position).source);
-        let vertex = Self::vertex(op, inputs, constraints, location, problems, parents);
-        (vertex, results)
     }
 
     /// The definition of an exec itself, whatever of it can be taken.
@@ -172,7 +153,7 @@ impl State {
         mut exec: Exec,
         options: &crate::MarshalOptions,
     ) -> Result<crate::Definition, crate::Error> {
-        for mount in &mut exec.0.mounts {
+        for mount in exec.0.mounts_mut() {
             mount.source = mount.source.resolve(options);
         }
         let run = self.resolve(options).exec(exec);
@@ -182,7 +163,7 @@ impl State {
     #[cold]
     fn exec_deferred(&self, running: Self, mut exec: Exec) -> ExecState {
         // They are in the state that it runs on.
-        exec.0.changes.clear();
+        exec.0.extras_mut().changes.clear();
         let missing = |mount: &Mount| {
             (
                 mount.target.clone(),
@@ -193,20 +174,20 @@ impl State {
         let root = crate::exec::bind("/", self);
         let mounts = [&root]
             .into_iter()
-            .chain(&exec.0.mounts)
+            .chain(exec.0.mounts())
             .map(missing)
             .collect();
         let mut parents = vec![self.clone(), running];
-        for mount in &mut exec.0.mounts {
+        for mount in exec.0.mounts_mut() {
             parents.push(std::mem::replace(&mut mount.source, Self::scratch()));
         }
         let vertex = results(parents, move |states| {
             let mut exec = exec.clone();
-            for (mount, source) in exec.0.mounts.iter_mut().zip(&states[2..]) {
+            for (mount, source) in exec.0.mounts_mut().iter_mut().zip(&states[2..]) {
                 mount.source = source.clone();
             }
             let running = states[1].clone();
-            exec.0.changes = vec![Change::With(Arc::new(move |_| running.clone()))];
+            exec.0.extras_mut().changes = vec![Change::With(Arc::new(move |_| running.clone()))];
             Value::Exec(Arc::new(states[0].exec(exec)))
         });
         ExecState {
@@ -226,8 +207,54 @@ pub struct ExecState {
     mounts: SmallVec<[(SmolStr, State, MountResult); 2]>,
 }
 
-/// What can be taken from each mount of an exec.
+/// An exec that was put on a state, and what can be taken from its root and from its mounts, in their order.
+struct Ran {
+    vertex: Vertex,
+    root: MountResult,
+    mounts: Results,
+}
+
 type Results = SmallVec<[MountResult; 2]>;
+
+/// Writes the mounts of an exec one after the other.
+struct Mounting {
+    writer: ExecWriter,
+    inputs: Inputs,
+    outputs: u32,
+    location: &'static Location<'static>,
+    problems: Vec<Problem>,
+}
+
+impl Mounting {
+    fn mount(&mut self, mount: &MountView<'_>) -> MountResult {
+        if matches!(mount.kind, MountKind::Tmpfs { .. }) && !mount.source.is_scratch() {
+            let message = format!(
+                "tmpfs mounts must use scratch: {:?} has a source",
+                mount.target
+            );
+            let problem = Problem::at(ErrorKind::Exec, message, self.location);
+            self.problems.push(problem);
+        }
+        let source = mount.source.output.as_ref();
+        let source = source.map(|output| position_of(&mut self.inputs, output));
+        let result = match mount.kind {
+            _ if mount.readonly => MountResult::Source,
+            MountKind::Tmpfs { .. } => MountResult::Tmpfs,
+            _ if mount.no_output => MountResult::NoOutput,
+            MountKind::Cache { .. } => MountResult::Cache,
+            MountKind::Bind => {
+                self.outputs += 1;
+                MountResult::Output(self.outputs - 1)
+            }
+        };
+        let output = match result {
+            MountResult::Output(index) => Some(index),
+            _ => None,
+        };
+        self.writer.mount(mount, source, output);
+        result
+    }
+}
 
 /// What can be taken from a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
