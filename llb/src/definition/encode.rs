@@ -139,6 +139,7 @@ struct OpWriter<'a> {
 }
 
 /// The platform of an op that is written with one.
+#[derive(Clone, Copy)]
 enum OpPlatform<'a> {
     OfMarshal,
     Own(&'a Platform),

@@ -91,6 +91,9 @@ struct Block {
     ends: Vec<(usize, usize)>,
 }
 
+/// Most ops have fewer bytes.
+const TYPICAL_SIZE: usize = 256;
+
 /// A block that has so many bytes is full.
 const FULL: usize = 64 << 10;
 
@@ -139,6 +142,7 @@ impl<'a> Marshaller<'a> {
                     // Each of these becomes an op, unless another one is the same.
                     self.ops.reserve(stack.len());
                     self.positions = Positions::with_capacity(stack.len());
+                    self.block.make_room(stack.len());
                 }
                 stack.pop();
                 self.emit(vertex);
@@ -456,6 +460,12 @@ impl<'a> Marshaller<'a> {
 }
 
 impl Block {
+    /// Makes room for so many ops, or for as many as fit.
+    fn make_room(&mut self, count: usize) {
+        let bytes = count.saturating_mul(TYPICAL_SIZE);
+        self.writer.reserve(bytes.min(FULL + FULL / 8));
+    }
+
     /// Where the next op is written: here, or in a new block if this one is full.
     fn begin(&mut self, ops: &mut [OpData]) -> &mut Writer {
         if self.writer.written().len() >= FULL {
