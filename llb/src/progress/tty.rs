@@ -312,7 +312,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::{Event, Log, LogStream, Transfer, Vertex, Warning};
+    use crate::progress::{Event, Group, Log, LogStream, Transfer, Vertex, Warning};
 
     fn at(milliseconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds)
@@ -406,6 +406,39 @@ mod tests {
            │ Downloading 50%
         ");
         assert!(frame.iter().all(|line| line.width() <= 72));
+    }
+
+    #[test]
+    fn a_group_is_one_row_and_times_stand_at_the_edge_of_every_width() {
+        let mut board = build();
+        for wheel in ["wheel one", "wheel two"] {
+            let group = Group {
+                id: "wheels".into(),
+                name: "install 41 wheels in a layer of their own, without the network".into(),
+                weak: false,
+            };
+            board.take(&Event::Vertex(Vertex {
+                group: Some(group),
+                ..vertex(wheel, 800, None)
+            }));
+        }
+        board.take(&log(
+            "wheel one",
+            "unpacking 日本語.whl, which has a name that is long\n",
+        ));
+        board.take(&log("wheel two", "unpacking b.whl\n"));
+        for columns in [59, 72, 120] {
+            let frame = layout(columns, 24).frame(&board, ELAPSED, at(12_400));
+            let shown = text(&frame);
+            assert_eq!(shown.matches("install 41 wheels in a layer").count(), 1);
+            assert!(!shown.contains("wheel one"), "{shown}");
+            assert!(shown.contains("│ unpacking b.whl"), "{shown}");
+            for line in &frame[1..] {
+                let is_detail = line.render(false).starts_with("   │ ");
+                assert!(line.width() <= columns, "{columns}:\n{shown}");
+                assert!(is_detail || line.width() == columns, "{columns}:\n{shown}");
+            }
+        }
     }
 
     #[test]
