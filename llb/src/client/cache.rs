@@ -459,6 +459,8 @@ mod tests {
         assert!(open.layout.unwrap().store.starts_with("local:/"));
     }
 
+    type Attributes = &'static [(&'static str, &'static str)];
+
     /// What buildx sends for the same options, by reading its `util/buildflags` and BuildKit's `cache/remotecache`.
     #[test]
     fn caches_of_services_are_sent_as_buildx_sends_them() {
@@ -476,7 +478,7 @@ mod tests {
             };
             Some(value.to_owned())
         };
-        let cases: [(&str, &[(&str, &str)], &[(&str, &str)]); 6] = [
+        let cases: [(&str, Attributes, Attributes); 6] = [
             (
                 "gha",
                 &[("scope", "main")],
