@@ -1,6 +1,6 @@
 //! System packages by apt.
 
-use llb::{Constrain, Sharing, State, args, bind, cache, file, scratch};
+use llb::{Constrain, Exec, Sharing, State, args, bind, cache, file, scratch};
 
 use super::StepOptions;
 use crate::config::{SystemPackage, SystemPackageError};
@@ -55,6 +55,14 @@ pub fn apt(
     #[layer(skip)] recommends: bool,
     #[layer(skip)] options: &StepOptions,
 ) -> Result<State, AptError> {
+    Ok(match install(packages, recommends)? {
+        Some(exec) => base.run(options.connected(exec)),
+        None => base,
+    })
+}
+
+/// The step that installs packages; nothing if there are none.
+pub(super) fn install(packages: &[&str], recommends: bool) -> Result<Option<Exec>, AptError> {
     for name in packages {
         name.parse::<SystemPackage>().map_err(|problem| AptError {
             name: (*name).to_owned(),
@@ -62,7 +70,7 @@ pub fn apt(
         })?;
     }
     if packages.is_empty() {
-        return Ok(base);
+        return Ok(None);
     }
     let mut command = vec!["/bin/sh", "-ec", SCRIPT, "apt"];
     if !recommends {
@@ -77,5 +85,5 @@ pub fn apt(
         .mount(cache("/var/cache/apt", "cog-python-apt-cache").sharing(Sharing::Locked))
         .mount(cache("/var/lib/apt/lists", "cog-python-apt-lists").sharing(Sharing::Locked))
         .name(format!("apt: {}", packages.join(" ")));
-    Ok(base.run(options.connected(exec)))
+    Ok(Some(exec))
 }

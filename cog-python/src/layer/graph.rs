@@ -9,7 +9,7 @@ use super::program::remote;
 use super::{
     Context, Environment, Interpreter, Joining, LOCK_FILE, StepOptions, Tree, Uv, WeightsFrom,
     WheelFile, apt, ask_schema, compiled_wheels, configure, inspect, lock, overlay, project, run,
-    source, uv, uv_python, venv, weights_tree, wheel, wheels,
+    source, uv, uv_python_tree, venv_tree, weights_tree, wheel, wheels,
 };
 use crate::config::{PythonVersion, SystemPackage};
 use crate::diagnostic::without_secrets;
@@ -283,7 +283,7 @@ impl<'a> Builder<'a> {
                     program: &program,
                     downloads: downloads.as_deref(),
                 };
-                let made = uv_python(ground.whole(step)?, *version, uv, folder, &options);
+                let made = uv_python_tree(ground.whole(step)?, *version, uv, folder, &options);
                 Files::Interpreter(Interpreter {
                     command: interpreter.clone(),
                     ..made
@@ -302,7 +302,7 @@ impl<'a> Builder<'a> {
                     tree: ground.trees.first().cloned(),
                 };
                 let whole = ground.whole(step)?;
-                Files::Tree(venv(
+                Files::Tree(venv_tree(
                     whole,
                     &interpreter,
                     path,

@@ -19,7 +19,7 @@
 //!
 //! let base = llb::image("python:3.12-slim");
 //! let apt = base.layer(layer::apt(&["ffmpeg"], true, &StepOptions::default()));
-//! let venv = layer::venv(&base, &layer::Interpreter::in_path("3.12".parse()?), "/opt/venv", false, &[], &StepOptions::default());
+//! let venv = layer::venv_tree(&base, &layer::Interpreter::in_path("3.12".parse()?), "/opt/venv", false, &[], &StepOptions::default());
 //! let image = layer::overlay(&apt, [venv], Joining::Merge);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -27,6 +27,7 @@
 mod apt;
 mod check;
 mod config;
+mod cuda;
 mod facts;
 mod graph;
 mod lock;
@@ -45,6 +46,9 @@ mod wheels;
 pub use apt::{AptError, apt};
 pub use check::check;
 pub use config::configure;
+pub use cuda::{
+    CudaError, CudaRepository, cuda_apt, cuda_image, cuda_packages, cuda_wheels, folders_of,
+};
 pub use facts::{PACKAGES_FILE, ask_schema, packages};
 pub use graph::{
     Base, Circumstances, Graph, GraphError, built_wheels, graph, graphs, inspection_of, lock_of,
@@ -53,7 +57,7 @@ pub use graph::{
 pub(crate) use lock::REQUIREMENTS_FOLDER;
 pub use lock::{FACTS_FILE, LOCK_FILE, LOCK_FOLDER, lock};
 pub use program::{Program, remote, uv};
-pub use python::{Interpreter, Uv, uv_python, venv};
+pub use python::{Interpreter, Uv, uv_python, uv_python_tree, venv, venv_tree};
 pub use run::run;
 pub use source::{Context, project, source, write};
 pub use step::StepOptions;

@@ -2,7 +2,7 @@
 
 use llb::{Constrain, State, args, cache};
 
-use super::{Program, StepOptions, Tree};
+use super::{Joining, Program, StepOptions, Tree, overlay};
 use crate::config::PythonVersion;
 
 /// An interpreter and what it must be.
@@ -55,9 +55,36 @@ for folder, folders, files in os.walk(sys.argv[1], topdown=False):
     os.utime(folder, (0, 0))
 "#;
 
+/// A layer with a Python that uv installs into a folder, first in `PATH`.
+///
+/// ```
+/// use cog_python::layer::{Program, StepOptions, Uv, uv_python};
+///
+/// // The program may come from anywhere: its image, or its wheel.
+/// let program = Program::new(llb::image("ghcr.io/astral-sh/uv:0.9.26"), "/uv");
+/// let uv = Uv { program: &program, downloads: None };
+/// let image = llb::image("debian:bookworm-slim")
+///     .layer(uv_python("3.12".parse()?, "/opt/python", uv, &StepOptions::default()));
+/// let text = image.to_text();
+/// assert!(text.contains("python 3.12 by uv"));
+/// assert!(image.environment().get("PATH").is_some_and(|path| path.starts_with("/opt/python/bin:")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[llb::layer]
+pub fn uv_python(
+    base: State,
+    version: PythonVersion,
+    folder: &str,
+    #[layer(skip)] uv: Uv<'_>,
+    #[layer(skip)] options: &StepOptions,
+) -> State {
+    let interpreter = uv_python_tree(&base, version, uv, folder, options);
+    overlay(&base, interpreter.tree, Joining::Merge).prepend_path(&format!("{folder}/bin"))
+}
+
 /// Installs a Python with uv into a folder of its own.
 #[track_caller]
-pub fn uv_python(
+pub fn uv_python_tree(
     ground: &State,
     version: PythonVersion,
     uv: Uv<'_>,
@@ -136,11 +163,37 @@ fi
 rm -f "$venv/.lock"
 "$python" -B -c "$settle" "$venv""#;
 
+/// A layer with a virtual environment that has pip, first in `PATH`. The build fails when the interpreter has another
+/// version than it must have; one in a tree of its own becomes a part of the image, too.
+///
+/// ```
+/// use cog_python::layer::{Interpreter, StepOptions, venv};
+///
+/// let python = Interpreter::in_path("3.12".parse()?);
+/// let image = llb::image("python:3.12-slim").layer(venv("/opt/venv", &python, &StepOptions::default()));
+/// assert!(image.to_text().contains("venv /opt/venv"));
+/// assert_eq!(image.environment().get("VIRTUAL_ENV"), Some("/opt/venv"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[llb::layer]
+pub fn venv(
+    base: State,
+    folder: &str,
+    #[layer(skip)] interpreter: &Interpreter,
+    #[layer(skip)] options: &StepOptions,
+) -> State {
+    let tree = venv_tree(&base, interpreter, folder, false, &[], options);
+    let trees = interpreter.tree.clone().into_iter().chain([tree]);
+    overlay(&base, trees, Joining::Merge)
+        .prepend_path(&format!("{folder}/bin"))
+        .env("VIRTUAL_ENV", folder)
+}
+
 /// Makes a virtual environment with pip; fails when the interpreter has another version than it
 /// must have. With `site_packages` it sees the packages of the interpreter, too. `replaced` names packages that every
 /// environment starts with (`pip`, `setuptools`) and this one does not, because wheels bring them.
 #[track_caller]
-pub fn venv(
+pub fn venv_tree(
     ground: &State,
     interpreter: &Interpreter,
     folder: &str,

@@ -13,6 +13,7 @@ mod backends;
 mod builds;
 mod comparisons;
 mod failures;
+mod layers;
 mod predictions;
 mod support;
 mod wheels;
