@@ -216,7 +216,7 @@ fn keys() {
     top(
         "run: run.py:Runner\ntrain: train.py:train\nweights: [{name: A, target: x}]\nconcurrency: {max: 0}\nmodel: x/y:1",
         &[
-            "warning 5:1 weights are no part of the image: it names them, and they are mounted when it runs | fetch them into a folder, and mount each at its `target`",
+            "warning 5:1 weights are no part of the image unless `--include-weights` asks for it: it names them, and they are mounted when it runs | fetch them into a folder, and mount each at its `target`",
             "warning 6:1 `concurrency.max` is deprecated | decorate the async `run()` with `@cog.concurrent(max=N)`, which replaces it: `@cog.concurrent(max=...)`",
             "4:8 file `train.py` does not exist | the path is relative to the folder of cog.yaml",
             "5:11 `source` of weights is required",

@@ -111,6 +111,9 @@ pub(crate) struct PlanArgs {
     /// Put weights of the project into layers of their own: folders without code that hold a file of 10 MiB or more.
     #[arg(long)]
     pub(crate) separate_weights: bool,
+    /// Copy what `weights` of cog.yaml names into the image, each in a layer of its own.
+    #[arg(long)]
+    pub(crate) include_weights: bool,
     /// Version of Cog's Python package, or `prerelease` [default: a fixed release].
     #[arg(long, value_name = "VERSION")]
     pub(crate) sdk_version: Option<SdkVersion>,

@@ -283,6 +283,7 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
         pip_after_apt: args.pip_after_apt,
         no_recommends: args.no_recommends,
         no_source: args.no_source,
+        include_weights: args.include_weights,
         labels: args.label.clone(),
         ..around
     })

@@ -7,13 +7,16 @@ use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State, file};
 
 use super::program::remote;
 use super::{
-    Context, Environment, Interpreter, Joining, LOCK_FILE, StepOptions, Tree, Uv, WeightsFrom,
-    WheelFile, apt, ask_schema, compiled_wheels, configure, inspect, lock, overlay, project, run,
-    source, uv, uv_python_tree, venv_tree, weights_tree, wheel, wheels,
+    Context, Environment, Interpreter, Joining, LOCK_FILE, StepOptions, Tree, Uv, WEIGHTS_TOKEN,
+    WeightsFrom, WheelFile, apt, ask_schema, compiled_wheels, configure, inspect, lock, overlay,
+    project, run, source, uv, uv_python_tree, venv_tree, weights_tree, wheel, wheels,
 };
 use crate::config::{PythonVersion, SystemPackage};
 use crate::diagnostic::without_secrets;
-use crate::plan::{Action, InstallWheels, Plan, RemoteFile, Step, Wheel, WheelOrigin};
+use crate::plan::{
+    Action, CopyWeights, InstallWheels, Plan, RemoteFile, Step, WeightFiles, WeightOrigin, Wheel,
+    WheelOrigin,
+};
 
 /// What is known before the build, of the base image above all; the default is nothing.
 #[derive(Clone, Debug, Default)]
@@ -360,11 +363,15 @@ impl<'a> Builder<'a> {
                 &action.destination,
                 action.config_file.as_deref(),
             )),
-            Action::Weights { path, destination } => {
-                let from = [WeightsFrom::project(self.project("context"), path.as_str())];
-                // No step runs for files of a project.
-                let ground = llb::scratch();
-                Files::Tree(weights_tree(&ground, &from, destination, &options))
+            Action::Weights(action) => {
+                let interpreter = ground.trees.first();
+                let files = action.files.iter();
+                let from: Vec<WeightsFrom> = files
+                    .map(|files| self.weights(step, files, action, interpreter))
+                    .collect::<Result<_, _>>()?;
+                // No step runs for files of a project, or for downloads.
+                let ground = ground.whole.unwrap_or_else(llb::scratch);
+                Files::Tree(weights_tree(&ground, &from, &action.destination, &options))
             }
             Action::Write { path, text } => Files::Tree(super::write(path, text)),
             Action::Schema {
@@ -403,7 +410,7 @@ impl<'a> Builder<'a> {
                 !matches!(
                     step.action,
                     Action::Source(_)
-                        | Action::Weights { .. }
+                        | Action::Weights(_)
                         | Action::Write { .. }
                         | Action::Schema { .. }
                 )
@@ -452,6 +459,47 @@ impl<'a> Builder<'a> {
     fn project(&self, name: &str) -> Context {
         let given = self.circumstances.project.clone();
         given.unwrap_or_else(|| name.into())
+    }
+
+    fn weights(
+        &self,
+        step: &Step,
+        files: &WeightFiles,
+        action: &CopyWeights,
+        interpreter: Option<&Tree>,
+    ) -> Result<WeightsFrom, GraphError> {
+        let from = match &files.origin {
+            WeightOrigin::Project { path } => {
+                let context = self.project("context");
+                match &action.name {
+                    Some(_) => WeightsFrom::project(context, path.as_str()),
+                    None => WeightsFrom::project_as(context, path.as_str()),
+                }
+            }
+            WeightOrigin::Url { url, sha256 } => {
+                WeightsFrom::url(url.as_str(), format!("sha256:{sha256}"))
+            }
+            WeightOrigin::HuggingFace {
+                repository,
+                revision,
+            } => {
+                let helper = self.circumstances.helper.as_ref();
+                let python = Interpreter {
+                    command: action.interpreter.clone(),
+                    version: self.plan_python(step)?,
+                    tree: interpreter.cloned(),
+                };
+                let from = WeightsFrom::hugging_face(repository, revision, uv(&action.uv, helper))
+                    .python(python)
+                    .token(WEIGHTS_TOKEN);
+                let variables = action.environment.iter();
+                variables.fold(from, |from, (name, value)| from.env(name, value))
+            }
+        };
+        let from = from
+            .include(files.include.iter().map(String::as_str))
+            .exclude(files.exclude.iter().map(String::as_str));
+        Ok(from)
     }
 
     /// What stands for the wheels of a lock that is not made yet.

@@ -63,6 +63,10 @@ pub use source::{Context, project, source, write};
 pub use step::StepOptions;
 pub use tini::{TiniError, tini};
 pub use tree::{Joining, Tree, overlay};
+pub(crate) use weights::{
+    ENDPOINT as WEIGHTS_ENDPOINT, FETCH as WEIGHTS_FETCH, FETCHER as WEIGHTS_FETCHER,
+    TOKEN as WEIGHTS_TOKEN,
+};
 pub use weights::{WeightsFrom, weights, weights_tree};
 pub use wheel::{ARCHIVE_FOLDER, wheel};
 pub use wheels::{

@@ -1,19 +1,22 @@
 //! Weights: files that are large and change rarely, in layers of their own.
 
-use llb::{Constrain, State, args, bind, cache, file, http, secret};
+use llb::{Constrain, State, args, cache, file, http, secret};
 
-use super::{Context, Joining, StepOptions, Tree, overlay};
+use super::{Context, Interpreter, Joining, Program, StepOptions, Tree, overlay};
 
 /// Package of the program that fetches repositories of Hugging Face.
-const FETCHER: &str = "huggingface_hub==0.36.0";
-/// Variable that the program reads its token from.
-const TOKEN: &str = "HF_TOKEN";
+pub(crate) const FETCHER: &str = "huggingface_hub==0.36.0";
+/// Variable that the program reads its token from, and the secret that a plan takes it from.
+pub(crate) const TOKEN: &str = "HF_TOKEN";
+/// Variable that the program reads the address of a mirror from, and the secret that it comes from: where files are fetched
+/// does not decide what they are.
+pub(crate) const ENDPOINT: &str = "HF_ENDPOINT";
 /// Where a step that fetches writes to.
 const FETCHED: &str = "/run/cog-python/weights";
 
 /// The arguments are repository, revision, folder, and options of the program. What it keeps for itself, and the time
 /// at which it ran, are no part of weights.
-const FETCH: &str = r#"repository="$1" revision="$2" folder="$3"
+pub(crate) const FETCH: &str = r#"repository="$1" revision="$2" folder="$3"
 shift 3
 uv tool run --quiet --from "$FETCHER" hf download "$repository" --revision "$revision" --local-dir "$folder" "$@"
 rm -rf "$folder/.cache"
@@ -32,6 +35,7 @@ enum Origin {
     Project {
         context: Context,
         path: String,
+        is_named: bool,
     },
     Url {
         url: String,
@@ -40,8 +44,10 @@ enum Origin {
     HuggingFace {
         repository: String,
         revision: String,
-        uv: String,
+        uv: Program,
+        python: Option<Interpreter>,
         token: Option<String>,
+        environment: Vec<(String, String)>,
     },
     Files(State),
 }
@@ -55,12 +61,22 @@ impl WeightsFrom {
         }
     }
 
-    /// A folder or file of a project, by its path there. Nothing else of the project is sent, and a change of anything
-    /// else does not touch it.
+    /// What is in a folder of a project, or a file of it, by its path there. Nothing else of the project is sent, and a
+    /// change of anything else does not touch it.
     pub fn project(context: impl Into<Context>, path: impl Into<String>) -> Self {
         Self::new(Origin::Project {
             context: context.into(),
             path: path.into(),
+            is_named: false,
+        })
+    }
+
+    /// The same where the destination is the name that the folder or file itself gets.
+    pub fn project_as(context: impl Into<Context>, path: impl Into<String>) -> Self {
+        Self::new(Origin::Project {
+            context: context.into(),
+            path: path.into(),
+            is_named: true,
         })
     }
 
@@ -73,17 +89,30 @@ impl WeightsFrom {
     }
 
     /// A repository of Hugging Face (`owner/name`) at a revision; name a commit, because what a branch points to is asked
-    /// only once. It is fetched by a step on a file system with Python, with the uv program of an image.
+    /// only once. It is fetched by a step on a file system with Python, with the uv program; from a mirror if the build is
+    /// given its address as the secret `HF_ENDPOINT`.
+    ///
+    /// ```
+    /// use cog_python::layer::{Program, StepOptions, WeightsFrom, weights};
+    ///
+    /// let uv = Program::new(llb::image("ghcr.io/astral-sh/uv:0.9.26"), "/uv");
+    /// let commit = "607a30d783dfa663caf39e06633721c8d4cfcd7e";
+    /// let from = [WeightsFrom::hugging_face("openai-community/gpt2", commit, uv).include(["*.safetensors"])];
+    /// let image = llb::image("python:3.12-slim").layer(weights("/weights", &from, &StepOptions::default()));
+    /// assert!(image.to_text().contains(r#""openai-community/gpt2" "607a30d783dfa663caf39e06633721c8d4cfcd7e""#));
+    /// ```
     pub fn hugging_face(
         repository: impl Into<String>,
         revision: impl Into<String>,
-        uv: impl Into<String>,
+        uv: Program,
     ) -> Self {
         Self::new(Origin::HuggingFace {
             repository: repository.into(),
             revision: revision.into(),
-            uv: uv.into(),
+            uv,
+            python: None,
             token: None,
+            environment: Vec::new(),
         })
     }
 
@@ -115,6 +144,24 @@ impl WeightsFrom {
         self
     }
 
+    /// The Python that a repository of Hugging Face is fetched with, if it is not in `PATH`.
+    #[must_use = "returns the changed origin"]
+    pub fn python(mut self, interpreter: Interpreter) -> Self {
+        if let Origin::HuggingFace { python, .. } = &mut self.origin {
+            *python = Some(interpreter);
+        }
+        self
+    }
+
+    /// A variable of the step that fetches a repository of Hugging Face.
+    #[must_use = "returns the changed origin"]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Origin::HuggingFace { environment, .. } = &mut self.origin {
+            environment.push((name.into(), value.into()));
+        }
+        self
+    }
+
     /// The state, and what to copy of it to where.
     fn state(
         &self,
@@ -124,9 +171,15 @@ impl WeightsFrom {
     ) -> (State, [String; 2]) {
         let whole = || ["/".to_owned(), destination.to_owned()];
         match &self.origin {
-            Origin::Project { context, path } => {
+            Origin::Project {
+                context,
+                path,
+                is_named,
+            } => {
                 let state = context.only(std::slice::from_ref(path), &format!("read {path}"));
-                (state, [format!("/{path}"), destination.to_owned()])
+                // A file goes below what ends like a folder, and what is in a folder does in any case.
+                let end = if *is_named { "" } else { "/" };
+                (state, [format!("/{path}"), format!("{destination}{end}")])
             }
             Origin::Url { url, checksum } => {
                 let path = url.split(['?', '#']).next().unwrap_or_default();
@@ -145,7 +198,9 @@ impl WeightsFrom {
                 repository,
                 revision,
                 uv,
+                python,
                 token,
+                environment,
             } => {
                 let mut command = vec![
                     "/bin/sh", "-ec", FETCH, "fetch", repository, revision, FETCHED,
@@ -162,13 +217,21 @@ impl WeightsFrom {
                     .env("UV_NO_CONFIG", "1")
                     .env("UV_CACHE_DIR", "/root/.cache/uv")
                     .env("HF_HUB_DISABLE_TELEMETRY", "1")
+                    .env("UV_PYTHON_DOWNLOADS", "never")
                     .mount(cache("/root/.cache/uv", "cog-python-uv"))
-                    .mount(
-                        bind("/usr/local/bin/uv", llb::image(uv.as_str()))
-                            .selector("/uv")
-                            .readonly(),
-                    )
                     .name(format!("weights {repository} at {revision}"));
+                exec = uv
+                    .lend(exec, "/usr/local/bin/uv")
+                    .mount(secret(ENDPOINT).as_env(ENDPOINT).optional());
+                if let Some(python) = python {
+                    exec = exec.env("UV_PYTHON", python.command.as_str());
+                    if let Some(tree) = &python.tree {
+                        exec = tree.lend(exec);
+                    }
+                }
+                for (name, value) in environment {
+                    exec = exec.env(name.as_str(), value.as_str());
+                }
                 if let Some(id) = token {
                     exec = exec.mount(secret(id.as_str()).as_env(TOKEN).optional());
                 }
@@ -192,10 +255,9 @@ impl WeightsFrom {
 /// let from = [WeightsFrom::project("context", "models/large").include(["*.safetensors"])];
 /// let tree = weights_tree(&llb::scratch(), &from, "/src/models/large", &StepOptions::default());
 /// assert_eq!(tree.state().to_text(), r#"
-/// platform linux/amd64
 /// %read-models-large = local "context" local.includepattern="[\"models/large\"]" local.sharedkeyhint="models/large" name="read models/large"
 /// %weights-src-models-large = file name="weights /src/models/large" {
-///   copy %read-models-large "/models/large" => "/src/models/large" contents-only create-destination include=["*.safetensors"]
+///   copy %read-models-large "/models/large" => "/src/models/large/" contents-only create-destination include="*.safetensors"
 /// }
 /// return %weights-src-models-large
 /// "#.trim_start());

@@ -7,10 +7,14 @@
 use std::fmt::Write;
 
 use super::{
-    Action, EXCLUDED, InstallWheels, LockPackages, Mount, Network, Plan, Source, Step, literal,
+    Action, CopyWeights, EXCLUDED, InstallWheels, LockPackages, Mount, Network, Plan, Source, Step,
+    WeightFiles, WeightOrigin, literal,
 };
 use crate::ca;
-use crate::layer::scripts;
+use crate::layer::{
+    WEIGHTS_ENDPOINT as ENDPOINT, WEIGHTS_FETCH as FETCH, WEIGHTS_FETCHER as FETCHER,
+    WEIGHTS_TOKEN as TOKEN, scripts,
+};
 use crate::lock::dialect;
 
 const SYNTAX: &str = "# syntax=docker/dockerfile:1";
@@ -55,11 +59,7 @@ impl Writer<'_> {
         match &step.action {
             Action::Base { reference } => self.line(format!("FROM {reference} AS {}", step.name)),
             Action::Source(source) => self.source(step, source),
-            Action::Weights { path, destination } => {
-                self.line(format!("FROM scratch AS {}", step.name));
-                let words = serde_json::json!([path, destination]);
-                self.line(format!("COPY {words}"));
-            }
+            Action::Weights(weights) => self.weights(step, weights),
             Action::Write { path, text } => {
                 self.line(format!("FROM scratch AS {}", step.name));
                 self.file(path, text);
@@ -435,18 +435,95 @@ impl Writer<'_> {
         let exclude = EXCLUDED
             .map(|pattern| format!("--exclude={pattern} "))
             .concat();
-        let weights = self
-            .plan
-            .steps
-            .iter()
-            .filter_map(|step| match &step.action {
-                Action::Weights { path, .. } => Some(format!("--exclude={} ", literal(path))),
-                _ => None,
-            });
-        let exclude = exclude + &weights.collect::<String>();
+        let steps = self.plan.steps.iter();
+        let weights = steps.filter_map(|step| match &step.action {
+            Action::Weights(weights) if weights.name.is_none() => Some(&weights.files),
+            _ => None,
+        });
+        let paths = weights.flatten().filter_map(|files| match &files.origin {
+            WeightOrigin::Project { path } => Some(format!("--exclude={} ", literal(path))),
+            _ => None,
+        });
+        let exclude = exclude + &paths.collect::<String>();
         self.line(format!("COPY {exclude}. {}", source.destination));
         if let Some(file) = &source.config_file {
             self.line(format!("COPY {file} {}/cog.yaml", source.destination));
+        }
+    }
+
+    /// Weights, each origin laid over those before it.
+    fn weights(&mut self, step: &Step, weights: &CopyWeights) {
+        let environment = if weights.files.iter().any(WeightFiles::is_repository) {
+            let mut environment = self.ground(step);
+            environment.extend([
+                format!("FETCHER={FETCHER}"),
+                "UV_NO_CONFIG=1".to_owned(),
+                "UV_CACHE_DIR=/root/.cache/uv".to_owned(),
+                "UV_PYTHON_DOWNLOADS=never".to_owned(),
+                format!("UV_PYTHON={}", weights.interpreter),
+                "HF_HUB_DISABLE_TELEMETRY=1".to_owned(),
+            ]);
+            let own = weights.environment.iter();
+            environment.extend(own.map(|(name, value)| format!("{name}={value}")));
+            environment
+        } else {
+            self.line(format!("FROM scratch AS {}", step.name));
+            Vec::new()
+        };
+        let folder = format!("{}/", weights.destination);
+        for files in &weights.files {
+            match &files.origin {
+                WeightOrigin::Project { path } => {
+                    let target = match weights.name {
+                        Some(_) => &folder,
+                        None => &weights.destination,
+                    };
+                    // What is taken is all that is not left out.
+                    let all = (!files.include.is_empty()).then(|| "**".to_owned());
+                    let taken = files.include.iter().map(|pattern| format!("!{pattern}"));
+                    let patterns = all.into_iter().chain(taken).chain(files.exclude.clone());
+                    let options = patterns.fold(String::new(), |options, pattern| {
+                        options + "--exclude=" + &pattern + " "
+                    });
+                    let words = serde_json::json!([path, target]);
+                    self.line(format!("COPY {options}{words}"));
+                }
+                WeightOrigin::Url { url, sha256 } => {
+                    let words = serde_json::json!([url, folder]);
+                    self.line(format!(
+                        "ADD --checksum=sha256:{sha256} --chmod=644 {words}"
+                    ));
+                }
+                WeightOrigin::HuggingFace {
+                    repository,
+                    revision,
+                } => {
+                    let options = format!(
+                        "{}--mount=type=bind,from={},source=/uv,target=/usr/local/bin/uv \
+                         --mount=type=cache,id=cog-python-uv,target=/root/.cache/uv \
+                         --mount=type=secret,id={TOKEN},env={TOKEN} \
+                         --mount=type=secret,id={ENDPOINT},env={ENDPOINT} ",
+                        self.connected(),
+                        weights.uv.image
+                    );
+                    let mut words = vec![
+                        "/bin/sh",
+                        "-ec",
+                        FETCH,
+                        "fetch",
+                        repository,
+                        revision,
+                        &weights.destination,
+                    ];
+                    for pattern in &files.include {
+                        words.extend(["--include", pattern]);
+                    }
+                    for pattern in &files.exclude {
+                        words.extend(["--exclude", pattern]);
+                    }
+                    self.run(&options, &environment, &words);
+                }
+            }
         }
     }
 

@@ -153,7 +153,7 @@ fn summary(action: &Action) -> String {
             None => "wheels of the lock".to_owned(),
         },
         Action::Run { command, .. } => command.lines().next().unwrap_or_default().to_owned(),
-        Action::Weights { path, .. } => path.clone(),
+        Action::Weights(weights) => weights.destination.clone(),
         Action::Source(source) => source.destination.clone(),
         Action::Assemble {} => "the image".into(),
     };

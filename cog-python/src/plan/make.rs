@@ -16,8 +16,8 @@
 use indexmap::IndexMap;
 
 use super::{
-    Action, ImageConfig, InstallWheels, LockPackages, Measured, Mount, Network, PLAN_VERSION, Plan,
-    PythonProvider, Source, Step,
+    Action, CopyWeights, ImageConfig, InstallWheels, LockPackages, Measured, Mount, Network,
+    PLAN_VERSION, Plan, PythonProvider, Source, Step, WeightFiles,
 };
 use crate::config::{Config, label};
 use crate::diagnostic::{Report, Span};
@@ -59,7 +59,7 @@ impl Plan {
         maker.system(&resolution);
         let packages = maker.python(&resolution);
         let below = maker.commands(packages);
-        let weights = maker.weights(options);
+        let weights = maker.weights(&resolution, options);
         let source = (!options.no_source).then(|| maker.source(options));
         let image_config = maker.image_config(&resolution, options);
         let schema = match &options.schema {
@@ -325,17 +325,44 @@ impl Maker<'_> {
     }
 
     /// Weights of the project, each in a step of its own: a change of the source, or of other weights, leaves them alone.
-    fn weights(&mut self, options: &Options) -> Vec<String> {
-        let weights = options.weights.iter().filter(|_| !options.no_source);
+    /// So are those of cog.yaml, when they are to be in the image.
+    fn weights(&mut self, resolution: &Resolution, options: &Options) -> Vec<String> {
+        let has_python = self.steps.iter().any(|step| step.name == "python");
+        let interpreter = if has_python {
+            format!("{PYTHON}/bin/python3")
+        } else {
+            "python3".to_owned()
+        };
+        let copy = |name, files, destination| CopyWeights {
+            name,
+            files,
+            destination,
+            interpreter: interpreter.clone(),
+            uv: resolution.uv.clone(),
+            environment: self.environment.clone(),
+        };
+        let found = options.weights.iter().filter(|_| !options.no_source);
+        let found = found.map(|path| {
+            let files = vec![WeightFiles::of_project(path)];
+            (copy(None, files, format!("{SOURCE}/{path}")), None)
+        });
+        let named = resolution.weights.iter().map(|weights| {
+            let place = self.place(weights.span);
+            let (files, target) = (weights.files.clone(), weights.target.clone());
+            (copy(Some(weights.name.clone()), files, target), Some(place))
+        });
+        let all: Vec<(CopyWeights, Option<String>)> = found.chain(named).collect();
         let mut names = Vec::new();
-        for (number, path) in (1..).zip(weights) {
+        for (number, (weights, place)) in (1..).zip(all) {
             let name = format!("weights-{number}");
-            let destination = format!("{SOURCE}/{path}");
-            let action = Action::Weights {
-                path: path.clone(),
-                destination: destination.clone(),
+            let after: &[&str] = match weights.files.iter().any(WeightFiles::is_repository) {
+                true if has_python => &["base", "python"],
+                true => &["base"],
+                false => &[],
             };
-            self.push(&name, &[], None, Some(&destination), action);
+            let destination = weights.destination.clone();
+            let action = Action::Weights(weights);
+            self.push(&name, after, place, Some(&destination), action);
             names.push(name);
         }
         names

@@ -14,12 +14,15 @@ mod locked;
 mod make;
 mod packages;
 mod text;
+mod weights;
 
 pub use locked::{LockedError, Measured};
 pub(crate) use make::{EXCLUDED, ignore_patterns, literal};
 pub use packages::{
     BuildWheel, InstallWheels, LockPackages, RemoteFile, UvProgram, Wheel, WheelGroup, WheelOrigin,
 };
+
+pub use weights::{CopyWeights, WeightFiles, WeightOrigin};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -172,13 +175,8 @@ pub enum Action {
     },
     /// Copies the project.
     Source(Source),
-    /// Copies weights of the project into a layer of their own.
-    Weights {
-        /// Folder or file of the project.
-        path: String,
-        /// Where it is in the image.
-        destination: String,
-    },
+    /// Copies weights into a layer of their own.
+    Weights(CopyWeights),
     /// Writes a text into a file with mode 0644.
     Write {
         /// Absolute path.

@@ -170,8 +170,11 @@ fn describe(action: &Action) -> Vec<String> {
             lines.extend(network.iter().map(|_| "no network".to_owned()));
             lines
         }
-        Action::Weights { path, destination } => {
-            vec![format!("copy {path} to {destination} alone")]
+        Action::Weights(weights) => {
+            let shown = |files: &super::WeightFiles| {
+                format!("copy {} to {} alone", files.shown(), weights.destination)
+            };
+            weights.files.iter().map(shown).collect()
         }
         Action::Write { path, text } => vec![format!("write {path}, {} bytes", text.len())],
         Action::Schema { path, .. } => {

@@ -10,6 +10,7 @@
 //! | `wheels` | the wheels and indexes that go with them |
 //! | `base` | base image, and where Python comes from |
 //! | `system` | system packages, and what waits for them |
+//! | `weights` | weights that are a part of the image |
 //! | `device` | GPU architectures and drivers that the image must run with |
 
 mod base;
@@ -17,6 +18,7 @@ mod cuda;
 mod device;
 mod framework;
 mod system;
+mod weights;
 mod wheels;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use crate::sdk::SdkVersion;
 use crate::tables::{Architecture, Release, Tables};
 
 pub use device::{Kernels, kernels};
+pub use weights::IncludedWeights;
 
 /// The uv program that is taken when nobody names one.
 pub(crate) fn uv_program(machine: &str) -> UvProgram {
@@ -75,6 +78,8 @@ pub struct Options {
     pub no_source: bool,
     /// Folders and files of the project that are weights (`--separate-weights`): each gets a layer of its own.
     pub weights: Vec<String>,
+    /// Copies what `weights` of cog.yaml names into the image (`--include-weights`).
+    pub include_weights: bool,
     /// Labels of the image (`--label`), in order.
     pub labels: Vec<(String, String)>,
     /// Text of `.dockerignore`.
@@ -166,6 +171,8 @@ pub struct Resolution {
     pub recommends: bool,
     /// Whether Python packages are installed on top of the system packages.
     pub pip_after_apt: bool,
+    /// Weights that become a part of the image.
+    pub weights: Vec<IncludedWeights>,
     /// Every choice with its reason, in the order of reading.
     pub decisions: Vec<Decision>,
 }
@@ -311,6 +318,7 @@ impl Resolver<'_> {
         let recommends = self.recommends();
         let pip_after_apt = self.placement(&system_packages);
         self.source();
+        let weights = self.included_weights();
         Resolution {
             image,
             base: chosen.base,
@@ -328,6 +336,7 @@ impl Resolver<'_> {
             system_packages,
             recommends,
             pip_after_apt,
+            weights,
             decisions: std::mem::take(&mut self.decisions),
         }
     }

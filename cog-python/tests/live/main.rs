@@ -16,4 +16,5 @@ mod failures;
 mod layers;
 mod predictions;
 mod support;
+mod weights;
 mod wheels;

@@ -30,7 +30,7 @@ impl Reader<'_> {
         if let Some((key, _)) = entries.get("weights").filter(|_| !items.is_empty()) {
             self.warn(
                 key.span,
-                "weights are no part of the image: it names them, and they are mounted when it runs",
+                "weights are no part of the image unless `--include-weights` asks for it: it names them, and they are mounted when it runs",
                 "fetch them into a folder, and mount each at its `target`",
             );
         }

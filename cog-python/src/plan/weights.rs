@@ -1,0 +1,93 @@
+//! Weights in a plan: where their files come from.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::UvProgram;
+
+/// Copies weights into a layer of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyWeights {
+    /// What cog.yaml calls them; nothing for files that only look like weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where the files come from, later ones over earlier ones.
+    pub files: Vec<WeightFiles>,
+    /// Their folder in the image. Without a name it is where the one folder or file of the project itself is.
+    pub destination: String,
+    /// Interpreter that repositories are fetched with: a path, or a name to look for in `PATH`.
+    pub interpreter: String,
+    /// What runs the program that fetches repositories.
+    pub uv: UvProgram,
+    /// Variables of steps that fetch repositories.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub environment: IndexMap<String, String>,
+}
+
+/// Files of weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightFiles {
+    /// Where they come from.
+    pub origin: WeightOrigin,
+    /// Patterns of files that are taken; none means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Patterns of files that stay out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+}
+
+/// Where files of weights come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum WeightOrigin {
+    /// A folder or file of the project.
+    Project {
+        /// Its path there.
+        path: String,
+    },
+    /// A download.
+    Url {
+        /// Its address.
+        url: String,
+        /// SHA-256 digest in hexadecimal digits.
+        sha256: String,
+    },
+    /// A repository of Hugging Face.
+    HuggingFace {
+        /// `owner/name`.
+        repository: String,
+        /// A commit.
+        revision: String,
+    },
+}
+
+impl WeightFiles {
+    /// All of a folder or file of the project.
+    pub fn of_project(path: impl Into<String>) -> Self {
+        Self {
+            origin: WeightOrigin::Project { path: path.into() },
+            include: Vec::new(),
+            exclude: Vec::new(),
+        }
+    }
+
+    /// Whether a step is needed that runs on a file system with Python.
+    pub(super) fn is_repository(&self) -> bool {
+        matches!(self.origin, WeightOrigin::HuggingFace { .. })
+    }
+
+    /// For people: where they come from.
+    pub(super) fn shown(&self) -> String {
+        match &self.origin {
+            WeightOrigin::Project { path } => path.clone(),
+            WeightOrigin::Url { url, .. } => url.clone(),
+            WeightOrigin::HuggingFace {
+                repository,
+                revision,
+            } => format!("hf://{repository}@{revision}"),
+        }
+    }
+}

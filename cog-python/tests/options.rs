@@ -1,0 +1,99 @@
+//! Options of builds that are checked before a builder is asked: weights of cog.yaml in the image, several platforms,
+//! agents of SSH.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// A model with weights from these addresses.
+fn project(uris: &[&str]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let weights = uris.iter().enumerate().map(|(number, uri)| {
+        format!("  - {{name: w{number}, target: /weights/{number}, source: {{uri: \"{uri}\", include: [\"*.bin\"]}}}}\n")
+    });
+    let weights: String = weights.collect();
+    let config = format!(
+        "build:\n  python_version: \"3.12\"\nmodel: registry.example.com/acme/model\nrun: run.py:Runner\nweights:\n{weights}"
+    );
+    fs::write(folder.path().join("cog.yaml"), config).unwrap();
+    fs::write(
+        folder.path().join("run.py"),
+        "class Runner:\n    def run(self) -> str: ...\n",
+    )
+    .unwrap();
+    folder
+}
+
+fn run(folder: &TempDir, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_cog-python"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn weights_are_a_part_of_the_image_when_they_are_asked_for() {
+    let digest = "a".repeat(64);
+    let web = format!("https://example.com/w.bin?v=1#sha256={digest}");
+    let hub = format!("hf://acme/tiny@{COMMIT}");
+    let folder = project(&["file://models", &web, &hub]);
+    let (code, plan, stderr) = run(&folder, &["plan", "--include-weights"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    for part in [
+        "copy models to /weights/0 alone",
+        "copy https://example.com/w.bin?v=1 to /weights/1 alone",
+        &format!("copy hf://acme/tiny@{COMMIT} to /weights/2 alone  (after base)"),
+    ] {
+        assert!(plan.contains(part), "no {part:?} in\n{plan}");
+    }
+    let (_, plain, _) = run(&folder, &["plan"]);
+    assert!(!plain.contains("/weights/0 alone"), "{plain}");
+    let (_, dockerfile, _) = run(&folder, &["plan", "--dockerfile", "--include-weights"]);
+    for part in [
+        "COPY --exclude=** --exclude=!*.bin [\"models\",\"/weights/0/\"]",
+        &format!(
+            "ADD --checksum=sha256:{digest} --chmod=644 [\"https://example.com/w.bin?v=1\",\"/weights/1/\"]"
+        ),
+        &format!("\"acme/tiny\",\"{COMMIT}\",\"/weights/2\",\"--include\",\"*.bin\""),
+        "COPY --from=weights-3 /weights/2 /weights/2",
+    ] {
+        assert!(dockerfile.contains(part), "no {part:?} in\n{dockerfile}");
+    }
+}
+
+#[test]
+fn weights_that_could_be_others_tomorrow_are_refused_at_their_line() {
+    let folder = project(&[
+        "https://user:hunter2@example.com/w.bin",
+        "hf://acme/tiny",
+        "/data/w",
+    ]);
+    let (code, stdout, stderr) = run(&folder, &["plan", "--include-weights"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    for part in [
+        "weights `w0` from `https://example.com/w.bin` have no digest",
+        "--> cog.yaml:6:",
+        "weights `w1` from `hf://acme/tiny` name no commit",
+        "write `hf://acme/tiny@` and the 40 digits of a commit",
+        "weights `w2` from `/data/w` are outside of the project",
+    ] {
+        assert!(stderr.contains(part), "no {part:?} in\n{stderr}");
+    }
+    let hint = stderr.lines().filter(|line| line.contains("hint:"));
+    assert!(
+        hint.clone().count() >= 3 && !hint.collect::<String>().contains("hunter2"),
+        "{stderr}"
+    );
+}
