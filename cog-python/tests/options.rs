@@ -97,3 +97,15 @@ fn weights_that_could_be_others_tomorrow_are_refused_at_their_line() {
         "{stderr}"
     );
 }
+
+#[test]
+fn only_builds_take_several_platforms() {
+    let folder = project(&["models"]);
+    let several = ["--platform", "linux/amd64,linux/arm64"];
+    let (code, _, stderr) = run(&folder, &[&["plan"], &several[..]].concat());
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(
+        stderr.contains("only `build` and `push` take several"),
+        "{stderr}"
+    );
+}

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use llb::command_line::OnError;
 use llb::progress::DisplayMode;
 use llb::value::ImageRef;
 
@@ -75,9 +76,9 @@ pub(crate) struct PlanArgs {
     /// Name of the image (repeatable) [default: `image` of cog.yaml, or the folder's name].
     #[arg(short, long, value_name = "NAME[:TAG]")]
     pub(crate) tag: Vec<ImageName>,
-    /// Platform of the image [default: linux/amd64].
-    #[arg(long, value_name = "OS/ARCH")]
-    pub(crate) platform: Option<Platform>,
+    /// Platform of the image; several, separated by commas, are built as one index [default: linux/amd64].
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
+    pub(crate) platform: Vec<Platform>,
     /// Where Python comes from [default: the base image, or uv if it has none].
     #[arg(long, value_enum, value_name = "PROVIDER")]
     pub(crate) python_provider: Option<ProviderOption>,
@@ -219,6 +220,9 @@ pub(crate) struct BuildCommand {
     /// Print what is known of the build as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// What to do when the command of a step fails: `shell` opens one in the step, with the files as it left them.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) on_error: Option<OnError>,
 }
 
 /// `push`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use llb::client::{CacheOption, Client, Engine, Entitlement, Outcome, Secret, Solve, SshAgent};
-use llb::command_line;
+use llb::command_line::{self, OnError};
 use llb::gateway::Build;
 use llb::progress::{Display, Recorder};
 
@@ -36,6 +36,10 @@ const PROXIES: [&str; 5] = [
 /// What becomes of a build beside its options.
 #[derive(Default)]
 pub(super) struct Target<'a> {
+    /// Plans of the same project for other platforms: an index is made of all.
+    pub(super) plans: &'a [Plan],
+    /// What is done in a step that fails.
+    pub(super) on_error: Option<OnError>,
     /// Where the result goes.
     pub(super) outputs: Vec<OutputOption>,
     /// Names of the image beside the plan's.
@@ -52,8 +56,10 @@ pub(super) struct Built {
 
 /// Runs the command.
 pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
-    let project = project::load(&command.plan)?;
+    let (project, plans) = project::load_platforms(&command.plan)?;
     let target = Target {
+        plans: &plans[1..],
+        on_error: command.on_error,
         outputs: outputs(&command.output, command.push, command.load),
         tags: command.plan.tag.get(1..).unwrap_or_default(),
         annotations: &command.annotation,
@@ -244,7 +250,8 @@ pub(super) fn result(target: &Target<'_>, image: &str, outcome: &Outcome) -> Str
 
 /// Everything of a build that is known before a daemon is asked.
 pub(super) struct Builder<'a> {
-    plan: Plan,
+    /// One for each platform, at least one.
+    plans: Vec<Plan>,
     root: &'a Path,
     args: &'a BuildArgs,
     target: &'a Target<'a>,
@@ -270,7 +277,8 @@ impl<'a> Builder<'a> {
         args: &'a BuildArgs,
         target: &'a Target<'a>,
     ) -> Result<Self, Failure> {
-        let mut plan = project.plan.clone();
+        let mut plans = vec![project.plan.clone()];
+        plans.extend_from_slice(target.plans);
         let mut secrets = Vec::new();
         let mut options = Vec::new();
         for text in &args.secret {
@@ -283,13 +291,16 @@ impl<'a> Builder<'a> {
                 SecretOrigin::Variable(name) => Secret::env(name),
             };
             if let Some(version) = &option.version {
-                plan.set_secret_version(&option.id, version);
+                for plan in &mut plans {
+                    plan.set_secret_version(&option.id, version);
+                }
             }
             secrets.push((option.id.clone(), secret));
             options.push(option);
         }
-        check_secrets(&plan, &secrets)?;
-        secrets.extend(logins(&plan, &options));
+        // Secrets are the same for every platform.
+        check_secrets(&plans[0], &secrets)?;
+        secrets.extend(logins(&plans[0], &options));
         let agents = args.ssh.iter().map(|text| {
             let (id, agent) = command_line::ssh(text);
             (id.to_owned(), agent)
@@ -306,7 +317,7 @@ impl<'a> Builder<'a> {
         };
         secrets.extend(certificates(args)?);
         Ok(Self {
-            plan,
+            plans,
             root: &project.root,
             args,
             secrets,
@@ -344,13 +355,19 @@ impl<'a> Builder<'a> {
         factory: &impl ModelFactory,
     ) -> (BuildInfo, Result<(Outcome, Plan), Failure>) {
         let started = Instant::now();
-        let solve = self.solve();
         let mut shown = Display::stderr(self.args.progress);
+        let solve = match self.target.on_error {
+            Some(OnError::Shell) => command_line::open_shell(self.solve(), &shown),
+            None => self.solve(),
+        };
         let mut recorder = Recorder::new();
         let mut progress = (&mut shown, &mut recorder);
-        let mut plan = self.plan.clone();
+        let mut plan = self.plan().clone();
         let work = async |build: &mut Build| {
-            let product = factory::image(build, factory, &self.plan, self.told).await?;
+            let product = match self.plans.as_slice() {
+                [plan] => factory::image(build, factory, plan, self.told).await?,
+                plans => factory::index(build, factory, plans, self.told).await?,
+            };
             if let Some(found) = product.plans.into_iter().next() {
                 plan = found;
             }
@@ -377,7 +394,7 @@ impl<'a> Builder<'a> {
         let mut complete = None;
         let mut shown = Display::stderr(self.args.progress);
         let work = async |build: &mut Build| {
-            complete = Some(factory::complete(build, &self.plan).await?);
+            complete = Some(factory::complete(build, self.plan()).await?);
             Ok(llb::scratch())
         };
         let result = client.build(self.solve(), &mut shown, work).await;
@@ -397,14 +414,24 @@ impl<'a> Builder<'a> {
     fn circumstances(&self) -> Circumstances {
         Circumstances {
             has_certificates: self.secrets.iter().any(|(id, _)| id == ca::BUNDLE_SECRET),
-            has_host_network: self.plan.network == Network::Host,
+            has_host_network: self.plan().network == Network::Host,
         }
     }
 
+    /// The plan of the first platform, whose options the others share.
+    fn plan(&self) -> &Plan {
+        &self.plans[0]
+    }
+
     fn solve(&self) -> Solve {
+        let platforms: Vec<&str> = self
+            .plans
+            .iter()
+            .map(|plan| plan.platform.as_str())
+            .collect();
         // The project: its copy, packages of it, and what commands see of it.
         let mut solve = Solve::build()
-            .attribute("platform", self.plan.platform.as_str())
+            .attribute("platform", platforms.join(","))
             .source_date_epoch(0)
             .local("context", self.root);
         for (id, agent) in &self.agents {
@@ -413,7 +440,7 @@ impl<'a> Builder<'a> {
         for (id, secret) in &self.secrets {
             solve = solve.secret(id, secret.clone());
         }
-        if self.plan.network == Network::Host {
+        if self.plan().network == Network::Host {
             solve = solve.allow(Entitlement::NetworkHost);
         }
         if self.args.no_cache {
@@ -443,7 +470,7 @@ impl<'a> Builder<'a> {
             solve = solve.source_date_epoch(epoch);
         }
         let tags = self.target.tags.iter().map(ImageName::as_str);
-        let names: Vec<&str> = std::iter::once(self.plan.image.as_str())
+        let names: Vec<&str> = std::iter::once(self.plan().image.as_str())
             .chain(tags)
             .collect();
         let names = names.join(",");

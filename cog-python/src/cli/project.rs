@@ -44,8 +44,47 @@ pub(crate) struct Names {
     pub(crate) model: Option<String>,
 }
 
+/// Reads the project, writes its warnings to stderr, and plans the build for every platform that is asked for; the plan of
+/// the project is that of the first.
+pub(crate) fn load_platforms(args: &PlanArgs) -> Result<(Project, Vec<Plan>), Failure> {
+    let mut platforms = args.platform.clone();
+    platforms.dedup();
+    let mut of_platform = platforms.into_iter().map(|platform| PlanArgs {
+        platform: vec![platform],
+        ..args.clone()
+    });
+    let Some(first) = of_platform.next() else {
+        let project = load(args)?;
+        let plans = vec![project.plan.clone()];
+        return Ok((project, plans));
+    };
+    let project = load(&first)?;
+    let mut plans = vec![project.plan.clone()];
+    for args in of_platform {
+        // What is wrong is wrong for every platform alike; the first one tells it.
+        plans.push(read(&args)?.0.plan);
+    }
+    Ok((project, plans))
+}
+
 /// Reads the project, writes its warnings to stderr, and plans the build.
 pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
+    if args.platform.len() > 1 {
+        return Err(Failure::usage(
+            "--platform: only `build` and `push` take several platforms",
+        ));
+    }
+    let (project, report) = read(args)?;
+    let mut stderr = io::stderr().lock();
+    for warning in report.warnings() {
+        // Nothing is left to tell a person whose terminal is gone.
+        let _ = writeln!(stderr, "{warning}\n");
+    }
+    Ok(project)
+}
+
+/// Reads the project and plans the build.
+fn read(args: &PlanArgs) -> Result<(Project, Report), Failure> {
     let (root, file) = locate(args.file.as_deref())?;
     let (revision, release) = revision(&root);
     let folder = root
@@ -73,11 +112,6 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
     let Some(planned) = planned else {
         return Err(rejected(&report));
     };
-    let mut stderr = io::stderr().lock();
-    for warning in report.warnings() {
-        // Nothing is left to tell a person whose terminal is gone.
-        let _ = writeln!(stderr, "{warning}\n");
-    }
     let (resolution, _) = resolve(&planned.config, &planned.options);
     let torch = resolution
         .filter(|chosen| chosen.cuda.is_some())
@@ -89,12 +123,13 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
         image: name(&planned.config.image),
         model: name(&planned.config.model),
     };
-    Ok(Project {
+    let project = Project {
         root,
         plan: planned.plan,
         names,
         torch,
-    })
+    };
+    Ok((project, report))
 }
 
 /// A project without mistakes, and what is built of it.
@@ -179,7 +214,7 @@ fn schema(
     report: &mut Report,
 ) -> Result<(), Failure> {
     if let Some(file) = &args.openapi_schema {
-        let text = read(named, file)?;
+        let text = text_of(named, file)?;
         let document: serde_json::Value = serde_json::from_str(&text)
             .map_err(|error| Failure::new(format!("`{}` is no JSON: {error}", file.display())))?;
         if !document["openapi"]
@@ -261,7 +296,7 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
         .transpose()?;
     Ok(Options {
         tag: args.tag.first().cloned(),
-        platform: args.platform.clone(),
+        platform: args.platform.first().cloned(),
         python_provider: args.python_provider.map(Into::into),
         base: args
             .base
@@ -291,7 +326,7 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
 
 /// The built-in tables with those of a file laid over them.
 fn tables(named: &dyn ProjectFiles, file: &Path) -> Result<Arc<Tables>, Failure> {
-    let text = read(named, file)?;
+    let text = text_of(named, file)?;
     let tables = Tables::built_in().with(&file.display().to_string(), &text);
     tables
         .map(Arc::new)
@@ -299,7 +334,7 @@ fn tables(named: &dyn ProjectFiles, file: &Path) -> Result<Arc<Tables>, Failure>
 }
 
 /// A text file that an argument names.
-fn read(named: &dyn ProjectFiles, file: &Path) -> Result<String, Failure> {
+fn text_of(named: &dyn ProjectFiles, file: &Path) -> Result<String, Failure> {
     let path = file.display().to_string();
     named
         .read(&path)

@@ -12,14 +12,17 @@ use crate::model::{ModelError, ModelReference, Variables, Version};
 
 /// Runs the command.
 pub(super) fn push(command: &PushCommand) -> Result<(), Failure> {
-    let mut project = project::load(&command.plan)?;
+    let (mut project, mut plans) = project::load_platforms(&command.plan)?;
     let name = name(command, &project)?;
     // Two pushes of the same image are told apart by it.
     let id = uuid::Uuid::now_v7().to_string();
-    let labels = &mut project.plan.config.labels;
-    labels.insert("run.cog.push_id".to_owned(), id);
-    project.plan.image.clone_from(&name);
+    for plan in plans.iter_mut().chain([&mut project.plan]) {
+        let labels = &mut plan.config.labels;
+        labels.insert("run.cog.push_id".to_owned(), id.clone());
+        plan.image.clone_from(&name);
+    }
     let target = Target {
+        plans: &plans[1..],
         annotations: &command.annotation,
         ..Target::default()
     };

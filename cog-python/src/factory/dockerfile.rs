@@ -31,13 +31,15 @@ impl ModelFactory for DockerfileFactory {
             )
         });
         let handed_on = build.options().iter().filter(|(name, _)| {
-            name.starts_with("context:")
-                || name.starts_with("build-arg:")
-                || ["no-cache", "platform"].contains(&name.as_str())
+            name.starts_with("context:") || name.starts_with("build-arg:") || *name == "no-cache"
         });
         let options = handed_on
             .map(|(name, value)| (name.as_str(), value.as_str()))
-            .chain([("filename", "Dockerfile")])
+            // One of several, where the build is for an index.
+            .chain([
+                ("platform", plan.platform.as_str()),
+                ("filename", "Dockerfile"),
+            ])
             .chain(
                 pinned
                     .iter()

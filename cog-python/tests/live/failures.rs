@@ -162,3 +162,36 @@ fn a_builder_that_stops_in_mid_build_ends_the_build() {
     assert!(message.contains("hint:"), "{message}");
     assert!(!project.folder.path().join("image.tar").exists());
 }
+
+#[test]
+fn a_shell_can_be_opened_in_a_step_that_failed() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        project.edit(
+            "cog.yaml",
+            "mkdir -p /etc/hello &&",
+            "echo left behind > /left; exit 3 #",
+        );
+        let mut command = project.command(&["build", "--progress", "plain", "--on-error", "shell"]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"cat /left | tr a-z A-Z\n").unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            stdout.contains("LEFT BEHIND") || stderr.contains("LEFT BEHIND"),
+            "{engine}: {stdout}\n{stderr}"
+        );
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("exited with code 3"), "{stderr}");
+    }
+}

@@ -14,6 +14,7 @@ mod builds;
 mod comparisons;
 mod failures;
 mod layers;
+mod platforms;
 mod predictions;
 mod support;
 mod weights;

@@ -77,12 +77,12 @@ async fn build(cx: &mut Build) -> Result<Image> {
     let mut plans = Vec::new();
     for platform in cx.platforms() {
         let mut arguments = arguments.clone();
-        arguments.platform = Some(
+        arguments.platform = vec![
             platform
                 .to_string()
                 .parse()
                 .map_err(|error| Error::new(error).context(format!("platform {platform}")))?,
-        );
+        ];
         let plan =
             |files: &KnownFiles| project::plan(&file.name, &arguments, files, files, around(cx));
         let (planned, report) = known
