@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::args::LockCommand;
 use super::{Failure, build, print, project};
+use crate::plan::megabytes;
 
 /// Chooses packages as a build does and writes the result as a `pylock.toml`.
 ///
@@ -43,10 +44,9 @@ pub(super) fn lock(command: &LockCommand) -> Result<(), Failure> {
     // Nothing is left to tell a person whose terminal is gone.
     let _ = writeln!(
         io::stderr().lock(),
-        "{} packages, {}.{} MB of wheels; build from it with `python_requirements: {}`",
+        "{} packages, {} of wheels; build from it with `python_requirements: {}`",
         lock.packages.len(),
-        size / 1_000_000,
-        size / 100_000 % 10,
+        megabytes(size),
         output.display()
     );
     print(&format!("{}\n", path.display()))

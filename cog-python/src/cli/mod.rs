@@ -86,9 +86,9 @@ fn plan(command: &PlanCommand) -> Result<(), Failure> {
             GraphOption::Svg => project.plan.to_svg(),
         })
     } else if command.explain {
-        print(&format!("{:#}", project.plan))
+        print(&format!("{:#}\n{}", project.plan, project.plan.forecast()))
     } else {
-        print(&project.plan.to_string())
+        print(&format!("{}\n{}", project.plan, project.plan.forecast()))
     }
 }
 

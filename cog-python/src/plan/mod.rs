@@ -13,6 +13,7 @@ mod graph;
 mod locked;
 mod make;
 mod packages;
+mod size;
 mod text;
 mod weights;
 
@@ -22,6 +23,8 @@ pub use packages::{
     BuildWheel, InstallWheels, LockPackages, RemoteFile, UvProgram, Wheel, WheelGroup, WheelOrigin,
 };
 
+pub(crate) use size::megabytes;
+pub use size::{Forecast, WheelSizes};
 pub use weights::{CopyWeights, WeightFiles, WeightOrigin};
 
 use indexmap::IndexMap;
