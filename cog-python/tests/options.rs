@@ -109,3 +109,28 @@ fn only_builds_take_several_platforms() {
         "{stderr}"
     );
 }
+
+#[test]
+fn repositories_over_ssh_are_fetched_with_an_agent() {
+    let folder = project(&["models"]);
+    let requirements = "private @ git+ssh://git@git.example.com/acme/private@v1\n";
+    fs::write(folder.path().join("requirements.txt"), requirements).unwrap();
+    let path = folder.path().join("cog.yaml");
+    let config = fs::read_to_string(&path).unwrap();
+    let config = config.replace(
+        "\nmodel:",
+        "\n  python_requirements: requirements.txt\nmodel:",
+    );
+    fs::write(path, config).unwrap();
+    let (_, dockerfile, stderr) = run(&folder, &["plan", "--dockerfile"]);
+    assert!(
+        dockerfile.contains("--mount=type=ssh,required=true "),
+        "{dockerfile}{stderr}"
+    );
+    let (code, _, stderr) = run(&folder, &["build"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains("needs an SSH agent") && stderr.contains("--ssh default"),
+        "{stderr}"
+    );
+}

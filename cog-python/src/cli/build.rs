@@ -300,6 +300,12 @@ impl<'a> Builder<'a> {
         }
         // Secrets are the same for every platform.
         check_secrets(&plans[0], &secrets)?;
+        if plans[0].needs_agent() && args.ssh.is_empty() {
+            return Err(Failure::new(
+                "the build needs an SSH agent: a requirement names a repository that is fetched over ssh",
+            )
+            .hint("add `--ssh default`"));
+        }
         secrets.extend(logins(&plans[0], &options));
         let agents = args.ssh.iter().map(|text| {
             let (id, agent) = command_line::ssh(text);

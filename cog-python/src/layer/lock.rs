@@ -94,6 +94,9 @@ pub fn lock(
         .mount(cache("/root/.cache/uv", "cog-python-uv"))
         .mount(bind(LOCK_FOLDER, scratch()))
         .name(format!("lock: {}", summary(&packages.requirements)));
+    if packages.needs_agent() {
+        exec = StepOptions::over_ssh(exec);
+    }
     for (name, value) in &packages.environment {
         exec = exec.env(name.as_str(), value.as_str());
         // What pip reads from its own variables, uv has other names for.

@@ -60,6 +60,7 @@ pub use program::{Program, remote, uv};
 pub use python::{Interpreter, Uv, uv_python, uv_python_tree, venv, venv_tree};
 pub use run::run;
 pub use source::{Context, project, source, write};
+pub(crate) use step::SSH_COMMAND;
 pub use step::StepOptions;
 pub use tini::{TiniError, tini};
 pub use tree::{Joining, Tree, overlay};

@@ -1,10 +1,13 @@
 //! What steps have in common: network, trust, and the line that asked for them.
 
-use llb::{Constrain, Exec, ProxyEnv, SourceLocation, secret};
+use llb::{Constrain, Exec, ProxyEnv, SourceLocation, secret, ssh};
 
 use super::Context;
 use crate::ca;
 use crate::plan::Network;
+
+/// How git starts ssh. A step has no file of known hosts.
+pub(crate) const SSH_COMMAND: &str = "ssh -o StrictHostKeyChecking=accept-new";
 
 /// Circumstances of a step. The default is the builder's network, no known line, and a project in the client's folder
 /// `context`.
@@ -76,6 +79,12 @@ impl StepOptions {
             .fold(exec.mount(bundle), |exec, (name, id)| {
                 exec.mount(secret(*id).as_env(*name).optional())
             })
+    }
+
+    /// A step that fetches repositories over SSH: gives it the agent, and the key of a host that it sees for the first time
+    /// is taken as it is. `GIT_SSH_COMMAND` among the variables of the step decides otherwise.
+    pub(super) fn over_ssh(exec: Exec) -> Exec {
+        exec.env("GIT_SSH_COMMAND", SSH_COMMAND).mount(ssh())
     }
 
     /// A step that needs no network and gets none.

@@ -55,6 +55,9 @@ pub fn wheel<'t>(
     .mount(cache("/root/.cache/pip", "cog-python-pip"))
     .mount(bind(OUTPUT, scratch()))
     .name(format!("build wheel: {}", build.package));
+    if build.needs_agent() {
+        exec = StepOptions::over_ssh(exec);
+    }
     for (name, value) in &build.environment {
         exec = exec.env(name.as_str(), value.as_str());
     }

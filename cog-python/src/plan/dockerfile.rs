@@ -12,7 +12,7 @@ use super::{
 };
 use crate::ca;
 use crate::layer::{
-    WEIGHTS_ENDPOINT as ENDPOINT, WEIGHTS_FETCH as FETCH, WEIGHTS_FETCHER as FETCHER,
+    SSH_COMMAND, WEIGHTS_ENDPOINT as ENDPOINT, WEIGHTS_FETCH as FETCH, WEIGHTS_FETCHER as FETCHER,
     WEIGHTS_TOKEN as TOKEN, scripts,
 };
 use crate::lock::dialect;
@@ -289,6 +289,7 @@ impl Writer<'_> {
     fn wheels(&mut self, install: &InstallWheels, mut environment: Vec<String>) {
         let text = |lines: &[String]| lines.join("\n") + "\n";
         let lock = self.plan.lock().map(|(_, lock)| lock.clone());
+        let needs_agent = self.plan.needs_agent();
         let told = dialect(&match &lock {
             Some(lock) => lock.requirements.clone(),
             None => pinned(install),
@@ -340,6 +341,10 @@ impl Writer<'_> {
             "--mount=type=bind,from={from},source=/uv,target=/run/cog-python/uv \
              --mount=type=tmpfs,target=/tmp "
         );
+        if needs_agent {
+            options.push_str("--mount=type=ssh,required=true ");
+            environment.push(format!("GIT_SSH_COMMAND={SSH_COMMAND}"));
+        }
         for name in &secrets {
             let _ = write!(
                 options,

@@ -350,6 +350,15 @@ impl Plan {
         ids
     }
 
+    /// Whether a step fetches a repository over SSH, with the agent of whoever builds.
+    pub fn needs_agent(&self) -> bool {
+        self.steps.iter().any(|step| match &step.action {
+            Action::Lock(lock) => lock.needs_agent(),
+            Action::Build(build) => build.needs_agent(),
+            _ => false,
+        })
+    }
+
     /// Gives a secret's version to the steps that the secret is given to, as the variable `SECRET_VERSION_ID`: with another
     /// version they run again. Says whether there are such steps.
     ///

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::lock::Login;
 
+/// What requirements of repositories have that are fetched over SSH.
+const OVER_SSH: &str = "+ssh://";
+
 /// The uv program. It is mounted into the steps that use it and is not part of the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,6 +59,21 @@ pub struct LockPackages {
     /// Whether packages that the interpreter has itself are not installed again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub site_packages: bool,
+}
+
+impl LockPackages {
+    /// Whether repositories are fetched over SSH, with the agent of whoever builds.
+    pub fn needs_agent(&self) -> bool {
+        let mut lines = self.requirements.iter().chain(&self.constraints);
+        lines.any(|line| line.contains(OVER_SSH))
+    }
+}
+
+impl BuildWheel {
+    /// Whether the repository is fetched over SSH, with the agent of whoever builds.
+    pub fn needs_agent(&self) -> bool {
+        self.requirement.contains(OVER_SSH)
+    }
 }
 
 /// Builds a wheel of a source archive, a folder or a repository.
