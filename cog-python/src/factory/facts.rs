@@ -54,8 +54,18 @@ pub(super) fn known_packages(complete: &Complete) -> Option<String> {
         let name = line.split("==").next().unwrap_or_default();
         !hidden.contains(&llb_helper::wheel::normalized(name).as_str())
     };
-    let lines = complete.distributions.iter().filter(is_shown);
-    Some(lines.fold(String::new(), |text, line| text + line + "\n"))
+    let line = |line: &String| {
+        let name = line.split("==").next().unwrap_or_default();
+        let package = llb_helper::wheel::normalized(name);
+        let mut wheels = install.wheels();
+        let origin = wheels.find_map(|wheel| {
+            let origin = wheel.direct_url.as_ref()?;
+            (wheel.package == package).then(|| origin.requirement(name))
+        });
+        origin.unwrap_or_else(|| line.clone())
+    };
+    let lines = complete.distributions.iter().filter(is_shown).map(line);
+    Some(lines.fold(String::new(), |text, line| text + &line + "\n"))
 }
 
 /// The OpenAPI document that the model itself told, compact; nothing where the plan has it already.

@@ -23,8 +23,10 @@ def line_of(distribution):
     fragments = []
     if "vcs_info" in origin:
         url = f"{origin['vcs_info']['vcs']}+{url}@{origin['vcs_info']['commit_id']}"
-    elif origin.get("archive_info", {}).get("hash"):
-        fragments.append(origin["archive_info"]["hash"])
+    else:
+        archive = origin.get("archive_info", {})
+        hashes = [f"{name}={value}" for name, value in sorted(archive.get("hashes", {}).items())]
+        fragments += hashes[:1] or ([archive["hash"]] if archive.get("hash") else [])
     if origin.get("subdirectory"):
         fragments.append(f"subdirectory={origin['subdirectory']}")
     return f"{name} @ {url}" + ("#" + "&".join(fragments) if fragments else "")

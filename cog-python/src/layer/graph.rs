@@ -604,6 +604,7 @@ impl<'a> Builder<'a> {
                 state,
                 path,
                 name: wheel.file.clone(),
+                direct_url: wheel.direct_url.clone(),
             })
         };
         wheels.into_iter().map(file).collect()

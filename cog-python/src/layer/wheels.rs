@@ -4,6 +4,7 @@ use llb::lower::Helper;
 use llb::{Constrain, Exec, Network, State, args, bind, scratch, tmpfs};
 
 use super::{Interpreter, StepOptions, Tree};
+use crate::lock::DirectUrl;
 
 /// A wheel: a file in a state.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct WheelFile {
     pub path: String,
     /// Its file name.
     pub name: String,
+    /// Where its package is from, if no index has it.
+    pub direct_url: Option<DirectUrl>,
 }
 
 /// The environment that wheels are installed into.
@@ -145,10 +148,16 @@ fn install(helper: &str, files: &[WheelFile], environment: Environment<'_>) -> V
         "--epoch",
         "0",
     ];
+    let origins = files.iter().filter_map(|file| {
+        let origin = file.direct_url.as_ref()?;
+        let origin = format!("{}={}", file.name, origin.to_json());
+        Some(["--direct-url".to_owned(), origin])
+    });
     let wheels = files.iter().map(|file| format!("{WHEELS}/{}", file.name));
     options
         .map(String::from)
         .into_iter()
+        .chain(origins.flatten())
         .chain(wheels)
         .collect()
 }

@@ -7,6 +7,7 @@
 
 mod choose;
 mod dialect;
+mod direct_url;
 mod facts;
 mod read;
 mod url;
@@ -14,6 +15,7 @@ mod write;
 
 pub use choose::{ChooseError, Chosen, Found};
 pub use dialect::{Dialect, dialect};
+pub use direct_url::{ArchiveInfo, DirInfo, DirectUrl, VcsInfo};
 pub use facts::{Facts, FactsError};
 pub use read::LockError;
 pub use url::{Login, host, login};

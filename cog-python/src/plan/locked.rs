@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::make::SOURCE;
 use super::{
     Action, BuildWheel, InstallWheels, LockPackages, Plan, RemoteFile, Step, Wheel, WheelGroup,
     WheelOrigin,
 };
-use crate::lock::{ChooseError, Chosen, Facts, Found, Lock, LockedFile, host};
+use crate::lock::{ChooseError, Chosen, DirectUrl, Facts, Found, Lock, LockedFile, host};
 use crate::requirement::LOCAL_FOLDER;
 use crate::wheel::{Grouping, Member, group};
 
@@ -285,6 +286,7 @@ fn wheel(
         file,
         size: size.max(1),
         from,
+        direct_url: DirectUrl::of(chosen.package, SOURCE),
     })
 }
 

@@ -33,7 +33,7 @@ const VENV: &str = "/opt/venv";
 /// Folder of a Python that uv installs.
 const PYTHON: &str = "/opt/python";
 /// Folder of the project in the image; Cog's tools expect it there.
-const SOURCE: &str = "/src";
+pub(super) const SOURCE: &str = "/src";
 /// What never belongs to an image. `.dockerignore` can take a pattern back with `!`.
 pub(crate) const EXCLUDED: [&str; 4] = [".git", ".cog", ".venv", "**/__pycache__"];
 

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::lock::Login;
+use crate::lock::{DirectUrl, Login};
 
 /// What requirements of repositories have that are fetched over SSH.
 const OVER_SSH: &str = "+ssh://";
@@ -155,6 +155,9 @@ pub struct Wheel {
     pub size: u64,
     /// Where it is from.
     pub from: WheelOrigin,
+    /// Where its package is from, if no index has it: what the image says of it, and `pip freeze`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_url: Option<DirectUrl>,
 }
 
 /// Where a wheel is from.

@@ -1,7 +1,10 @@
-//! `llb-helper install --prefix PATH --python VERSION --root DIR [--epoch SECONDS] WHEEL...`: installs wheels.
+//! `llb-helper install --prefix PATH --python VERSION --root DIR [--epoch SECONDS] [--direct-url NAME=JSON]... WHEEL...`:
+//! installs wheels.
 //!
 //! The environment will be at `--prefix` when programs use it; `--root` stands for `/` meanwhile. Wheels are installed
 //! in the order of their file names, so the last of two with a file in common wins whatever the order of the arguments.
+//!
+//! `--direct-url` says where the wheel of this file name is from, as `direct_url.json` has it (PEP 610).
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,11 +16,10 @@ use llb_helper::wheel::{self, Installation, Layout};
 use crate::error::{At, Error};
 use crate::options::Options;
 
-const USAGE: &str =
-    "llb-helper install --prefix PATH --python VERSION --root DIR [--epoch SECONDS] WHEEL...";
+const USAGE: &str = "llb-helper install --prefix PATH --python VERSION --root DIR [--epoch SECONDS] [--direct-url NAME=JSON]... WHEEL...";
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Error> {
-    let names = ["--prefix", "--python", "--root", "--epoch"];
+    let names = ["--prefix", "--python", "--root", "--epoch", "--direct-url"];
     let options = Options::read(arguments, &names, USAGE)?;
     if options.wheels.is_empty() {
         return Err(options.mistake("no wheel is given"));
@@ -31,6 +33,19 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<(), Error> {
         ))
     })?;
     let mut installation = Installation::new(root, layout, epoch);
+    for origin in options.values("--direct-url") {
+        let given = origin.split_once('=');
+        let known = given.filter(|(file, _)| {
+            let mut names = options.wheels.iter().map(|(name, _)| name.as_str());
+            names.any(|name| name == *file)
+        });
+        let (file, json) = known.ok_or_else(|| {
+            options.mistake(&format!(
+                "--direct-url is {origin:?}, expected the file name of a wheel, `=` and JSON"
+            ))
+        })?;
+        installation.set_direct_url(file, json);
+    }
     for (name, path) in &options.wheels {
         let file = File::open(path).at("open", path)?;
         let file = BufReader::with_capacity(1 << 17, file);

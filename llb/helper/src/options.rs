@@ -52,6 +52,12 @@ impl Options {
         given.map(|(_, value)| value.as_str())
     }
 
+    /// All values of an option, in their order.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let given = self.values.iter().filter(move |(given, _)| *given == name);
+        given.map(|(_, value)| value.as_str())
+    }
+
     /// The value of an option that has to be given.
     pub(crate) fn required(&self, name: &str) -> Result<&str, Error> {
         let missing = || self.mistake(&format!("{name} is missing"));

@@ -224,6 +224,37 @@ fn the_record_lists_what_is_there_sorted() {
     assert_eq!(lines.len(), files);
 }
 
+/// PEP 610: a file beside the metadata, which the record lists.
+#[test]
+fn the_program_says_where_a_wheel_is_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "odd_pkg-1.0-py3-none-any.whl";
+    fs::write(folder.path().join(file), odd()).unwrap();
+    let install = |origin: &str| {
+        fs::create_dir_all(folder.path().join("out")).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_llb-helper"))
+            .args(["install", "--prefix", "/opt/venv", "--python", "3.12"])
+            .args(["--root", "out", "--direct-url", origin, file])
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let json = r#"{"url":"file:///src/odd","dir_info":{}}"#;
+    let output = install(&format!("{file}={json}"));
+    assert!(output.status.success(), "{output:?}");
+    let info = "out/opt/venv/lib/python3.12/site-packages/odd_pkg-1.0.dist-info";
+    let read = |name: &str| fs::read_to_string(folder.path().join(info).join(name)).unwrap();
+    assert_eq!(read("direct_url.json"), json);
+    let line = RecordLine::of("odd_pkg-1.0.dist-info/direct_url.json", json.as_bytes());
+    assert!(wheel::Record::parse(&read("RECORD")).lines.contains(&line));
+
+    for wrong in [json, "other.whl={}"] {
+        let output = install(wrong);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("expected the file name of a wheel"), "{said}");
+    }
+}
+
 #[test]
 fn two_installations_are_the_same() {
     let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());

@@ -1,6 +1,6 @@
 //! Installing a wheel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +27,8 @@ pub struct Installation {
     epoch: i64,
     /// Every folder made or used, for its time.
     folders: BTreeSet<PathBuf>,
+    /// Where wheels are from, by their file name.
+    direct_urls: BTreeMap<String, String>,
 }
 
 impl Installation {
@@ -38,7 +40,16 @@ impl Installation {
             layout,
             epoch,
             folders: BTreeSet::new(),
+            direct_urls: BTreeMap::new(),
         }
+    }
+
+    /// Says where the wheel of a file name is from: JSON, as `direct_url.json` has it ([PEP 610]). Wheels of which
+    /// nothing is said get no such file.
+    ///
+    /// [PEP 610]: https://packaging.python.org/en/latest/specifications/direct-url/
+    pub fn set_direct_url(&mut self, name: impl Into<String>, json: impl Into<String>) {
+        self.direct_urls.insert(name.into(), json.into());
     }
 
     /// Sets the times of the folders, innermost first.
@@ -134,11 +145,12 @@ pub fn install<R: Read + Seek>(
     wheel: R,
 ) -> Result<(), Error> {
     let mut archive = Archive::open(name, wheel)?;
-    put(installation, &mut archive).map_err(|kind| Error::new(name.as_str(), kind))
+    put(installation, name, &mut archive).map_err(|kind| Error::new(name.as_str(), kind))
 }
 
 fn put<R: Read + Seek>(
     installation: &mut Installation,
+    name: &WheelName,
     archive: &mut Archive<'_, R>,
 ) -> Result<(), ErrorKind> {
     let layout = installation.layout.clone();
@@ -155,6 +167,12 @@ fn put<R: Read + Seek>(
     let info = format!("{site_packages}/{}", archive.info());
     let own = ["INSTALLER", "REQUESTED", "RECORD"].map(|file| format!("{info}/{file}"));
     let [_, _, shipped] = own.each_ref().map(|path| placed.remove(path));
+    let direct_url = installation.direct_urls.get(name.as_str()).cloned();
+    let direct_url = direct_url.map(|json| {
+        let path = format!("{info}/direct_url.json");
+        placed.remove(&path);
+        (path, json.into_bytes(), false)
+    });
     let is_record_executable = shipped.is_some_and(|record| record.member.executable);
 
     let folders: Vec<String> = archive
@@ -196,6 +214,7 @@ fn put<R: Read + Seek>(
         (installer, INSTALLER.to_vec(), false),
         (requested, Vec::new(), false),
     ]);
+    let made = made.chain(direct_url);
     for (path, content, executable) in made {
         installation.write(&path, &content, executable)?;
         lines.push(RecordLine::of(relative_to(&path, &site_packages), &content));
@@ -211,7 +230,7 @@ fn put<R: Read + Seek>(
 }
 
 /// Digest and size by the path in the archive.
-fn hashes_by_name(record: &Record) -> std::collections::BTreeMap<&str, (&str, &str)> {
+fn hashes_by_name(record: &Record) -> BTreeMap<&str, (&str, &str)> {
     let lines = record.lines.iter();
     lines
         .map(|line| (line.path.as_str(), (line.hash.as_str(), line.size.as_str())))
