@@ -13,6 +13,7 @@ use llb::progress::{Display, Recorder};
 use super::advice::{Circumstances, advice};
 use super::args::{BackendOption, BuildArgs, BuildCommand};
 use super::explain::Record;
+use super::helper::Helpers;
 use super::output::{OutputKind, OutputOption};
 use super::project::{self, Project};
 use super::{Failure, Interrupts, print, runtime};
@@ -258,6 +259,7 @@ pub(super) struct Builder<'a> {
     secrets: Vec<(String, Secret)>,
     agents: Vec<(String, SshAgent)>,
     caches: Caches,
+    helpers: Helpers,
     /// Time of the image, in seconds since 1970, instead of now.
     epoch: Option<i64>,
     /// Whether the image is one that people and programs ask what it is.
@@ -330,6 +332,7 @@ impl<'a> Builder<'a> {
             agents: agents.collect(),
             target,
             caches,
+            helpers: Helpers::find()?,
             epoch: epoch(args)?,
             told: true,
         })
@@ -350,7 +353,7 @@ impl<'a> Builder<'a> {
         client: &Client,
     ) -> (BuildInfo, Result<(Outcome, Plan), Failure>) {
         match self.args.backend {
-            BackendOption::Llb => self.build_by(client, &LlbFactory::default()).await,
+            BackendOption::Llb => self.build_by(client, &self.factory()).await,
             BackendOption::Dockerfile => self.build_by(client, &DockerfileFactory).await,
         }
     }
@@ -400,12 +403,19 @@ impl<'a> Builder<'a> {
         let mut complete = None;
         let mut shown = Display::stderr(self.args.progress);
         let work = async |build: &mut Build| {
-            complete = Some(factory::complete(build, self.plan()).await?);
+            complete = Some(self.factory().complete(build, self.plan()).await?);
             Ok(llb::scratch())
         };
         let result = client.build(self.solve(), &mut shown, work).await;
         result.map_err(|error| self.failure(&error))?;
         complete.ok_or_else(|| Failure::new("the build ended before packages were chosen"))
+    }
+
+    fn factory(&self) -> LlbFactory {
+        LlbFactory {
+            helpers: self.helpers.lent(),
+            ..LlbFactory::default()
+        }
     }
 
     fn failure(&self, error: &llb::client::Error) -> Failure {
@@ -440,6 +450,7 @@ impl<'a> Builder<'a> {
             .attribute("platform", platforms.join(","))
             .source_date_epoch(0)
             .local("context", self.root);
+        solve = self.helpers.give(solve);
         for (id, agent) in &self.agents {
             solve = solve.ssh(id, agent.clone());
         }

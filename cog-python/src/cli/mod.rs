@@ -12,6 +12,7 @@ mod explain;
 mod failure;
 mod frontend;
 mod frontend_image;
+mod helper;
 mod init;
 mod input;
 mod interrupt;

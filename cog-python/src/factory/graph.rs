@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use llb::gateway::{Build, Error, Result};
+use llb::lower::Helper;
+use llb::value::Platform;
 
-use super::{Backend, Made, ModelFactory, facts, resolve};
+use super::resolve::Meanwhile;
+use super::{Backend, Complete, Made, ModelFactory, facts, resolve};
 use crate::layer::{Base, Circumstances, Context, graphs};
 use crate::plan::Plan;
 
@@ -15,6 +18,34 @@ pub struct LlbFactory {
     pub project: Option<Context>,
     /// Texts of the files that steps were asked for in, by name; see [`Circumstances::texts`].
     pub texts: BTreeMap<String, String>,
+    /// The programs that install wheels, of which the builder takes the one for its platform. If there are none, those of
+    /// this machine travel in the graph.
+    pub helpers: Vec<Helper>,
+}
+
+impl LlbFactory {
+    /// Finds out what a plan leaves open: which wheels it installs.
+    ///
+    /// # Errors
+    ///
+    /// A step fails, or packages cannot be chosen.
+    pub async fn complete(&self, build: &Build, plan: &Plan) -> Result<Complete> {
+        let platform: Platform = plan.platform.parse()?;
+        let base = super::base(build, plan, &platform).await?;
+        let circumstances = self.circumstances(build, &base)?;
+        resolve::complete(build, plan, &circumstances, Meanwhile::Wait).await
+    }
+
+    fn circumstances(&self, build: &Build, base: &Base) -> Result<Circumstances> {
+        let found = match self.helpers.as_slice() {
+            [] => Helper::find_all()?,
+            given => given.to_vec(),
+        };
+        Ok(Circumstances {
+            texts: self.texts.clone(),
+            ..resolve::circumstances(build, base, self.project.clone(), &found)?
+        })
+    }
 }
 
 impl ModelFactory for LlbFactory {
@@ -23,11 +54,8 @@ impl ModelFactory for LlbFactory {
     }
 
     async fn make(&self, build: &Build, plan: &Plan, base: &Base) -> Result<Made> {
-        let circumstances = Circumstances {
-            texts: self.texts.clone(),
-            ..resolve::circumstances(build, base, self.project.clone())?
-        };
-        let complete = resolve::complete(build, plan, &circumstances).await?;
+        let circumstances = self.circumstances(build, base)?;
+        let complete = resolve::complete(build, plan, &circumstances, Meanwhile::Build).await?;
         let graph = graphs(&complete.plan, &circumstances)
             .map_err(|error| Error::new(error).context("the plan gives no graph"))?;
         Ok(Made {

@@ -172,18 +172,6 @@ impl Part {
     }
 }
 
-/// Finds out what a plan leaves open: which wheels it installs.
-///
-/// # Errors
-///
-/// A step fails, or packages cannot be chosen.
-pub async fn complete(build: &Build, plan: &Plan) -> Result<Complete> {
-    let platform: Platform = plan.platform.parse()?;
-    let base = base(build, plan, &platform).await?;
-    let circumstances = resolve::circumstances(build, &base, None)?;
-    resolve::complete(build, plan, &circumstances).await
-}
-
 /// Looks the base image up, so that the whole build takes the same one, and takes over what it says about itself.
 async fn base(build: &Build, plan: &Plan, platform: &Platform) -> Result<Base> {
     let Some(reference) = base_reference(plan) else {

@@ -2,6 +2,11 @@
 //!
 //! Everything is a question to the builder whose answer it keeps: the lock, wheels that are built, which wheels have files
 //! in common. A build that changes nothing gets all answers from the cache.
+//!
+//! Answers take their time, so that steps of the image run meanwhile: those that no answer changes, then all of
+//! them as they are if wheels have nothing in common, which is what is found most of the time.
+
+use std::pin::pin;
 
 use llb::gateway::{Build, Error, ResolvedSourceKind, Result, Warning};
 use llb::lower::Helper;
@@ -10,7 +15,7 @@ use llb::{Range, SourceMap, State};
 
 use crate::layer::{
     self, Base, COLLISIONS_FILE, Circumstances, Context, DISTRIBUTIONS_FILE, FACTS_FILE, Joining,
-    LOCK_FILE, LOCK_FOLDER, built_wheels, inspection_of, lock_of,
+    LOCK_FILE, LOCK_FOLDER, built_wheels, graphs, inspection_of, lock_of, unlocked,
 };
 use crate::lock::{Facts, Lock};
 use crate::plan::{InstallWheels, Measured, Plan};
@@ -32,13 +37,13 @@ pub(super) fn circumstances(
     cx: &Build,
     base: &Base,
     project: Option<Context>,
+    helpers: &[Helper],
 ) -> Result<Circumstances> {
     let joining = if cx.capabilities().has_merge() {
         Joining::Merge
     } else {
         Joining::Copy
     };
-    let helpers = Helper::find_all()?;
     let platform = cx.build_platform();
     let fits = |helper: &&Helper| {
         let own = helper.platform();
@@ -59,15 +64,58 @@ pub(super) fn circumstances(
     })
 }
 
+/// Whether steps of the image are run while answers are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meanwhile {
+    /// The image is going to be built.
+    Build,
+    /// Only the answers are wanted.
+    Wait,
+}
+
 /// Asks the builder for everything that the plan does not say.
 pub(super) async fn complete(
     cx: &Build,
     plan: &Plan,
     circumstances: &Circumstances,
+    meanwhile: Meanwhile,
+) -> Result<Complete> {
+    let answers = answers(cx, plan, circumstances, meanwhile);
+    match meanwhile {
+        Meanwhile::Build => {
+            let unlocked = run_unlocked(cx, plan, circumstances);
+            let (complete, ()) = tokio::try_join!(answers, unlocked)?;
+            Ok(complete)
+        }
+        Meanwhile::Wait => answers.await,
+    }
+}
+
+/// Runs the steps that do not wait for a lock, all at once.
+async fn run_unlocked(cx: &Build, plan: &Plan, circumstances: &Circumstances) -> Result<()> {
+    let platform: Platform = plan.platform.parse()?;
+    let mut running = tokio::task::JoinSet::new();
+    for state in unlocked(plan, circumstances)? {
+        let (cx, platform) = (cx.clone(), platform.clone());
+        running.spawn(async move { cx.solve_for(state, &platform).await?.evaluate().await });
+    }
+    while let Some(done) = running.join_next().await {
+        done.map_err(Error::new)??;
+    }
+    Ok(())
+}
+
+async fn answers(
+    cx: &Build,
+    plan: &Plan,
+    circumstances: &Circumstances,
+    meanwhile: Meanwhile,
 ) -> Result<Complete> {
     let platform: Platform = plan.platform.parse()?;
     let Some(state) = lock_of(plan, circumstances)? else {
-        let (_, distributions) = look(cx, plan, circumstances).await?;
+        let look = look(cx, plan, circumstances);
+        let run = run_all(cx, plan, circumstances, meanwhile);
+        let ((_, distributions), ()) = tokio::try_join!(look, run)?;
         return Ok(Complete {
             plan: plan.clone(),
             lock: None,
@@ -116,7 +164,7 @@ pub(super) async fn complete(
         measured.insert(step, file, size);
     }
     let chosen = plan.with_lock(&lock, &facts, &measured, &[])?;
-    let (ties, distributions) = look(cx, &chosen, circumstances).await?;
+    let (ties, distributions) = look_and_run(cx, &chosen, circumstances, meanwhile).await?;
     let plan = if ties.is_empty() {
         chosen
     } else {
@@ -141,6 +189,49 @@ async fn found(cx: &Build, state: State, platform: &Platform) -> Result<(String,
             files.len()
         ))),
     }
+}
+
+/// Looks into the wheels, and runs all steps meanwhile as they are if nothing is found.
+async fn look_and_run(
+    cx: &Build,
+    plan: &Plan,
+    circumstances: &Circumstances,
+    meanwhile: Meanwhile,
+) -> Result<(Vec<Vec<String>>, Vec<String>)> {
+    let mut look = pin!(look(cx, plan, circumstances));
+    let mut run = pin!(run_all(cx, plan, circumstances, meanwhile));
+    let mut ran = None;
+    let (ties, distributions) = loop {
+        tokio::select! {
+            found = &mut look => break found?,
+            result = &mut run, if ran.is_none() => ran = Some(result),
+        }
+    };
+    // With wheels that belong together it would be another image.
+    if ties.is_empty() {
+        match ran {
+            Some(result) => result?,
+            None => run.await?,
+        }
+    }
+    Ok((ties, distributions))
+}
+
+/// Runs all steps of a plan whose packages are chosen, if the image is going to be built.
+async fn run_all(
+    cx: &Build,
+    plan: &Plan,
+    circumstances: &Circumstances,
+    meanwhile: Meanwhile,
+) -> Result<()> {
+    if meanwhile == Meanwhile::Wait {
+        return Ok(());
+    }
+    let platform: Platform = plan.platform.parse()?;
+    let graph = graphs(plan, circumstances)
+        .map_err(|error| Error::new(error).context("the plan gives no graph"))?;
+    let image = cx.solve_for(graph.image, &platform).await?;
+    image.evaluate().await
 }
 
 /// Looks into the wheels: which have files in common, each two told to the user, and what they are called.

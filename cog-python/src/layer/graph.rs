@@ -6,6 +6,7 @@ use llb::lower::Helper;
 use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State, file};
 
 use super::program::remote;
+use super::source::read_project;
 use super::{
     Context, Environment, Interpreter, Joining, LOCK_FILE, StepOptions, Tree, Uv, WEIGHTS_TOKEN,
     WeightsFrom, WheelFile, apt, ask_schema, compiled_wheels, configure, inspect, lock, overlay,
@@ -187,6 +188,29 @@ pub fn built_wheels(
         builder.results.insert(step.name.clone(), files);
     }
     Ok(built)
+}
+
+/// The graphs of what does not wait for the packages to be chosen: system packages and the files of the project.
+pub fn unlocked(plan: &Plan, circumstances: &Circumstances) -> Result<Vec<State>, GraphError> {
+    let mut builder = Builder::new(plan, circumstances);
+    let mut states = Vec::new();
+    for step in &plan.steps {
+        match &step.action {
+            Action::Base { .. } | Action::Apt { .. } if builder.has_all_below(step) => {
+                let files = builder.step(step)?;
+                if let (Action::Apt { .. }, Files::Whole(state)) = (&step.action, &files) {
+                    states.push(state.clone());
+                }
+                builder.results.insert(step.name.clone(), files);
+            }
+            Action::Source(action) => {
+                let project = builder.project(&action.context);
+                states.push(read_project(&project, &action.exclude));
+            }
+            _ => {}
+        }
+    }
+    Ok(states)
 }
 
 /// The graph that looks into the wheels of a plan; nothing if it installs none.
@@ -453,6 +477,12 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(ground)
+    }
+
+    /// Whether everything that a step comes after is made.
+    fn has_all_below(&self, step: &Step) -> bool {
+        let mut below = step.after.iter();
+        below.all(|name| self.results.contains_key(name))
     }
 
     /// The project, whose folder the plan has a name for.

@@ -52,7 +52,7 @@ pub use cuda::{
 pub use facts::{PACKAGES_FILE, ask_schema, packages};
 pub use graph::{
     Base, Circumstances, Graph, GraphError, built_wheels, graph, graphs, inspection_of, lock_of,
-    outline,
+    outline, unlocked,
 };
 pub(crate) use lock::REQUIREMENTS_FOLDER;
 pub use lock::{FACTS_FILE, LOCK_FILE, LOCK_FOLDER, lock};

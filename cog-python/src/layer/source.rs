@@ -88,6 +88,12 @@ pub fn write(path: &str, text: &str) -> Tree {
     Tree::new(files, folder).settled()
 }
 
+/// The files of a project as the builder gets them, without what matches a pattern.
+#[track_caller]
+pub(super) fn read_project(context: &Context, exclude: &[String]) -> State {
+    context.without(exclude.iter().map(String::as_str), "read the project")
+}
+
 /// Copies a project, without what matches a pattern (`.dockerignore` form).
 ///
 /// What is left out of a folder of the client is not sent to the builder at all. Files get a fixed time: that of a checkout
@@ -100,9 +106,7 @@ pub fn source(
     destination: &str,
     config_file: Option<&str>,
 ) -> Tree {
-    let context = context
-        .into()
-        .without(exclude.iter().map(String::as_str), "read the project");
+    let context = read_project(&context.into(), exclude);
     let mut copy = file::copy(&context, "/", destination)
         .contents_only()
         .create_destination()

@@ -57,18 +57,22 @@ impl Helper {
     ///
     /// A file that is there cannot be read, or is no helper.
     pub fn find_all() -> Result<Vec<Self>, Error> {
+        Self::files().into_iter().map(Self::from_path).collect()
+    }
+
+    /// The files of [`find_all`](Self::find_all), all in one folder.
+    pub fn files() -> Vec<PathBuf> {
         if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-            return Ok(vec![Self::from_path(PathBuf::from(path))?]);
+            return vec![PathBuf::from(path)];
         }
         let program = std::env::current_exe().ok();
         let Some(folder) = program.as_deref().and_then(Path::parent) else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         Self::ARCHITECTURES
             .iter()
             .map(|architecture| folder.join(format!("llb-helper-linux-{architecture}")))
             .filter(|path| path.is_file())
-            .map(Self::from_path)
             .collect()
     }
 }

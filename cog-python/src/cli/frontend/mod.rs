@@ -104,6 +104,7 @@ async fn build(cx: &mut Build) -> Result<Image> {
             MainContext::Files(files) => Context::Files(files),
         }),
         texts: known.texts(),
+        helpers: Vec::new(),
     };
     let product = match plans.as_slice() {
         [plan] => factory::image(cx, &factory, plan, true).await?,
