@@ -6,8 +6,9 @@ use std::io;
 use std::path::Path;
 
 /// A model, as it is at some time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Project {
+    size: Size,
     /// Pinned packages, one a line.
     requirements: Vec<String>,
     pub(crate) system_packages: Vec<&'static str>,
@@ -40,7 +41,7 @@ impl Size {
     }
 
     /// A package of more than a mebibyte and its other version.
-    pub(crate) fn giant(self) -> Option<(&'static str, &'static str)> {
+    fn giant(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Small => None,
             Self::Large => Some(("scipy==1.17.1", "scipy==1.17.0")),
@@ -55,6 +56,7 @@ impl Project {
             Size::Large => LARGE,
         };
         Self {
+            size,
             requirements: requirements.lines().map(str::to_owned).collect(),
             system_packages: vec!["libgomp1"],
             commands: Vec::new(),
@@ -71,11 +73,26 @@ impl Project {
         self.requirements.push(requirement.to_owned());
     }
 
-    /// A requirement becomes another one.
-    pub(crate) fn replace(&mut self, from: &str, to: &str) {
+    /// A small package gets another version.
+    pub(crate) fn change(&mut self) {
+        self.swap(("idna==3.10", "idna==3.11"));
+    }
+
+    /// A package of more than a mebibyte gets another version, if there is one.
+    pub(crate) fn change_giant(&mut self) {
+        self.size
+            .giant()
+            .into_iter()
+            .for_each(|giant| self.swap(giant));
+    }
+
+    /// Puts one of two requirements in the place of the other.
+    fn swap(&mut self, (one, other): (&str, &str)) {
         for requirement in &mut self.requirements {
-            if requirement == from {
-                to.clone_into(requirement);
+            if requirement == one {
+                other.clone_into(requirement);
+            } else if requirement == other {
+                one.clone_into(requirement);
             }
         }
     }

@@ -12,6 +12,7 @@ use llb_benches::measure::Program;
 
 use crate::daemon::Daemon;
 use crate::dockerfile::{CERTIFICATES, Installer, dockerfile};
+use crate::engine;
 use crate::project::Project;
 use crate::registry;
 use crate::steps::Steps;
@@ -80,19 +81,6 @@ impl Side {
             Self::CogPython(_) => "cog-python",
             Self::Dockerfile(Installer::Pip) => "pip",
             Self::Dockerfile(Installer::Uv) => "uv",
-        }
-    }
-
-    /// Whether it can use caches of a registry.
-    pub(crate) fn has_cache(&self) -> io::Result<bool> {
-        match self {
-            Self::CogPython(path) => {
-                let help = std::process::Command::new(path)
-                    .args(["build", "--help"])
-                    .output()?;
-                Ok(String::from_utf8_lossy(&help.stdout).contains("--cache-from"))
-            }
-            Self::Dockerfile(_) => Ok(true),
         }
     }
 }
@@ -173,6 +161,11 @@ impl<'a> Builds<'a> {
         };
         self.known.extend(layers.into_keys());
         Ok(built)
+    }
+
+    /// Removes the image from the engine, which would have its layers without any cache.
+    pub(crate) fn remove_image(&self) -> io::Result<()> {
+        engine::remove_image(&self.place.address, &self.tag())
     }
 
     fn tag(&self) -> String {
