@@ -11,11 +11,14 @@ mod common;
 
 mod backends;
 mod builds;
+mod caches;
 mod comparisons;
 mod failures;
 mod layers;
 mod platforms;
 mod predictions;
+mod server;
+mod sources;
 mod support;
 mod weights;
 mod wheels;
