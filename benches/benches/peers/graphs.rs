@@ -53,7 +53,7 @@ impl Common {
         let state = match self {
             Self::Chain => (0..n).try_fold(bollard_llb::image(ALPINE)?, |state, i| {
                 let step = i.to_string();
-                let options = run(format!("echo step {i}"))
+                let options = run(format!("echo step {step}"))
                     .with_env("STEP", step)
                     .with_env("MODE", "bench")
                     .with_mount_cache("/cache", "bench-cache", CacheSharingMode::Shared);
