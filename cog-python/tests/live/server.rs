@@ -111,10 +111,12 @@ pub(crate) fn wheel(name: &str, version: &str, module: &str) -> (String, Vec<u8>
         ),
     ]);
     let record = format!("{info}/RECORD");
-    let listed: String = files.keys().map(|path| format!("{path},,\n")).collect();
-    let files = files
-        .into_iter()
-        .chain([(record.clone(), format!("{listed}{record},,\n"))]);
+    let mut listed = String::new();
+    for path in files.keys().chain([&record]) {
+        listed.push_str(path);
+        listed.push_str(",,\n");
+    }
+    let files = files.into_iter().chain([(record, listed)]);
     (
         format!("{name}-{version}-py3-none-any.whl"),
         archive(files.collect()),
