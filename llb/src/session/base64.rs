@@ -3,7 +3,7 @@
 use ::base64::Engine as _;
 use ::base64::alphabet::STANDARD;
 use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use ::base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+use ::base64::prelude as engines;
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -13,13 +13,14 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Encodes as standard base64 with padding.
+#[cfg(any(feature = "gateway", feature = "progress", test))]
 pub(crate) fn encode(bytes: &[u8]) -> String {
-    BASE64_STANDARD.encode(bytes)
+    engines::BASE64_STANDARD.encode(bytes)
 }
 
 /// Encodes as URL-safe base64 with padding.
 pub(crate) fn encode_url(bytes: &[u8]) -> String {
-    BASE64_URL_SAFE.encode(bytes)
+    engines::BASE64_URL_SAFE.encode(bytes)
 }
 
 /// Decodes base64 of either alphabet, padded or not; `None` if it is something else.
