@@ -69,7 +69,7 @@ impl Definition {
     /// use llb::prelude::*;
     ///
     /// let graph = |package: &str| {
-    ///     let tools = image("debian").run(sh("apt-get install -y {package}").name("tools"));
+    ///     let tools = image("debian").run(sh(format!("apt-get install -y {package}")).name("tools"));
     ///     tools.run(sh("make").name("make")).marshal(&MarshalOptions::linux_amd64())
     /// };
     /// let changes = graph("git")?.changes_since(&graph("curl")?);
