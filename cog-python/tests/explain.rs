@@ -2,12 +2,16 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use common::run;
 
 const CONFIG: &str = "build:\n  python_version: \"3.12\"\n  system_packages: [git]\n  python_requirements: requirements.txt\n  run:\n    - echo hello\nimage: explained\nrun: run.py:Runner\n";
 
@@ -23,20 +27,6 @@ fn write(folder: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_cog-python"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
 }
 
 #[track_caller]

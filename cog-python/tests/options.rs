@@ -3,10 +3,13 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+mod common;
+
 use std::fs;
-use std::process::Command;
 
 use tempfile::TempDir;
+
+use common::run;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -29,27 +32,13 @@ fn project(uris: &[&str]) -> TempDir {
     folder
 }
 
-fn run(folder: &TempDir, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_cog-python"))
-        .args(arguments)
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
-}
-
 #[test]
 fn weights_are_a_part_of_the_image_when_they_are_asked_for() {
     let digest = "a".repeat(64);
     let web = format!("https://example.com/w.bin?v=1#sha256={digest}");
     let hub = format!("hf://acme/tiny@{COMMIT}");
     let folder = project(&["file://models", &web, &hub]);
-    let (code, plan, stderr) = run(&folder, &["plan", "--include-weights"]);
+    let (code, plan, stderr) = run(folder.path(), &["plan", "--include-weights"]);
     assert_eq!(code, Some(0), "{stderr}");
     for part in [
         "copy models to /weights/0 alone",
@@ -58,9 +47,12 @@ fn weights_are_a_part_of_the_image_when_they_are_asked_for() {
     ] {
         assert!(plan.contains(part), "no {part:?} in\n{plan}");
     }
-    let (_, plain, _) = run(&folder, &["plan"]);
+    let (_, plain, _) = run(folder.path(), &["plan"]);
     assert!(!plain.contains("/weights/0 alone"), "{plain}");
-    let (_, dockerfile, _) = run(&folder, &["plan", "--dockerfile", "--include-weights"]);
+    let (_, dockerfile, _) = run(
+        folder.path(),
+        &["plan", "--dockerfile", "--include-weights"],
+    );
     for part in [
         "COPY --exclude=** --exclude=!*.bin [\"models\",\"/weights/0/\"]",
         &format!(
@@ -80,7 +72,7 @@ fn weights_that_could_be_others_tomorrow_are_refused_at_their_line() {
         "hf://acme/tiny",
         "/data/w",
     ]);
-    let (code, stdout, stderr) = run(&folder, &["plan", "--include-weights"]);
+    let (code, stdout, stderr) = run(folder.path(), &["plan", "--include-weights"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
     for part in [
         "weights `w0` from `https://example.com/w.bin` have no digest",
@@ -102,7 +94,7 @@ fn weights_that_could_be_others_tomorrow_are_refused_at_their_line() {
 fn only_builds_take_several_platforms() {
     let folder = project(&["models"]);
     let several = ["--platform", "linux/amd64,linux/arm64"];
-    let (code, _, stderr) = run(&folder, &[&["plan"], &several[..]].concat());
+    let (code, _, stderr) = run(folder.path(), &[&["plan"], &several[..]].concat());
     assert_eq!(code, Some(2), "{stderr}");
     assert!(
         stderr.contains("only `build` and `push` take several"),
@@ -122,12 +114,12 @@ fn repositories_over_ssh_are_fetched_with_an_agent() {
         "\n  python_requirements: requirements.txt\nmodel:",
     );
     fs::write(path, config).unwrap();
-    let (_, dockerfile, stderr) = run(&folder, &["plan", "--dockerfile"]);
+    let (_, dockerfile, stderr) = run(folder.path(), &["plan", "--dockerfile"]);
     assert!(
         dockerfile.contains("--mount=type=ssh,required=true "),
         "{dockerfile}{stderr}"
     );
-    let (code, _, stderr) = run(&folder, &["build"]);
+    let (code, _, stderr) = run(folder.path(), &["build"]);
     assert_eq!(code, Some(1));
     assert!(
         stderr.contains("needs an SSH agent") && stderr.contains("--ssh default"),

@@ -4,15 +4,14 @@
 //! requests, and once more in the record that the daemon keeps of the build. A client sends it as a file instead: once,
 //! then not again until it changes. What runs with it is cached by its content.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use llb::client::{LocalDirectory, Solve};
 use llb::lower::Helper;
 use llb::{Constrain as _, file, local, scratch};
-use sha2::{Digest as _, Sha256};
 
 use super::Failure;
+use super::digest::sha256;
 
 /// The name that graphs have for the folder.
 const FOLDER: &str = "llb-helper";
@@ -43,12 +42,7 @@ impl Helpers {
         };
         let path = path.canonicalize().map_err(|error| fail(&error))?;
         let bytes = std::fs::read(&path).map_err(|error| fail(&error))?;
-        let digest = Sha256::digest(&bytes);
-        let digest = digest.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let digest = sha256(bytes.as_slice()).map_err(|error| fail(&error))?;
         let platform = Helper::from_bytes(bytes).map_err(|error| fail(&error))?;
         let platform = platform.platform().clone();
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {

@@ -29,6 +29,22 @@ pub fn files(files: &[(&str, &str)]) -> Files {
         .collect()
 }
 
+/// Runs the program in a folder; gives its exit code and what it wrote.
+#[cfg(feature = "cli")]
+pub fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cog-python"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
 /// The folder of the example.
 pub fn example_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello")
