@@ -13,7 +13,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Encodes as standard base64 with padding.
-#[cfg(any(feature = "gateway", feature = "progress", test))]
+#[cfg(any(feature = "gateway", feature = "progress"))]
 pub(crate) fn encode(bytes: &[u8]) -> String {
     engines::BASE64_STANDARD.encode(bytes)
 }

@@ -621,17 +621,17 @@ mod tests {
         })
     }
 
-    /// Whether a walk agrees with the rules. It does not, here as in moby, where `!` names a directory that nothing had
-    /// matched before: that is not remembered, so what is matched below is not taken back.
+    /// Whether a walk agrees with the rules. It does not, here as in moby, where a pattern names a directory but would not
+    /// have changed what earlier ones said of it: that is not remembered, so below it the pattern does not count. Before
+    /// the first `!` this makes no difference.
     fn is_walked_by_the_rules(patterns: &[String], path: &str) -> bool {
         let keeps = |pattern: &String| pattern.starts_with('!');
         let first = patterns.iter().position(keeps).unwrap_or(patterns.len());
         parents(path).all(|parent| {
             (first..patterns.len()).all(|index| {
                 let alone = [patterns[index].trim_start_matches('!').to_owned()];
-                !keeps(&patterns[index])
-                    || !documented(&alone, parent)
-                    || documented(&patterns[..index], parent)
+                !documented(&alone, parent)
+                    || keeps(&patterns[index]) == documented(&patterns[..index], parent)
             })
         })
     }
