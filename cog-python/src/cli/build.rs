@@ -449,7 +449,8 @@ impl<'a> Builder<'a> {
         let mut solve = Solve::build()
             .attribute("platform", platforms.join(","))
             .source_date_epoch(0)
-            .local("context", self.root);
+            .local("context", self.root)
+            .docker_proxies();
         solve = self.helpers.give(solve);
         for (id, agent) in &self.agents {
             solve = solve.ssh(id, agent.clone());

@@ -50,6 +50,37 @@ fn the_image_runs_the_model_and_says_what_it_is() {
     }
 }
 
+/// With the proxy that no tool asks for a package.
+#[test]
+fn steps_get_the_proxies_of_the_docker_configuration_and_those_of_the_environment_before_them() {
+    let project = Project::new("containerd");
+    let docker = TempDir::new().unwrap();
+    let config = r#"{"proxies": {"default": {"ftpProxy": "http://configured.example:1"}}}"#;
+    fs::write(docker.path().join("config.json"), config).unwrap();
+    let cog_yaml = project.folder.path().join("cog.yaml");
+    let given = fs::read_to_string(&cog_yaml).unwrap();
+    for (flag, expected) in [
+        (None, "configured"),
+        (Some("--proxy"), "from-the-environment"),
+    ] {
+        let check = format!(
+            "  run:\n    - echo {0}; test \"$FTP_PROXY $ftp_proxy\" = \"{1} {1}\"\n",
+            unique(),
+            format_args!("http://{expected}.example:1")
+        );
+        fs::write(&cog_yaml, given.replace("  run:\n", &check)).unwrap();
+        let arguments = ["build"].into_iter().chain(flag).collect::<Vec<_>>();
+        let output = project
+            .command(&arguments)
+            .env("DOCKER_CONFIG", docker.path())
+            .env("FTP_PROXY", "http://from-the-environment.example:1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+    }
+}
+
 #[test]
 fn a_change_rebuilds_what_it_changes() {
     for engine in ENGINES {

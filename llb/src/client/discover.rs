@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use super::address::Address;
 use super::context;
 use super::error::{Attempt, Error, ErrorKind};
-use crate::session::docker_config_directory;
+use crate::session::docker_config;
 
 const DEFAULTS: [&str; 2] = ["/var/run/docker.sock", "/run/buildkit/buildkitd.sock"];
 
@@ -40,7 +40,7 @@ impl Environment {
     /// The environment of this process.
     pub(crate) fn of_process() -> Self {
         let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let docker_config = docker_config_directory();
+        let docker_config = docker_config::directory();
         let buildx_config = docker_config
             .as_ref()
             .map(|directory| directory.join("buildx"));

@@ -18,6 +18,7 @@ use super::error::{Error, ErrorKind};
 use super::failure::{build_error, call_error};
 use super::layouts::Layouts;
 use super::outcome::Outcome;
+use super::proxies;
 use super::push::push;
 use super::result::{self, Build};
 use super::solve::Solve;
@@ -28,7 +29,7 @@ use crate::proto::moby::buildkit::v1 as wire;
 #[cfg(feature = "gateway")]
 use crate::proto::moby::buildkit::v1::frontend::CacheOptionsEntry as CacheImport;
 use crate::proto::pb;
-use crate::session::{Logins, Problem, Services, Session, Targets, hex, random_id};
+use crate::session::{Logins, Problem, Services, Session, Targets, docker_config, hex, random_id};
 
 impl Client {
     /// Runs one build and waits for its end. Progress is reported as it happens.
@@ -153,6 +154,12 @@ impl Job {
         services.layouts = layouts.served();
 
         let mut attributes = solve.attributes;
+        if solve.docker_proxies
+            && let Some(directory) = docker_config::directory()
+        {
+            proxies::add(&mut attributes, &directory, &client.address().to_string())
+                .map_err(|reason| Error::new(ErrorKind::Request, reason))?;
+        }
         if let Some(seconds) = solve.epoch {
             attributes
                 .entry("build-arg:SOURCE_DATE_EPOCH".to_owned())

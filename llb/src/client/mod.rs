@@ -48,6 +48,7 @@ mod info;
 mod layouts;
 mod lowering;
 mod outcome;
+mod proxies;
 mod push;
 mod resolve;
 mod result;

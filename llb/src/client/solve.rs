@@ -44,6 +44,7 @@ pub struct Solve {
     pub(crate) entitlements: Vec<Entitlement>,
     pub(crate) cache_to: Vec<CacheOption>,
     pub(crate) cache_from: Vec<CacheOption>,
+    pub(crate) docker_proxies: bool,
     pub(crate) no_cache: bool,
     pub(crate) epoch: Option<i64>,
     pub(crate) session_key: Option<String>,
@@ -195,6 +196,26 @@ impl Solve {
     #[must_use = "the settings are in the value returned"]
     pub fn source_date_epoch(mut self, seconds: i64) -> Self {
         self.epoch = Some(seconds);
+        self
+    }
+
+    /// Gives a frontend, or a build function, the proxies that the Docker configuration of this user has for this daemon or
+    /// for all (`proxies` in `config.json`), as `docker build` and buildx do: as build arguments such as `HTTP_PROXY`,
+    /// unless there is an [attribute](Self::attribute) for the same one.
+    ///
+    /// ```
+    /// use llb::client::Solve;
+    ///
+    /// let build = Solve::frontend("dockerfile.v0")
+    ///     .attribute("build-arg:NO_PROXY", "registry.example")
+    ///     .docker_proxies();
+    /// ```
+    ///
+    /// A password in the address of a proxy is as public as build arguments are: steps see it, and the daemon keeps it in
+    /// the history of builds.
+    #[must_use = "the settings are in the value returned"]
+    pub fn docker_proxies(mut self) -> Self {
+        self.docker_proxies = true;
         self
     }
 

@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tonic::{Response, Status};
 
 use super::base64::{decode, encode_url};
-use super::{Problem, Services};
+use super::{Problem, Services, docker_config};
 use crate::proto::moby::filesync::v1::CredentialsResponse;
 
 /// The host the daemon names for Docker Hub, and the key Docker keeps its login under.
@@ -103,7 +103,7 @@ impl Logins {
     pub(crate) fn with_docker_config(given: BTreeMap<String, Login>) -> Self {
         Self {
             given,
-            docker_config: docker_config_directory(),
+            docker_config: docker_config::directory(),
         }
     }
 
@@ -118,23 +118,10 @@ impl Logins {
         let Some(directory) = &self.docker_config else {
             return Ok(Login::default());
         };
-        let path = directory.join("config.json");
-        let text = match tokio::task::spawn_blocking({
-            let path = path.clone();
-            move || std::fs::read(path)
-        })
-        .await
-        {
-            Ok(Ok(text)) => text,
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Login::default());
-            }
-            Ok(Err(error)) => return Err(format!("cannot read {}: {error}", path.display())),
-            Err(_) => return Err(format!("cannot read {}", path.display())),
-        };
-        // A message of the parser could quote the file.
-        let config: Value = serde_json::from_slice(&text)
-            .map_err(|_| format!("{} is not valid JSON", path.display()))?;
+        let directory = directory.clone();
+        let config = tokio::task::spawn_blocking(move || docker_config::read(&directory))
+            .await
+            .map_err(|error| error.to_string())??;
         let key = if host == HUB_HOST { HUB_KEY } else { host };
         let helper = config
             .get("credHelpers")
@@ -151,15 +138,6 @@ impl Logins {
             .get("auths")
             .and_then(|logins| stored(logins, key))
             .unwrap_or_default())
-    }
-}
-
-/// The directory of the Docker configuration: `DOCKER_CONFIG`, or `.docker` in the home directory.
-pub(crate) fn docker_config_directory() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    match set("DOCKER_CONFIG") {
-        Some(directory) => Some(directory.into()),
-        None => set("HOME").map(|home| Path::new(&home).join(".docker")),
     }
 }
 

@@ -13,6 +13,7 @@ mod base64;
 mod content;
 mod credential;
 mod directory;
+pub(crate) mod docker_config;
 mod driven;
 mod executor;
 mod filesend;
@@ -53,7 +54,7 @@ pub(crate) use base64::decode as base64_decode;
 #[cfg(any(feature = "gateway", feature = "progress"))]
 pub(crate) use base64::encode as base64_encode;
 pub(crate) use content::Layouts;
-pub(crate) use credential::{HUB_HOST, Logins, docker_config_directory};
+pub(crate) use credential::{HUB_HOST, Logins};
 pub(crate) use layout::{Layout, ManifestName};
 pub(crate) use local::OpenDirectory;
 #[cfg(feature = "gateway")]

@@ -1,6 +1,7 @@
 //! Attestations: provenance, and SBOMs by a scanner that the daemon runs.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use llb::client::{Export, Solve};
 use llb::prelude::*;
@@ -240,6 +241,40 @@ async fn a_secret_is_in_no_file_that_a_build_writes() {
     // What is searched is not empty, and can be found in.
     assert!(holds(home.path(), "made") > 0);
     assert_eq!(holds(home.path(), VALUE), 0);
+}
+
+#[tokio::test]
+async fn a_secret_is_in_nothing_that_a_daemon_keeps_of_a_build() {
+    use llb::client::Secret;
+    const VALUE: &str = "hunter2-in-no-history";
+    let engine = OwnEngine::start();
+    let client = engine.connect().await;
+    for code in [0, 9] {
+        let text = format!(
+            "test $(cat /run/secrets/token) = $TOKEN || exit 3; exit {code}; : {}",
+            unique()
+        );
+        let exec = sh(text.as_str())
+            .network(Network::None)
+            .mount(secret("/run/secrets/token").id("token").and_env("TOKEN"));
+        let solve = Solve::state(
+            &image(DEBIAN).exec(exec).root(),
+            &MarshalOptions::linux_amd64(),
+        )
+        .unwrap()
+        .secret("token", Secret::bytes(VALUE));
+        assert_eq!(client.solve(solve, &mut ()).await.is_ok(), code == 0);
+        // The history of builds is written when they are over.
+        let kept = engine.home.join("data/buildkit");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while holds(&kept, &text) == 0 {
+            assert!(Instant::now() < deadline, "the build is in no history");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert_eq!(holds(&kept, VALUE), 0);
+        let log = std::fs::read_to_string(engine.home.join("log")).unwrap();
+        assert!(!log.contains(VALUE), "{log}");
+    }
 }
 
 /// How many files of a tree hold a text.

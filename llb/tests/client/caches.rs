@@ -53,6 +53,31 @@ async fn an_empty_daemon_builds_from_a_cache_only() {
 }
 
 #[tokio::test]
+async fn an_image_carries_the_cache_of_its_own_steps() {
+    let writer = containerd().await;
+    let home = tempfile::tempdir().unwrap();
+    let registry = Testbed::find().registry();
+    let name = format!("{registry}/client-test/inline:{}", unique());
+    let text = format!("echo {} | tee /out/id; date +%N >> /out/id", unique());
+    let at = |name: &str| home.path().join(name);
+    let write = Solve::definition(script(&text))
+        .cache_to(CacheOption::inline())
+        .export(Export::image(&name).push(true))
+        .export(Export::local(at("written")));
+    writer.solve(write, &mut ()).await.unwrap();
+    let own = OwnEngine::of_kind("containerd");
+    let empty = own.connect().await;
+    let read = Solve::definition(script(&text))
+        .cache_from(CacheOption::registry(&name))
+        .export(Export::local(at("read")));
+    let outcome = empty.solve(read, &mut ()).await.unwrap();
+    let step = outcome.summary().by_name(&text).unwrap();
+    assert_eq!(step.output(), [""; 0], "it ran");
+    let id = |tree: &str| fs::read(at(tree).join("id")).unwrap();
+    assert_eq!(id("read"), id("written"));
+}
+
+#[tokio::test]
 async fn a_kind_of_cache_that_an_engine_lacks_is_named() {
     let client = containerd().await;
     let s3 = CacheOption::new("s3")
