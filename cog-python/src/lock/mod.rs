@@ -18,6 +18,7 @@ pub use dialect::{Dialect, dialect};
 pub use direct_url::{ArchiveInfo, DirInfo, DirectUrl, VcsInfo};
 pub use facts::{Facts, FactsError};
 pub use read::LockError;
+pub(crate) use url::file_name;
 pub use url::{Login, host, login};
 
 /// A lock.

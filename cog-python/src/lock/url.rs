@@ -87,7 +87,7 @@ pub(super) fn without_login(url: &str) -> String {
 }
 
 /// The name of the file that an URL or a path ends with, `%` escapes resolved.
-pub(super) fn file_name(location: &str) -> String {
+pub(crate) fn file_name(location: &str) -> String {
     let path = location.split(['?', '#']).next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
     let mut bytes = Vec::with_capacity(name.len());

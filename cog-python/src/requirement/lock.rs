@@ -10,6 +10,8 @@ use pep508_rs::MarkerTree;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::lock::{Lock, LockedFile, LockedPackage, Origin, file_name};
+
 /// A line for pip, and the byte of the file it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LockLine {
@@ -36,6 +38,14 @@ pub(super) fn lines(name: &str, text: &str) -> Option<Result<Vec<LockLine>, Lock
         "uv.lock" => Some(read(text).and_then(|lock| uv(&lock))),
         _ if is_pylock => Some(read(text).and_then(|lock| pylock(&lock))),
         _ => None,
+    }
+}
+
+/// The lock of a file with the files of every package: `pylock.toml`, or `uv.lock`.
+pub(super) fn locked(name: &str, text: &str) -> Option<Lock> {
+    match name.rsplit('/').next().unwrap_or(name) {
+        "uv.lock" => uv_lock(&read(text).ok()?),
+        _ => Lock::from_pylock(text).ok(),
     }
 }
 
@@ -101,6 +111,8 @@ fn pyproject(file: Pyproject) -> Vec<LockLine> {
 #[derive(Deserialize)]
 struct UvLock {
     version: Spanned<u32>,
+    #[serde(rename = "requires-python")]
+    requires_python: Option<String>,
     #[serde(default, rename = "package")]
     packages: Vec<UvPackage>,
 }
@@ -124,6 +136,7 @@ struct UvSource {
     registry: Option<String>,
     git: Option<String>,
     url: Option<String>,
+    subdirectory: Option<String>,
     path: Option<String>,
     directory: Option<String>,
     editable: Option<String>,
@@ -141,13 +154,18 @@ struct UvDependency {
 
 #[derive(Deserialize)]
 struct UvFile {
+    url: Option<String>,
+    path: Option<String>,
+    filename: Option<String>,
     hash: Option<String>,
+    size: Option<u64>,
 }
 
 /// A package with an extra, or without.
 type Node = (usize, Option<String>);
 
-fn uv(lock: &UvLock) -> Result<Vec<LockLine>, LockError> {
+/// Packages that are reached from the project, by their place in the lock, with their markers.
+fn wanted(lock: &UvLock) -> Result<BTreeMap<usize, MarkerTree>, LockError> {
     if *lock.version.get_ref() != 1 {
         return Err(LockError {
             message: format!(
@@ -177,6 +195,31 @@ fn uv(lock: &UvLock) -> Result<Vec<LockLine>, LockError> {
             .or_insert(marker);
     }
     by_package.remove(&root);
+    Ok(by_package)
+}
+
+/// A repository of a lock of uv: `URL?rev=NAME&subdirectory=FOLDER#COMMIT`.
+struct UvRepository<'l> {
+    address: &'l str,
+    commit: &'l str,
+    subdirectory: Option<&'l str>,
+}
+
+impl<'l> UvRepository<'l> {
+    fn new(git: &'l str) -> Self {
+        let (address, commit) = git.split_once('#').unwrap_or((git, ""));
+        let (address, query) = address.split_once('?').unwrap_or((address, ""));
+        let mut query = query.split('&');
+        Self {
+            address,
+            commit,
+            subdirectory: query.find_map(|part| part.strip_prefix("subdirectory=")),
+        }
+    }
+}
+
+fn uv(lock: &UvLock) -> Result<Vec<LockLine>, LockError> {
+    let by_package = wanted(lock)?;
     let mut entries = Vec::new();
     let mut indexes: Vec<String> = Vec::new();
     for (index, marker) in by_package {
@@ -192,12 +235,17 @@ fn uv(lock: &UvLock) -> Result<Vec<LockLine>, LockError> {
             }
             format!("{name}=={version}")
         } else if let Some(git) = &source.git {
-            // `URL?rev=NAME#COMMIT`
-            let (address, commit) = git.split_once('#').unwrap_or((git, ""));
-            let address = address.split('?').next().unwrap_or_default();
-            format!("{name} @ git+{address}@{commit}")
+            let UvRepository {
+                address,
+                commit,
+                subdirectory,
+            } = UvRepository::new(git);
+            let below = subdirectory.map_or(String::new(), |path| format!("#subdirectory={path}"));
+            format!("{name} @ git+{address}@{commit}{below}")
         } else if let Some(url) = &source.url {
-            format!("{name} @ {url}")
+            let below = source.subdirectory.as_ref();
+            let below = below.map_or(String::new(), |path| format!("#subdirectory={path}"));
+            format!("{name} @ {url}{below}")
         } else if let Some(path) = [&source.path, &source.directory, &source.editable]
             .into_iter()
             .flatten()
@@ -216,6 +264,97 @@ fn uv(lock: &UvLock) -> Result<Vec<LockLine>, LockError> {
         });
     }
     Ok(to_lines(indexes, entries))
+}
+
+/// The same packages with their files. Nothing if one of them is from where a lock here knows no way to.
+fn uv_lock(lock: &UvLock) -> Option<Lock> {
+    let mut packages = Vec::new();
+    for (index, marker) in wanted(lock).ok()? {
+        let package = &lock.packages[index];
+        if !marker.is_false() {
+            packages.push(uv_package(package, marker_text(&marker))?);
+        }
+    }
+    Some(Lock {
+        requires_python: lock.requires_python.clone(),
+        packages,
+        ties: None,
+    })
+}
+
+fn uv_package(package: &UvPackage, marker: Option<String>) -> Option<LockedPackage> {
+    let source = &package.source;
+    let mut locked = LockedPackage {
+        name: llb_helper::wheel::normalized(package.name.get_ref()),
+        version: package.version.clone(),
+        marker,
+        ..LockedPackage::default()
+    };
+    if let Some(registry) = &source.registry {
+        locked.index = Some(registry.clone());
+        locked.wheels = package.wheels.iter().map(uv_file).collect();
+        locked.sdist = package.sdist.as_ref().map(uv_file);
+        return Some(locked);
+    }
+    let own = package
+        .wheels
+        .first()
+        .or(package.sdist.as_ref())
+        .map(uv_file);
+    let archive = |file: LockedFile| {
+        Origin::Archive(LockedFile {
+            sha256: own.as_ref().and_then(|own| own.sha256.clone()),
+            size: own.as_ref().and_then(|own| own.size),
+            ..file
+        })
+    };
+    locked.origin = Some(if let Some(git) = &source.git {
+        let found = UvRepository::new(git);
+        Origin::Repository {
+            kind: "git".to_owned(),
+            url: found.address.to_owned(),
+            commit: found.commit.to_owned(),
+            subdirectory: found.subdirectory.map(str::to_owned),
+        }
+    } else if let Some(url) = source
+        .url
+        .as_ref()
+        .filter(|_| source.subdirectory.is_none())
+    {
+        archive(LockedFile {
+            name: file_name(url),
+            url: Some(url.clone()),
+            ..LockedFile::default()
+        })
+    } else if let Some(path) = &source.path {
+        archive(LockedFile {
+            name: file_name(path),
+            path: Some(path.clone()),
+            ..LockedFile::default()
+        })
+    } else {
+        let folder = source.directory.as_ref().or(source.editable.as_ref())?;
+        Origin::Directory(folder.clone())
+    });
+    Some(locked)
+}
+
+fn uv_file(file: &UvFile) -> LockedFile {
+    let location = file
+        .url
+        .as_ref()
+        .or(file.path.as_ref())
+        .or(file.filename.as_ref());
+    let hash = file.hash.as_deref();
+    LockedFile {
+        name: location.map_or_else(String::new, |location| file_name(location)),
+        url: file.url.clone(),
+        path: file.path.clone(),
+        size: file.size,
+        sha256: hash
+            .and_then(|hash| hash.strip_prefix("sha256:"))
+            .map(str::to_owned),
+    }
 }
 
 /// Under which markers each package is reached from the project: all paths to it, each with all of its markers.
@@ -517,6 +656,102 @@ source = { registry = "https://pypi.org/simple" }
                 "d==5 --hash=sha256:dd",
             ]
         );
+    }
+
+    #[test]
+    fn a_lock_of_uv_has_the_files_of_its_packages() {
+        let lock = locked("sub/uv.lock", UV).unwrap();
+        let files: Vec<(&str, Option<&str>, Vec<&str>)> = lock
+            .packages
+            .iter()
+            .map(|package| {
+                let files = package.wheels.iter().chain(&package.sdist);
+                let urls = files.filter_map(|file| file.url.as_deref()).collect();
+                (package.name.as_str(), package.marker.as_deref(), urls)
+            })
+            .collect();
+        assert_eq!(
+            files,
+            [
+                ("a", None, vec!["https://x/a.tar.gz"]),
+                (
+                    "b",
+                    Some("sys_platform == 'win32'"),
+                    vec!["https://x/b.whl"]
+                ),
+                (
+                    "c",
+                    Some("python_full_version >= '3.12' or sys_platform == 'win32'"),
+                    vec!["https://x/c.whl"]
+                ),
+                ("d", None, vec!["https://x/d.whl"]),
+            ]
+        );
+        let sdist = lock.packages[0].sdist.as_ref().unwrap();
+        assert_eq!((sdist.name.as_str(), sdist.size), ("a.tar.gz", Some(1)));
+        assert_eq!(sdist.sha256.as_deref(), Some("aa"));
+        assert!(locked("uv.lock", "version = 2\n").is_none());
+    }
+
+    #[test]
+    fn a_lock_of_uv_says_where_other_packages_are() {
+        let text = r#"
+version = 1
+[[package]]
+name = "app"
+source = { editable = "." }
+dependencies = [{ name = "a" }, { name = "b" }, { name = "c" }, { name = "d" }]
+[[package]]
+name = "a"
+source = { git = "https://h/a?subdirectory=sub&rev=main#123" }
+[[package]]
+name = "b"
+source = { url = "https://h/b-1.tar.gz" }
+sdist = { hash = "sha256:bb" }
+[[package]]
+name = "c"
+source = { path = "wheels/c-1-py3-none-any.whl" }
+wheels = [{ filename = "c-1-py3-none-any.whl", hash = "sha256:cc" }]
+[[package]]
+name = "d"
+source = { directory = "packages/d" }
+"#;
+        assert_eq!(
+            texts("uv.lock", text),
+            [
+                "a @ git+https://h/a@123#subdirectory=sub",
+                "b @ https://h/b-1.tar.gz",
+                "c @ file:wheels/c-1-py3-none-any.whl",
+                "d @ file:packages/d"
+            ]
+        );
+        let lock = locked("uv.lock", text).unwrap();
+        let origins: Vec<&Origin> = lock
+            .packages
+            .iter()
+            .filter_map(|package| package.origin.as_ref())
+            .collect();
+        let [
+            Origin::Repository {
+                commit,
+                subdirectory,
+                ..
+            },
+            Origin::Archive(archive),
+            Origin::Archive(wheel),
+            Origin::Directory(folder),
+        ] = origins.as_slice()
+        else {
+            panic!("{origins:?}");
+        };
+        assert_eq!(
+            (commit.as_str(), subdirectory.as_deref()),
+            ("123", Some("sub"))
+        );
+        assert_eq!(archive.url.as_deref(), Some("https://h/b-1.tar.gz"));
+        assert_eq!(wheel.path.as_deref(), Some("wheels/c-1-py3-none-any.whl"));
+        assert_eq!(wheel.sha256.as_deref(), Some("cc"));
+        assert_eq!(folder, "packages/d");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub struct Requirements {
     pub secrets: Vec<String>,
     /// Whether pip will demand a hash for every package, because a line has one.
     pub hashed: bool,
-    /// The lock that the lines are from, if they are from a `pylock.toml` alone.
+    /// The lock that the lines are from, if they are from a `pylock.toml` or a `uv.lock` alone.
     pub lock: Option<crate::lock::Lock>,
     /// Whether a line needs a tool such as git to download or compile a package.
     pub needs_tools: bool,

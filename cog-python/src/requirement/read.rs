@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
                 // Nothing but the file itself says what is installed.
                 let alone = self.open.len() == 1 && self.requirements.lines.is_empty();
                 self.requirements.lock = alone
-                    .then(|| crate::lock::Lock::from_pylock(source.text()).ok())
+                    .then(|| lock::locked(source.name(), source.text()))
                     .flatten();
                 for line in lines {
                     self.line(source, &line.text, place(source, line.offset), target);
@@ -124,8 +124,7 @@ impl<'a> Reader<'a> {
         let line = match classify(text) {
             // A lock has all that its packages need.
             Line::Named { name, .. }
-                if matches!(name.as_str(), "cog" | "coglet")
-                    && self.requirements.lock.is_some() =>
+                if matches!(name.as_str(), "cog" | "coglet") && self.is_locked_with_sdk() =>
             {
                 None
             }
@@ -174,6 +173,13 @@ impl<'a> Reader<'a> {
                 Target::Constraints => self.requirements.constraints.push(line),
             }
         }
+    /// Whether there is a lock with the SDK that is installed.
+    fn is_locked_with_sdk(&self) -> bool {
+        let lock = self.requirements.lock.as_ref();
+        let version = lock.and_then(|lock| lock.version("cog"));
+        version.is_some_and(|version| self.sdk == format!("cog=={version}"))
+    }
+
     }
 
     /// A line that starts with the name of a package.
