@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use cog_python::layer::{Base, Circumstances, GraphError, Joining, graph, lock_of};
 use cog_python::plan::{Network, PythonProvider};
 use cog_python::{Options, Plan};
-use common::{Files, around, example, example_files, image, image_on, locked, on, plan_of};
+use common::{Files, around, example, example_files, files, image, image_on, locked, on, plan_of};
 use llb::{Definition, MarshalOptions};
 
 fn definition(plan: &Plan, joining: Joining) -> Definition {
@@ -296,4 +296,40 @@ fn a_plan_written_by_hand_is_checked() {
         error.to_string(),
         "the plan has version 9, this program reads version 3"
     );
+}
+
+/// What takes the place of an image takes it wherever the plan names the image.
+#[test]
+fn other_images_are_replaced_too() {
+    let options = Options {
+        uv_image: Some("example.com/uv:1".into()),
+        ..Options::default()
+    };
+    let config = "build:\n  gpu: true\n  python_version: \"3.12\"\nx-cog-python:\n  run:\n    - {command: make, writes: /opt/made}\nrun: run.py:Runner\n";
+    let project = files(&[("cog.yaml", config), ("run.py", "")]);
+    let plan = plan_of(&project, &options);
+    let devel = plan.other_bases()[0].to_owned();
+    assert_eq!(plan.tools(), ["example.com/uv:1"]);
+    let replaced = [
+        (devel.clone(), llb::image("mirror.example/devel:1")),
+        ("example.com/uv:1".into(), llb::image("mirror.example/uv:1")),
+    ];
+    let of = |state: llb::State| Base {
+        state: Some(state),
+        ..Base::default()
+    };
+    let circumstances = Circumstances {
+        images: replaced.map(|(name, state)| (name, of(state))).into(),
+        ..around(Joining::Merge)
+    };
+    let plain = graph(&locked(&plan), &around(Joining::Merge)).unwrap();
+    let state = graph(&locked(&plan), &circumstances).unwrap();
+    let has = |state: &llb::State, name: &str| state.to_text().contains(name);
+    for (own, other) in [
+        (devel.as_str(), "mirror.example/devel:1"),
+        ("example.com/uv:1", "mirror.example/uv:1"),
+    ] {
+        assert!(has(&plain, own) && !has(&plain, other), "{own}");
+        assert!(has(&state, other) && !has(&state, own), "{own}");
+    }
 }

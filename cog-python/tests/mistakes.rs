@@ -241,6 +241,16 @@ fn keys() {
         ],
     );
     top(
+        "run: run.py:Runner\nx-cog-python:\n  compilers: none\n  run:\n    - {command: ls, writes: kernels}\n    - {command: ls, writes: /opt/venv/lib}\n    - {command: ls, writes: /opt/a/}\n    - {command: ls, writes: /opt/a/b}\n    - {command: ls, writes: /}",
+        &[
+            "5:14 `compilers` must be `build` or `image`, found `none`",
+            "7:29 `writes` must be an absolute path, found `kernels` | for example `/opt/kernels`",
+            "8:29 `writes` `/opt/venv/lib` and `/opt/venv` lie in each other, and others write there | give the command a folder of its own, such as `/opt/kernels`",
+            "10:29 `writes` `/opt/a/b` and `/opt/a` lie in each other, and others write there | give the command a folder of its own, such as `/opt/kernels`",
+            "11:29 `writes` must be a folder below `/` | leave it out for a command that writes anywhere",
+        ],
+    );
+    top(
         "run: run.py:Runner\nenviroment: [HF_TOKEN=hunter2]",
         &["4:1 unknown key `enviroment` in `cog.yaml` | did you mean `environment`?"],
     );

@@ -126,3 +126,47 @@ fn repositories_over_ssh_are_fetched_with_an_agent() {
         "{stderr}"
     );
 }
+
+/// A lock says which wheels there are: libraries of CUDA that the base has, too, are told with their size.
+#[test]
+fn cuda_that_is_there_twice_is_told_at_its_line() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "cog.yaml",
+        "build:\n  gpu: true\n  cuda: \"12.4\"\n  python_version: \"3.12\"\n  python_requirements: pylock.toml\nrun: run.py:Runner\n",
+    );
+    write("run.py", "class Runner:\n    def run(self) -> str: ...\n");
+    let packages = [
+        ("cog", "0.23.1", 1_000),
+        ("nvidia-cublas-cu12", "12.4.5.8", 363_400_000),
+        ("nvidia-cudnn-cu12", "9.1.0.70", 664_800_000),
+        ("six", "1.17.0", 11_000),
+    ];
+    let packages = packages.map(|(name, version, size)| {
+        let file = format!("{}-{version}-py3-none-any.whl", name.replace('-', "_"));
+        let digest = "a".repeat(64);
+        format!(
+            "[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\nwheels = [{{ name = \"{file}\", url = \"https://files.example.com/{file}\", size = {size}, hashes = {{ sha256 = \"{digest}\" }} }}]\n"
+        )
+    });
+    write(
+        "pylock.toml",
+        &format!(
+            "lock-version = \"1.0\"\ncreated-by = \"test\"\n{}",
+            packages.concat()
+        ),
+    );
+    let (code, plan, stderr) = run(folder.path(), &["plan"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    for part in [
+        "warning: CUDA is in the image twice: `nvidia-cudnn-cu12`, `nvidia-cublas-cu12` (1.0 GB) bring libraries that the base nvidia/cuda:12.4.1-cudnn-runtime-ubuntu22.04 has, too",
+        "--> cog.yaml:5:",
+        "hint: take a base without CUDA",
+    ] {
+        assert!(stderr.contains(part), "no {part:?} in\n{stderr}");
+    }
+    assert!(plan.contains("1.0 GB of NVIDIA's wheels"), "{plan}");
+    let (code, _, stderr) = run(folder.path(), &["plan", "--use-cuda-base-image=false"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+}

@@ -13,7 +13,7 @@ use super::output::OutputOption;
 use crate::config::ImageName;
 use crate::engine::Gpus;
 use crate::model::ResolveMode;
-use crate::plan::{Network, PythonProvider};
+use crate::plan::{Compilers, Network, PythonProvider};
 use crate::resolution::Platform;
 use crate::sdk::SdkVersion;
 use crate::tables::{Architecture, Release};
@@ -91,6 +91,9 @@ pub(crate) struct PlanArgs {
     /// Base a GPU build on NVIDIA's image [default: auto, which does].
     #[arg(long, value_enum, value_name = "WHEN")]
     pub(crate) use_cuda_base_image: Option<CudaBaseOption>,
+    /// Where the compilers of a GPU build are [default: in the build alone, unless a command may need them anywhere].
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) compilers: Option<CompilersOption>,
     /// GPU that the image must run on, by its compute capability, such as 9.0 (repeatable).
     #[arg(long, value_name = "CAPABILITY")]
     pub(crate) gpu_arch: Vec<Architecture>,
@@ -174,7 +177,7 @@ pub(crate) struct BuildArgs {
     /// Cache to write, such as type=registry,ref=NAME,mode=max or type=inline (repeatable).
     #[arg(long, value_name = "CACHE")]
     pub(crate) cache_to: Vec<String>,
-    /// What takes the place of the base image of this name: a folder, or an address such as `docker-image://NAME` (repeatable).
+    /// What takes the place of the image of this name: a folder, or an address such as `docker-image://NAME` (repeatable).
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     pub(crate) build_context: Vec<(String, String)>,
     /// Give steps the proxies that `HTTP_PROXY`, `HTTPS_PROXY`, `FTP_PROXY`, `NO_PROXY` and `ALL_PROXY` name.
@@ -517,6 +520,24 @@ impl From<CudaBaseOption> for Option<bool> {
             CudaBaseOption::Auto => None,
             CudaBaseOption::True => Some(true),
             CudaBaseOption::False => Some(false),
+        }
+    }
+}
+
+/// Values of `--compilers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompilersOption {
+    /// In the build alone: wheels and the folders of `writes` are taken over.
+    Build,
+    /// In the image, for models that compile when they run.
+    Image,
+}
+
+impl From<CompilersOption> for Compilers {
+    fn from(option: CompilersOption) -> Self {
+        match option {
+            CompilersOption::Build => Self::Build,
+            CompilersOption::Image => Self::Image,
         }
     }
 }

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(helpers.lent().len(), 2);
         for (helper, file) in helpers.lent().iter().zip(&helpers.files) {
             let text = helper.state().to_text();
-            let source = format!("local://{}", file.local);
+            let source = format!("local \"{}\"", file.local);
             assert!(text.contains(&source), "{source} is not in {text}");
             let sent = std::fs::read(file.folder.join(&file.name)).unwrap();
             let platform = Helper::from_bytes(sent).unwrap();
@@ -145,7 +145,11 @@ mod tests {
             std::fs::write(path, program(62)).unwrap();
         }
         let helpers = Helpers::of(&paths).unwrap();
-        let names: Vec<&str> = helpers.files.iter().map(|file| file.name.as_str()).collect();
+        let names: Vec<&str> = helpers
+            .files
+            .iter()
+            .map(|file| file.name.as_str())
+            .collect();
         assert_eq!(names, ["first"]);
     }
 }

@@ -304,6 +304,7 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
             .map(|base| base.without_default_tag().to_owned()),
         cog_base: args.use_cog_base_image,
         cuda_base: args.use_cuda_base_image.and_then(Into::into),
+        compilers: args.compilers.map(Into::into),
         gpu_architectures: args.gpu_arch.clone(),
         driver: args.driver.clone(),
         tables,

@@ -1,7 +1,7 @@
 //! `x-cog-python`: what this program knows beyond Cog.
 
 use crate::diagnostic::{Span, Spanned};
-use crate::plan::{Mount, Network, PythonProvider};
+use crate::plan::{Compilers, Mount, Network, PythonProvider};
 use crate::tables::{Architecture, Release};
 
 /// The mapping `x-cog-python`. Cog ignores the key, so a file that has it stays valid there.
@@ -9,6 +9,8 @@ use crate::tables::{Architecture, Release};
 pub struct Extension {
     /// Base image.
     pub base: Option<Spanned<String>>,
+    /// Where the compilers of a GPU build are.
+    pub compilers: Option<Spanned<Compilers>>,
     /// Where Python comes from.
     pub python: Option<Spanned<PythonProvider>>,
     /// GPUs that the image must run on.
@@ -28,6 +30,8 @@ pub struct RunStep {
     pub mounts: Vec<Mount>,
     /// Its network, when it is not the builder's.
     pub network: Option<Network>,
+    /// The only folder that the image takes over of what the command writes.
+    pub writes: Option<Spanned<String>>,
     /// Where it was written.
     pub span: Span,
 }

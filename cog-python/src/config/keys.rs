@@ -311,6 +311,11 @@ pub(super) const EXTENSION: Mapping = Mapping {
     keys: &[
         key("base", Shape::Text, "Base image; what it lacks is added."),
         key(
+            "compilers",
+            Shape::Word(&["build", "image"]),
+            "Where the compilers of a GPU build are: in the build alone, or in the image.",
+        ),
+        key(
             "driver",
             Shape::Version,
             "Version of the NVIDIA driver that the image must run with.",
@@ -353,6 +358,11 @@ pub(super) const STEP: Mapping = Mapping {
             "network",
             Shape::Word(&["default", "none"]),
             "Network of the command [default: the builder's].",
+        ),
+        key(
+            "writes",
+            Shape::Form("^/."),
+            "The only folder that the image takes over; it is empty when the command starts.",
         ),
     ],
     removed: &[],

@@ -18,7 +18,7 @@ pub(super) fn annotations(
     let mut found = Vec::new();
     if let Some(pinned) = &base.pinned {
         let pinned = ImageRef::parse(pinned)?;
-        if let Some(reference) = super::base_reference(plan) {
+        if let Some(reference) = plan.base() {
             let reference = ImageRef::parse(reference)?;
             found.push((
                 "org.opencontainers.image.base.name",

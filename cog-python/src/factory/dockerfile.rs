@@ -23,7 +23,7 @@ impl ModelFactory for DockerfileFactory {
         let text = text.split_once('\n').map_or("", |(_, rest)| rest);
         let dockerfile =
             scratch().file(file::mkfile("/Dockerfile", 0o644, text).name("Dockerfile of the plan"));
-        let pinned = base.pinned.as_deref().zip(super::base_reference(plan));
+        let pinned = base.pinned.as_deref().zip(plan.base());
         let pinned = pinned.map(|(pinned, reference)| {
             (
                 format!("context:{reference}"),

@@ -32,17 +32,24 @@ impl LlbFactory {
     pub async fn complete(&self, build: &Build, plan: &Plan) -> Result<Complete> {
         let platform: Platform = plan.platform.parse()?;
         let base = super::base(build, plan, &platform).await?;
-        let circumstances = self.circumstances(build, &base)?;
+        let images = super::images(build, plan, &platform).await?;
+        let circumstances = self.circumstances(build, &base, images)?;
         resolve::complete(build, plan, &circumstances, Meanwhile::Wait).await
     }
 
-    fn circumstances(&self, build: &Build, base: &Base) -> Result<Circumstances> {
+    fn circumstances(
+        &self,
+        build: &Build,
+        base: &Base,
+        images: BTreeMap<String, Base>,
+    ) -> Result<Circumstances> {
         let found = match self.helpers.as_slice() {
             [] => Helper::find_all()?,
             given => given.to_vec(),
         };
         Ok(Circumstances {
             texts: self.texts.clone(),
+            images,
             ..resolve::circumstances(build, base, self.project.clone(), &found)?
         })
     }
@@ -54,7 +61,8 @@ impl ModelFactory for LlbFactory {
     }
 
     async fn make(&self, build: &Build, plan: &Plan, base: &Base) -> Result<Made> {
-        let circumstances = self.circumstances(build, base)?;
+        let images = super::images(build, plan, &plan.platform.parse()?).await?;
+        let circumstances = self.circumstances(build, base, images)?;
         let complete = resolve::complete(build, plan, &circumstances, Meanwhile::Build).await?;
         let graph = graphs(&complete.plan, &circumstances)
             .map_err(|error| Error::new(error).context("the plan gives no graph"))?;

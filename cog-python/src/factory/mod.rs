@@ -18,12 +18,14 @@ pub use graph::LlbFactory;
 pub use info::{Backend, BuildInfo};
 pub use resolve::Complete;
 
+use std::collections::BTreeMap;
+
 use llb::gateway::{Build, Image, Result};
 use llb::value::Platform;
 use llb::{ProxyEnv, State};
 
 use crate::layer::Base;
-use crate::plan::{Action, Plan};
+use crate::plan::Plan;
 
 /// Makes the file system of a plan.
 pub trait ModelFactory {
@@ -174,9 +176,35 @@ impl Part {
 
 /// Looks the base image up, so that the whole build takes the same one, and takes over what it says about itself.
 async fn base(build: &Build, plan: &Plan, platform: &Platform) -> Result<Base> {
-    let Some(reference) = base_reference(plan) else {
-        return Ok(Base::default());
-    };
+    match plan.base() {
+        Some(reference) => look_up(build, reference, platform).await,
+        None => Ok(Base::default()),
+    }
+}
+
+/// What is known of the other images that a plan names. What steps are run on is looked up as the base is; programs are
+/// taken of what takes the place of their image, if the build is given such a context.
+async fn images(build: &Build, plan: &Plan, platform: &Platform) -> Result<BTreeMap<String, Base>> {
+    let mut images = BTreeMap::new();
+    for reference in plan.other_bases() {
+        let base = look_up(build, reference, platform).await?;
+        images.insert(reference.to_owned(), base);
+    }
+    for reference in plan.tools() {
+        let state = build.named_context_for(reference, platform).await?;
+        if state.is_some() {
+            let base = Base {
+                state,
+                ..Base::default()
+            };
+            images.insert(reference.to_owned(), base);
+        }
+    }
+    Ok(images)
+}
+
+/// What is known of an image, or of the context that takes its place.
+async fn look_up(build: &Build, reference: &str, platform: &Platform) -> Result<Base> {
     if let Some(state) = build.named_context_for(reference, platform).await? {
         return Ok(Base {
             state: Some(state),
@@ -216,11 +244,4 @@ fn proxy(build: &Build) -> Option<ProxyEnv> {
         all_proxy: value("ALL_PROXY"),
     };
     (proxy != ProxyEnv::default()).then_some(proxy)
-}
-
-fn base_reference(plan: &Plan) -> Option<&str> {
-    plan.steps.iter().find_map(|step| match &step.action {
-        Action::Base { reference } => Some(reference.as_str()),
-        _ => None,
-    })
 }

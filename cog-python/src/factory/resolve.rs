@@ -18,7 +18,7 @@ use crate::layer::{
     LOCK_FILE, LOCK_FOLDER, built_wheels, graphs, inspection_of, lock_of, unlocked,
 };
 use crate::lock::{Facts, Lock};
-use crate::plan::{InstallWheels, Measured, Plan};
+use crate::plan::{CudaTwice, InstallWheels, Measured, Plan};
 use crate::wheel::{self, Collision};
 
 /// A plan that names every wheel, and the lock that was made for it.
@@ -164,6 +164,10 @@ async fn answers(
         measured.insert(step, file, size);
     }
     let chosen = plan.with_lock(&lock, &facts, &measured, &[])?;
+    if let Some(twice) = chosen.cuda_twice() {
+        cx.warn(Warning::new(twice.to_string()).detail(CudaTwice::ADVICE))
+            .await?;
+    }
     let (ties, distributions) = look_and_run(cx, &chosen, circumstances, meanwhile).await?;
     let plan = if ties.is_empty() {
         chosen

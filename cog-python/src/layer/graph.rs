@@ -8,15 +8,16 @@ use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State, file};
 use super::program::remote;
 use super::source::read_project;
 use super::{
-    Context, Environment, Interpreter, Joining, LOCK_FILE, StepOptions, Tree, Uv, WEIGHTS_TOKEN,
-    WeightsFrom, WheelFile, apt, ask_schema, compiled_wheels, configure, inspect, lock, overlay,
-    project, run, source, uv, uv_python_tree, venv_tree, weights_tree, wheel, wheels,
+    Context, Environment, Interpreter, Joining, LOCK_FILE, Program, StepOptions, Tree, Uv,
+    WEIGHTS_TOKEN, WeightsFrom, WheelFile, apt, ask_schema, compiled_wheels, configure, inspect,
+    lock, overlay, project, run, run_tree, source, uv, uv_python_tree, venv_tree, weights_tree,
+    wheel, wheels,
 };
 use crate::config::{PythonVersion, SystemPackage};
 use crate::diagnostic::without_secrets;
 use crate::plan::{
-    Action, CopyWeights, InstallWheels, Plan, RemoteFile, Step, WeightFiles, WeightOrigin, Wheel,
-    WheelOrigin,
+    Action, CopyWeights, InstallWheels, Plan, RemoteFile, Step, UvProgram, WeightFiles,
+    WeightOrigin, Wheel, WheelOrigin,
 };
 
 /// What is known before the build, of the base image above all; the default is nothing.
@@ -50,6 +51,8 @@ pub struct Graph {
 pub struct Circumstances {
     /// What is known of the base image.
     pub base: Base,
+    /// What is known of other images that the plan names, by their references.
+    pub images: BTreeMap<String, Base>,
     /// How trees are laid over each other.
     pub joining: Joining,
     /// The program that installs wheels, for the builder's own platform.
@@ -305,7 +308,7 @@ impl<'a> Builder<'a> {
                     step: step.name.clone(),
                     needs: "names the only folder that it writes",
                 })?;
-                let program = uv(program, self.circumstances.helper.as_ref());
+                let program = self.uv(program);
                 let uv = Uv {
                     program: &program,
                     downloads: downloads.as_deref(),
@@ -345,7 +348,7 @@ impl<'a> Builder<'a> {
                     version: self.plan_python(step)?,
                     tree: ground.trees.first().cloned(),
                 };
-                let program = uv(&action.uv, self.circumstances.helper.as_ref());
+                let program = self.uv(&action.uv);
                 let whole = ground.whole(step)?;
                 Files::Aside(lock(whole, &interpreter, action, &program, &options))
             }
@@ -372,14 +375,26 @@ impl<'a> Builder<'a> {
                     self.circumstances.joining,
                 );
                 let path = &self.plan.config.path;
-                Files::Whole(joined.layer(run(
-                    command,
-                    path,
-                    mounts,
-                    *network,
-                    environment,
-                    &options,
-                )))
+                match &step.writes {
+                    None => Files::Whole(joined.layer(run(
+                        command,
+                        path,
+                        mounts,
+                        *network,
+                        environment,
+                        &options,
+                    ))),
+                    Some(folder) => Files::Tree(run_tree(
+                        &joined,
+                        folder,
+                        command,
+                        path,
+                        mounts,
+                        *network,
+                        environment,
+                        &options,
+                    )),
+                }
             }
             Action::Source(action) => Files::Tree(source(
                 self.project(&action.context),
@@ -513,13 +528,12 @@ impl<'a> Builder<'a> {
                 repository,
                 revision,
             } => {
-                let helper = self.circumstances.helper.as_ref();
                 let python = Interpreter {
                     command: action.interpreter.clone(),
                     version: self.plan_python(step)?,
                     tree: interpreter.cloned(),
                 };
-                let from = WeightsFrom::hugging_face(repository, revision, uv(&action.uv, helper))
+                let from = WeightsFrom::hugging_face(repository, revision, self.uv(&action.uv))
                     .python(python)
                     .token(WEIGHTS_TOKEN);
                 let variables = action.environment.iter();
@@ -674,7 +688,9 @@ impl<'a> Builder<'a> {
                 let config: serde_json::Value = serde_json::from_slice(config).ok()?;
                 Some(config["rootfs"]["diff_ids"].as_array()?.len())
             });
-        let steps = self.plan.steps.iter().filter(|step| {
+        // Trees that a command runs on are below it, and those of the last step are counted already.
+        let below = self.plan.below_image();
+        let steps = below.into_iter().filter(|step| {
             matches!(
                 step.action,
                 Action::Apt { .. } | Action::Run { .. } | Action::Venv { .. }
@@ -687,8 +703,24 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// The uv program, of an image that something may take the place of.
+    fn uv(&self, program: &UvProgram) -> Program {
+        let other = self.circumstances.images.get(&program.image);
+        let other = other.filter(|_| program.wheel.is_none());
+        match other.and_then(|other| other.state.as_ref()) {
+            Some(state) => Program::new(state.clone(), "/uv"),
+            None => uv(program, self.circumstances.helper.as_ref()),
+        }
+    }
+
     fn base_image(&self, reference: &str) -> Result<State, GraphError> {
-        let base = &self.circumstances.base;
+        let unknown = Base::default();
+        let base = if self.plan.base() == Some(reference) {
+            &self.circumstances.base
+        } else {
+            let other = self.circumstances.images.get(reference);
+            other.unwrap_or(&unknown)
+        };
         if let Some(state) = &base.state {
             return Ok(state.clone());
         }

@@ -58,7 +58,7 @@ pub(crate) use lock::REQUIREMENTS_FOLDER;
 pub use lock::{FACTS_FILE, LOCK_FILE, LOCK_FOLDER, lock};
 pub use program::{Program, remote, uv};
 pub use python::{Interpreter, Uv, uv_python, uv_python_tree, venv, venv_tree};
-pub use run::run;
+pub use run::{run, run_tree};
 pub use source::{Context, project, source, write};
 pub(crate) use step::SSH_COMMAND;
 pub use step::StepOptions;

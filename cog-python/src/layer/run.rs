@@ -1,10 +1,10 @@
 //! Commands of the user.
 
 use indexmap::IndexMap;
-use llb::{Constrain, State, args, bind, cache, secret, ssh};
+use llb::{Constrain, Exec, State, args, bind, cache, secret, ssh};
 
-use super::StepOptions;
 use super::source::writable_project;
+use super::{StepOptions, Tree};
 use crate::plan::{Mount, Network};
 
 /// A layer that runs shell text. Several lines are one script that stops at the first command that fails; one
@@ -20,6 +20,54 @@ pub fn run(
     #[layer(skip)] environment: &IndexMap<String, String>,
     #[layer(skip)] options: &StepOptions,
 ) -> State {
+    ground.run(exec(command, path, mounts, network, environment, options))
+}
+
+/// Runs shell text as [`run`] does, and takes over nothing but a folder, which is empty when it starts. Where the folder is
+/// needed may be another file system: one without compilers.
+///
+/// ```
+/// use cog_python::layer::{Joining, StepOptions, overlay, run_tree};
+///
+/// let devel = llb::image("nvidia/cuda:12.6.3-cudnn-devel-ubuntu24.04");
+/// let kernels = run_tree(
+///     &devel,
+///     "/opt/kernels",
+///     "nvcc --version > /opt/kernels/compiler",
+///     &[],
+///     &[],
+///     None,
+///     &Default::default(),
+///     &StepOptions::default(),
+/// );
+/// let runtime = llb::image("nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04");
+/// let text = overlay(&runtime, [kernels], Joining::Merge).to_text();
+/// assert!(text.contains("nvcc --version"), "{text}");
+/// ```
+#[track_caller]
+#[expect(clippy::too_many_arguments, reason = "those of `run`, and the folder")]
+pub fn run_tree(
+    ground: &State,
+    folder: &str,
+    command: &str,
+    path: &[String],
+    mounts: &[Mount],
+    network: Option<Network>,
+    environment: &IndexMap<String, String>,
+    options: &StepOptions,
+) -> Tree {
+    let exec = exec(command, path, mounts, network, environment, options);
+    Tree::empty(folder).change(ground, exec).settled()
+}
+
+fn exec(
+    command: &str,
+    path: &[String],
+    mounts: &[Mount],
+    network: Option<Network>,
+    environment: &IndexMap<String, String>,
+    options: &StepOptions,
+) -> Exec {
     let flags = if command.contains('\n') { "-ec" } else { "-c" };
     let first = command.lines().next().unwrap_or_default();
     let mut exec = args(["/bin/sh", flags, command]).name(format!("run: {first}"));
@@ -53,8 +101,8 @@ pub fn run(
             }
         };
     }
-    ground.run(match network {
+    match network {
         Some(Network::None) => options.offline(exec),
         _ => options.connected(exec),
-    })
+    }
 }

@@ -115,7 +115,21 @@ impl Writer<'_> {
                         let mut environment = environment;
                         environment
                             .extend(own.iter().map(|(name, value)| format!("{name}={value}")));
+                        if let Some(folder) = &step.writes {
+                            self.line(format!(
+                                "RUN {}",
+                                serde_json::json!(["mkdir", "-p", folder])
+                            ));
+                        }
+                        // Such a stage is no part of the image: others do not take over its variables.
+                        let has_path = self.has_path;
+                        if step.writes.is_some() {
+                            self.has_path = false;
+                        }
                         self.command(command, mounts, *network, &environment);
+                        if step.writes.is_some() {
+                            self.has_path = has_path;
+                        }
                     }
                     Action::Schema {
                         path,

@@ -142,6 +142,7 @@ impl Plan {
         step.after.retain(|name| Some(name.as_str()) != lock_name);
         step.after.extend(names);
         plan.steps.splice(position..position, builds);
+        plan.drop_unused_bases();
         Ok(plan)
     }
 

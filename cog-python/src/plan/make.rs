@@ -9,6 +9,9 @@
 //! source ───────────────────────────────────────────┘
 //! ```
 //!
+//! Where compilers are in the build alone, `lock` and commands that say which folder they write come after `compilers`,
+//! another image with the same system packages; only wheels and these folders are taken over.
+//!
 //! `wheels` takes nothing of `lock` but the names of files: its groups run on nothing, so that a change of the base or of a
 //! system package touches none. `lock` also comes after `apt` when a system package may be needed to build a Python
 //! package.
@@ -16,11 +19,11 @@
 use indexmap::IndexMap;
 
 use super::{
-    Action, CopyWeights, ImageConfig, InstallWheels, LockPackages, Measured, Mount, Network,
-    PLAN_VERSION, Plan, PythonProvider, Source, Step, WeightFiles,
+    Action, CopyWeights, CudaTwice, ImageConfig, InstallWheels, LockPackages, Measured, Mount,
+    Network, PLAN_VERSION, Plan, PythonProvider, Source, Step, WeightFiles,
 };
-use crate::config::{Config, label};
-use crate::diagnostic::{Report, Span};
+use crate::config::{Config, PythonPackages, label};
+use crate::diagnostic::{Diagnostic, Report, Severity, Span};
 use crate::labels::{CogBase, Facts};
 use crate::lock;
 use crate::requirement::{hashes, indexes};
@@ -29,9 +32,13 @@ use crate::sdk::SdkVersion;
 use crate::wheel::Grouping;
 
 /// Folder of the virtual environment.
-const VENV: &str = "/opt/venv";
+pub(crate) const VENV: &str = "/opt/venv";
 /// Folder of a Python that uv installs.
-const PYTHON: &str = "/opt/python";
+pub(crate) const PYTHON: &str = "/opt/python";
+/// Step of the image with compilers, where that is not the base.
+const COMPILERS: &str = "compilers";
+/// Step of the system packages on it.
+const COMPILERS_APT: &str = "compilers-apt";
 /// Folder of the project in the image; Cog's tools expect it there.
 pub(super) const SOURCE: &str = "/src";
 /// What never belongs to an image. `.dockerignore` can take a pattern back with `!`.
@@ -40,8 +47,11 @@ pub(crate) const EXCLUDED: [&str; 4] = [".git", ".cog", ".venv", "**/__pycache__
 impl Plan {
     /// Plans a build. The plan is there exactly when the report has no errors.
     pub fn new(config: &Config, options: &Options) -> (Option<Self>, Report) {
-        let (resolution, report) = resolve(config, options);
+        let (resolution, mut report) = resolve(config, options);
         let plan = resolution.map(|resolution| Self::of(config, options, resolution));
+        if let Some(twice) = plan.as_ref().and_then(Self::cuda_twice) {
+            report.push(cuda_twice(config, &twice));
+        }
         (plan, report)
     }
 
@@ -58,7 +68,7 @@ impl Plan {
         };
         maker.system(&resolution);
         let packages = maker.python(&resolution);
-        let below = maker.commands(packages);
+        let below = maker.commands(&resolution, packages);
         let weights = maker.weights(&resolution, options);
         let source = (!options.no_source).then(|| maker.source(options));
         let image_config = maker.image_config(&resolution, options);
@@ -173,19 +183,30 @@ impl Maker<'_> {
             .first()
             .map(|package| self.place(package.span));
         let packages = resolution.system_packages.clone();
-        if packages.is_empty() {
-            return;
+        let install = (!packages.is_empty()).then(|| Action::Apt {
+            packages,
+            recommends: resolution.recommends,
+        });
+        if let Some(install) = &install {
+            self.push("apt", &["base"], place.clone(), None, install.clone());
         }
-        self.push(
-            "apt",
-            &["base"],
-            place,
-            None,
-            Action::Apt {
-                packages,
-                recommends: resolution.recommends,
-            },
-        );
+        let Some(reference) = resolution.compilers.clone() else {
+            return;
+        };
+        self.push(COMPILERS, &[], None, None, Action::Base { reference });
+        if let Some(install) = install {
+            self.push(COMPILERS_APT, &[COMPILERS], place, None, install);
+        }
+    }
+
+    /// The step that compiles on, for one that comes after the system packages.
+    fn compiling<'n>(&self, ground: &'n str) -> &'n str {
+        let has = |name: &str| self.steps.iter().any(|step| step.name == name);
+        match ground {
+            "apt" if has(COMPILERS_APT) => COMPILERS_APT,
+            _ if has(COMPILERS) => COMPILERS,
+            ground => ground,
+        }
     }
 
     /// Python and its packages; gives the steps whose results the image is made of.
@@ -243,7 +264,7 @@ impl Maker<'_> {
             environment: self.environment.clone(),
             site_packages: resolution.base.kind == BaseKind::Cog,
         };
-        let after: Vec<&str> = [ground].into_iter().chain(python).collect();
+        let after: Vec<&str> = [self.compiling(ground)].into_iter().chain(python).collect();
         let install = InstallWheels {
             venv: VENV.into(),
             python: version.line(),
@@ -279,7 +300,6 @@ impl Maker<'_> {
     }
 
     fn requirements_place(&self) -> Option<String> {
-        use crate::config::PythonPackages;
         match &self.config.build.python {
             PythonPackages::None => None,
             PythonPackages::File(path) => Some(self.place(path.span)),
@@ -289,8 +309,17 @@ impl Maker<'_> {
         }
     }
 
-    /// Commands of the user, one on top of the other; gives what the image is laid on.
-    fn commands(&mut self, mut below: Vec<String>) -> Vec<String> {
+    /// Commands of the user, one on top of the other; gives what the image is laid on. Those that say which folder they
+    /// write are beside the others: they see packages, and what others like them have written.
+    fn commands(&mut self, resolution: &Resolution, packages: Vec<String>) -> Vec<String> {
+        let ground = if resolution.system_packages.is_empty() {
+            "base"
+        } else {
+            "apt"
+        };
+        let mut seen = packages.clone();
+        self.compiling(ground).clone_into(&mut seen[0]);
+        let mut below = packages;
         let config = self.config;
         let build = &config.build;
         let plain = build.run.iter().chain(&build.pre_install).map(|run| {
@@ -300,18 +329,29 @@ impl Maker<'_> {
                 required: true,
             };
             let mounts = run.mounts.iter().map(secret).collect();
-            (&run.command, mounts, None::<Network>, run.span)
+            (&run.command, mounts, None::<Network>, None, run.span)
         });
         let extended = config.extension.run.iter();
-        let extended =
-            extended.map(|step| (&step.command, step.mounts.clone(), step.network, step.span));
-        for (index, (command, mounts, network, span)) in plain.chain(extended).enumerate() {
+        let extended = extended.map(|step| {
+            let mounts = step.mounts.clone();
+            let writes = step.writes.as_ref().map(|folder| folder.value.clone());
+            (&step.command, mounts, step.network, writes, step.span)
+        });
+        for (index, (command, mounts, network, writes, span)) in plain.chain(extended).enumerate() {
             let name = format!("run-{}", index + 1);
+            let after = if writes.is_some() {
+                let after = seen.clone();
+                seen.push(name.clone());
+                below.push(name.clone());
+                after
+            } else {
+                std::mem::replace(&mut below, vec![name.clone()])
+            };
             self.steps.push(Step {
-                name: name.clone(),
-                after: std::mem::take(&mut below),
+                name,
+                after,
                 source: Some(self.place(span)),
-                writes: None,
+                writes,
                 action: Action::Run {
                     command: command.clone(),
                     mounts,
@@ -319,7 +359,6 @@ impl Maker<'_> {
                     environment: self.environment.clone(),
                 },
             });
-            below = vec![name];
         }
         below
     }
@@ -459,6 +498,22 @@ impl Maker<'_> {
             labels,
         }
     }
+}
+
+/// The warning that CUDA is in the image twice, at the line that names the packages.
+fn cuda_twice(config: &Config, twice: &CudaTwice) -> Diagnostic {
+    let place = match &config.build.python {
+        PythonPackages::File(path) => Some(path.span),
+        PythonPackages::List(packages) => packages.first().map(|package| package.span),
+        PythonPackages::None => None,
+    };
+    let message = twice.to_string();
+    let source = config.sources.get(&config.file);
+    let warning = match source.zip(place) {
+        Some((source, span)) => source.warning(span, message),
+        None => Diagnostic::of(Severity::Warning, message),
+    };
+    warning.hint(CudaTwice::ADVICE)
 }
 
 /// Lines that are options.

@@ -10,6 +10,7 @@
 
 mod dockerfile;
 mod graph;
+mod images;
 mod locked;
 mod make;
 mod packages;
@@ -18,13 +19,13 @@ mod text;
 mod weights;
 
 pub use locked::{LockedError, Measured};
-pub(crate) use make::{EXCLUDED, ignore_patterns, literal};
+pub(crate) use make::{EXCLUDED, PYTHON, VENV, ignore_patterns, literal};
 pub use packages::{
     BuildWheel, InstallWheels, LockPackages, RemoteFile, UvProgram, Wheel, WheelGroup, WheelOrigin,
 };
 
 pub(crate) use size::megabytes;
-pub use size::{Forecast, WheelSizes};
+pub use size::{CudaTwice, Forecast, WheelSizes};
 pub use weights::{CopyWeights, WeightFiles, WeightOrigin};
 
 use indexmap::IndexMap;
@@ -281,6 +282,16 @@ pub enum PythonProvider {
     Base,
     /// uv installs it.
     Uv,
+}
+
+/// Where the compilers of a GPU build are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compilers {
+    /// In the build alone: what they make is taken over.
+    Build,
+    /// In the image.
+    Image,
 }
 
 /// Why a text is not a plan.

@@ -29,16 +29,70 @@ pub struct WheelSizes {
     pub largest: Vec<(String, u64)>,
 }
 
+/// Libraries of CUDA that an image has twice: of its base, and of wheels. [`Plan::cuda_twice`] finds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CudaTwice {
+    /// The base image.
+    pub base: String,
+    /// Packages of NVIDIA's wheels, largest first.
+    pub packages: Vec<String>,
+    /// The size of their files, in bytes.
+    pub size: u64,
+}
+
+impl CudaTwice {
+    /// What to do about it.
+    pub const ADVICE: &str = "take a base without CUDA, such as by `--use-cuda-base-image=false`, if nothing else in the image needs its libraries";
+}
+
+impl fmt::Display for CudaTwice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.packages.iter().take(SHOWN);
+        let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+        let more = match self.packages.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        write!(
+            formatter,
+            "CUDA is in the image twice: {}{more} ({}) bring libraries that the base {} has, too",
+            names.join(", "),
+            megabytes(self.size),
+            self.base
+        )
+    }
+}
+
 /// So many wheels are named.
 const SHOWN: usize = 5;
 
 impl Plan {
+    /// Libraries of CUDA that the image has twice, as far as its wheels are chosen.
+    pub fn cuda_twice(&self) -> Option<CudaTwice> {
+        let base = self.base().filter(|base| has_cuda(base))?;
+        let (_, install) = self.wheels()?;
+        let mut wheels: Vec<_> = install
+            .wheels()
+            .filter(|wheel| wheel.package.starts_with("nvidia-"))
+            .collect();
+        wheels.sort_by(|one, other| (other.size, &one.package).cmp(&(one.size, &other.package)));
+        (!wheels.is_empty()).then(|| CudaTwice {
+            base: base.to_owned(),
+            size: wheels.iter().map(|wheel| wheel.size).sum(),
+            packages: wheels.iter().map(|wheel| wheel.package.clone()).collect(),
+        })
+    }
+
     /// What is known of the image's size.
     pub fn forecast(&self) -> Forecast {
-        let mut forecast = Forecast::default();
-        for step in &self.steps {
+        let mut forecast = Forecast {
+            base: self.base().map(str::to_owned),
+            cuda_twice: self.cuda_twice().map(|twice| twice.size),
+            ..Forecast::default()
+        };
+        let below = self.below_image();
+        for step in self.steps.iter().filter(|step| below.contains(step)) {
             match &step.action {
-                Action::Base { reference } => forecast.base = Some(reference.clone()),
                 Action::Wheels(install) => {
                     let Some(groups) = &install.groups else {
                         forecast.unknown.push(step.name.clone());
@@ -49,10 +103,6 @@ impl Plan {
                         .map(|wheel| (wheel.package.clone(), wheel.size))
                         .collect();
                     sizes.sort_by(|one, other| (other.1, &one.0).cmp(&(one.1, &other.0)));
-                    let nvidia = sizes.iter().filter(|(name, _)| name.starts_with("nvidia-"));
-                    let nvidia: u64 = nvidia.map(|(_, size)| size).sum();
-                    let has_cuda = forecast.base.as_deref().is_some_and(has_cuda);
-                    forecast.cuda_twice = (has_cuda && nvidia > 0).then_some(nvidia);
                     forecast.wheels = Some(WheelSizes {
                         count: sizes.len(),
                         total: sizes.iter().map(|(_, size)| size).sum(),
@@ -73,8 +123,18 @@ impl Plan {
 
 /// Whether an image brings CUDA, by its name.
 fn has_cuda(reference: &str) -> bool {
-    let name = reference.split(['@', ':']).next().unwrap_or_default();
-    name.ends_with("nvidia/cuda") || (name.ends_with("cog-base") && reference.contains("cuda"))
+    let reference = reference.split('@').next().unwrap_or_default();
+    // A colon before the last slash is the port of a registry.
+    let last = reference.rfind('/').map_or(0, |slash| slash + 1);
+    let (name, tag) = match reference[last..].split_once(':') {
+        Some((name, tag)) => (&reference[..last + name.len()], tag),
+        None => (reference, ""),
+    };
+    let mut marks = tag.match_indices("cuda");
+    let is_version = |(start, mark): (usize, &str)| {
+        tag[start + mark.len()..].starts_with(|c: char| c.is_ascii_digit())
+    };
+    name.ends_with("nvidia/cuda") || marks.any(is_version)
 }
 
 impl fmt::Display for Forecast {
@@ -146,6 +206,10 @@ mod tests {
         assert!(has_cuda("nvidia/cuda:12.4.1-cudnn-runtime-ubuntu22.04"));
         assert!(has_cuda("docker.io/nvidia/cuda@sha256:0"));
         assert!(has_cuda("r8.im/cog-base:cuda12.4-python3.12-torch2.5.1"));
+        assert!(has_cuda("pytorch/pytorch:2.5.1-cuda12.4-cudnn9-runtime"));
+        assert!(has_cuda("registry.example.com:5000/nvidia/cuda"));
+        assert!(!has_cuda("registry.example.com:5000/team/cuda-less"));
+        assert!(!has_cuda("team/model:no-cuda"));
         assert!(!has_cuda("r8.im/cog-base:python3.12"));
         assert!(!has_cuda("python:3.12-slim"));
     }

@@ -42,6 +42,7 @@ impl fmt::Display for Plan {
         for step in &self.steps {
             write_step(formatter, step, width)?;
             let is_on_packages = matches!(step.action, Action::Run { .. })
+                && step.writes.is_none()
                 && step.after.iter().any(|name| name == "wheels");
             if is_on_packages {
                 let cost = "runs on all packages: their files are laid out for it whenever one of them changes";
@@ -93,6 +94,9 @@ fn write_step(formatter: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> 
     writeln!(formatter, "  {:width$}  {first}{after}{place}", step.name)?;
     for line in lines {
         writeln!(formatter, "  {:width$}    {line}", "")?;
+    }
+    if let (Action::Run { .. }, Some(folder)) = (&step.action, &step.writes) {
+        writeln!(formatter, "  {:width$}    takes over {folder} alone", "")?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What one logical line of a requirements file is.
 
+use std::path::Path;
+
 use indexmap::IndexMap;
 
 /// The part of a line that decides how it is treated.
@@ -111,6 +113,16 @@ pub(super) fn is_version_control(location: &str) -> bool {
     ["git+", "hg+", "svn+", "bzr+"]
         .iter()
         .any(|prefix| location.starts_with(prefix))
+}
+
+/// Whether what is at a location has to be built first, maybe with a compiler: a repository, or an archive.
+pub(super) fn is_built(location: &str) -> bool {
+    let path = location.split([' ', '\t', '?', '#']).next();
+    let path = Path::new(path.unwrap_or_default());
+    let is_wheel = path
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("whl"));
+    is_version_control(location) || (is_remote(location) && !is_wheel)
 }
 
 /// Whether an URL on the line carries a user and password, or a token, in plain text.

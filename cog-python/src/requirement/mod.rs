@@ -60,6 +60,6 @@ pub struct Requirements {
     pub hashed: bool,
     /// The lock that the lines are from, if they are from a `pylock.toml` or a `uv.lock` alone.
     pub lock: Option<crate::lock::Lock>,
-    /// Whether a line needs a tool such as git to download or compile a package.
+    /// Whether a line needs a tool such as git or a compiler to download or build a package.
     pub needs_tools: bool,
 }

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lexer::logical_lines;
-use super::line::{
-    Line, classify, has_credentials, is_archive, is_remote, is_version_control, variables,
-};
+use super::line::{Line, classify, has_credentials, is_archive, is_built, is_remote, variables};
 use super::lock;
 use super::package::{Package, Parsed, Wanted};
 use super::{LOCAL_FOLDER, Requirements};
@@ -144,7 +142,7 @@ impl<'a> Reader<'a> {
                 .location(source, span, location)
                 .or_else(|| is_remote(location).then(|| text.to_owned())),
             Line::Editable(location) if is_remote(location) => {
-                self.requirements.needs_tools |= is_version_control(location);
+                self.requirements.needs_tools = true;
                 Some(text.to_owned())
             }
             Line::Editable(location) => self.editable(source, span, location),
@@ -173,13 +171,13 @@ impl<'a> Reader<'a> {
                 Target::Constraints => self.requirements.constraints.push(line),
             }
         }
+    }
+
     /// Whether there is a lock with the SDK that is installed.
     fn is_locked_with_sdk(&self) -> bool {
         let lock = self.requirements.lock.as_ref();
         let version = lock.and_then(|lock| lock.version("cog"));
         version.is_some_and(|version| self.sdk == format!("cog=={version}"))
-    }
-
     }
 
     /// A line that starts with the name of a package.
@@ -228,7 +226,7 @@ impl<'a> Reader<'a> {
         package.line = self.requirements.lines.len();
         let mut line = package.cleaned(text, changed);
         if let Wanted::Location(location) = &package.wanted {
-            self.requirements.needs_tools |= is_version_control(location);
+            self.requirements.needs_tools |= is_built(location);
             if !is_remote(location) {
                 let local = self.local(source, span, location)?;
                 line = package.located(&format!("file://{local}"));
@@ -242,7 +240,7 @@ impl<'a> Reader<'a> {
 
     /// An URL or a path without a name; `None` when it is remote or wrong.
     fn location(&mut self, source: &Source, span: Span, text: &str) -> Option<String> {
-        self.requirements.needs_tools |= is_version_control(text);
+        self.requirements.needs_tools |= is_built(text);
         if is_remote(text) {
             return None;
         }
@@ -533,11 +531,19 @@ mod tests {
         assert_eq!(requirements.secrets, ["TOKEN", "USER"]);
         assert!(requirements.hashed);
         assert!(!requirements.needs_tools);
-        assert!(
-            read(&[("requirements.txt", "git+https://x/y\n")])
-                .0
-                .needs_tools
-        );
+        for (line, is_built) in [
+            ("git+https://x/y", true),
+            ("a @ https://x/a-1.tar.gz#sha256=00", true),
+            ("https://x/a-1.zip ; python_version > '3'", true),
+            ("a @ https://x/a-1-py3-none-any.WHL#sha256=00", false),
+            (
+                "https://x/a-1-py3-none-any.whl ; python_version > '3'",
+                false,
+            ),
+        ] {
+            let (requirements, _) = read(&[("requirements.txt", &format!("{line}\n"))]);
+            assert_eq!(requirements.needs_tools, is_built, "{line}");
+        }
     }
 
     #[test]

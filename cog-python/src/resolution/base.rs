@@ -1,6 +1,7 @@
 //! The base image, and where Python comes from.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use super::cuda::Toolkit;
 use super::framework::Frameworks;
 use super::{At, Base, BaseKind, Resolver};
 use crate::diagnostic::Severity;
-use crate::plan::{PythonProvider, Rejected, RemoteFile, UvProgram};
+use crate::plan::{Compilers, PythonProvider, Rejected, RemoteFile, UvProgram};
 use crate::tables::Flavour;
 
 /// Base image when uv brings Python.
@@ -44,7 +45,19 @@ pub(super) fn uv(image: Option<&str>, machine: &str) -> UvProgram {
 /// The base image and who brings Python.
 pub(super) struct Chosen {
     pub(super) base: Base,
+    /// The image with compilers of steps that compile, where the base has none.
+    pub(super) compilers: Option<String>,
     pub(super) provider: PythonProvider,
+}
+
+/// Where compilers are needed.
+struct Split {
+    /// Whether there are steps that compile and whose result is taken over without them.
+    compiles: bool,
+    /// Whether the image has them.
+    in_image: bool,
+    /// What of the project decides it.
+    why: String,
 }
 
 impl Resolver<'_> {
@@ -60,12 +73,19 @@ impl Resolver<'_> {
                 .as_ref()
                 .map(|provider| provider.value)
         });
-        let base = self.base_image(frameworks, toolkit, asked);
+        let (base, compilers) = self.base_image(frameworks, toolkit, asked);
+        if base.kind != BaseKind::Cuda {
+            self.idle_compilers();
+        }
         let provider = asked.unwrap_or(match base.kind {
             BaseKind::Cuda | BaseKind::Debian => PythonProvider::Uv,
             BaseKind::Python | BaseKind::Cog | BaseKind::Named => PythonProvider::Base,
         });
-        Chosen { base, provider }
+        Chosen {
+            base,
+            compilers,
+            provider,
+        }
     }
 
     fn base_image(
@@ -73,7 +93,7 @@ impl Resolver<'_> {
         frameworks: &Frameworks<'_>,
         toolkit: Option<&Toolkit>,
         asked: Option<PythonProvider>,
-    ) -> Base {
+    ) -> (Base, Option<String>) {
         let version = self.config.build.python_version.value;
         let slim = format!("python:{version}-slim");
         let named = match (&self.options.base, &self.config.extension.base) {
@@ -83,13 +103,14 @@ impl Resolver<'_> {
         };
         if let Some((reference, reason)) = named {
             self.decide("base image", &reference, reason);
-            return Base {
+            let base = Base {
                 reference,
                 kind: BaseKind::Named,
             };
+            return (base, None);
         }
         if self.options.cog_base == Some(true) {
-            return self.cog_base(frameworks, toolkit);
+            return (self.cog_base(frameworks, toolkit), None);
         }
         let mut rejected = vec![Rejected {
             choice: "Cog's own base image".into(),
@@ -99,44 +120,55 @@ impl Resolver<'_> {
             && self.options.cuda_base != Some(false)
             && let Some(devel) = &toolkit.image
         {
-            let builds = self.config.build.requirements.needs_tools || self.has_commands();
-            let flavour = if builds {
-                Flavour::Devel
-            } else {
-                Flavour::Runtime
+            let split = self.compilers_place();
+            let in_image = split.in_image;
+            let runtime =
+                self.tables
+                    .cuda
+                    .image(&toolkit.cuda, toolkit.cudnn.as_str(), Flavour::Runtime);
+            let reference = match runtime.filter(|_| !in_image) {
+                Some(runtime) => runtime,
+                None => devel.clone(),
             };
-            let reference = self
-                .tables
-                .cuda
-                .image(&toolkit.cuda, toolkit.cudnn.as_str(), flavour)
-                .unwrap_or_else(|| devel.clone());
-            let reason = if builds {
-                format!(
-                    "NVIDIA's image of CUDA {} and cuDNN {}, with compilers that a command or a requirement may need",
-                    toolkit.cuda, toolkit.cudnn
-                )
-            } else {
+            let is_devel = reference == *devel;
+            let mut reason = format!(
+                "NVIDIA's image of CUDA {} and cuDNN {}",
+                toolkit.cuda, toolkit.cudnn
+            );
+            if is_devel {
+                let _ = write!(reason, ", with compilers {}", split.why);
+            } else if !split.compiles {
                 rejected.push(Rejected {
                     choice: devel.clone(),
                     reason:
                         "nothing is compiled, and compilers and headers are two to four gigabytes"
                             .into(),
                 });
-                format!(
-                    "NVIDIA's image of CUDA {} and cuDNN {}",
-                    toolkit.cuda, toolkit.cudnn
-                )
-            };
+            }
             rejected.push(Rejected {
                 choice: slim,
                 reason: "it has no CUDA; `--use-cuda-base-image=false` takes it when the wheels bring their own".into(),
             });
             self.decide_over("base image", &reference, reason, rejected);
+            let compilers = (split.compiles && !is_devel).then(|| devel.clone());
+            if let Some(devel) = &compilers {
+                let rejected = vec![Rejected {
+                    choice: "in the image".into(),
+                    reason: "they are two to four gigabytes; `--compilers image` keeps them, for models that compile when they run".into(),
+                }];
+                let reason = format!(
+                    "{}; of what is made there, wheels and named folders alone are taken over",
+                    split.why
+                );
+                let choice = format!("{devel}, in the build alone");
+                self.decide_over("compilers", choice, reason, rejected);
+            }
             self.duplicates(frameworks, toolkit);
-            return Base {
+            let base = Base {
                 reference,
                 kind: BaseKind::Cuda,
             };
+            return (base, compilers);
         }
         let (reference, kind, reason) = if asked == Some(PythonProvider::Uv) {
             (
@@ -158,14 +190,59 @@ impl Resolver<'_> {
             });
         }
         self.decide_over("base image", &reference, reason, rejected);
-        Base { reference, kind }
+        (Base { reference, kind }, None)
     }
 
-    fn has_commands(&self) -> bool {
+    /// Says that a place of compilers was chosen, and that there are none.
+    fn idle_compilers(&mut self) {
+        let key = self.config.extension.compilers.as_ref();
+        let (at, what) = match (self.options.compilers, key) {
+            (Some(_), _) => (At::Nowhere, "`--compilers`"),
+            (None, Some(place)) => (At::Key(place.span), "`compilers`"),
+            (None, None) => return,
+        };
+        self.find(
+            Severity::Warning,
+            at,
+            format!("{what} decides nothing: the base is no image of NVIDIA, which has forms with and without compilers"),
+            "leave it out, or build for a GPU on NVIDIA's image",
+        );
+    }
+
+    /// Whether something is compiled, and whether the image needs the compilers for it.
+    fn compilers_place(&self) -> Split {
         let build = &self.config.build;
-        !(build.run.is_empty()
-            && build.pre_install.is_empty()
-            && self.config.extension.run.is_empty())
+        let extension = &self.config.extension;
+        let writes = extension.run.iter().any(|step| step.writes.is_some());
+        let anywhere = extension.run.iter().any(|step| step.writes.is_none());
+        let anywhere = anywhere || !build.run.is_empty() || !build.pre_install.is_empty();
+        let requirement = build.requirements.needs_tools;
+        let asked = match (self.options.compilers, &extension.compilers) {
+            (Some(place), _) => Some((place, "the command line")),
+            (None, Some(place)) => Some((place.value, "`x-cog-python.compilers`")),
+            (None, None) => None,
+        };
+        let in_build = match (requirement, writes) {
+            (true, true) => "a requirement and a command with `writes` may be compiled",
+            (true, false) => "a requirement may be compiled",
+            _ => "a command with `writes` may compile",
+        };
+        let (in_image, why) = match asked {
+            Some((Compilers::Image, who)) => (true, format!("because {who} asks for them")),
+            Some((Compilers::Build, who)) => (false, format!("{who} asks for them there")),
+            None if anywhere => (
+                true,
+                "that a command may need, which may write anywhere: `--compilers build`, or `writes` of all commands that compile, leaves them out".to_owned(),
+            ),
+            None => (false, in_build.to_owned()),
+        };
+        // A release of an index may have no wheel: whoever asks for compilers knows.
+        let is_asked = matches!(asked, Some((Compilers::Build, _)));
+        Split {
+            compiles: requirement || writes || is_asked,
+            in_image,
+            why,
+        }
     }
 
     fn cog_base(&mut self, frameworks: &Frameworks<'_>, toolkit: Option<&Toolkit>) -> Base {

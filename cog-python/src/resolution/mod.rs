@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, ImageName, SystemPackage};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span};
-use crate::plan::{Decision, Network, PythonProvider, Rejected, UvProgram};
+use crate::plan::{Compilers, Decision, Network, PythonProvider, Rejected, UvProgram};
 use crate::sdk::SdkVersion;
 use crate::tables::{Architecture, Release, Tables};
 
@@ -54,6 +54,8 @@ pub struct Options {
     pub cog_base: Option<bool>,
     /// Whether a GPU build is based on an image of NVIDIA (`--use-cuda-base-image`); nothing means yes.
     pub cuda_base: Option<bool>,
+    /// Where the compilers of a GPU build are (`--compilers`); nothing means where they are needed.
+    pub compilers: Option<Compilers>,
     /// GPUs that the image must run on (`--gpu-arch`).
     pub gpu_architectures: Vec<Architecture>,
     /// NVIDIA driver that the image must run with (`--driver`).
@@ -145,6 +147,8 @@ pub struct Resolution {
     pub platform: Platform,
     /// Base image of the result.
     pub base: Base,
+    /// Image with compilers for the steps that compile, where the base has none.
+    pub compilers: Option<String>,
     /// Where Python comes from.
     pub python_provider: PythonProvider,
     /// The uv program.
@@ -322,6 +326,7 @@ impl Resolver<'_> {
         Resolution {
             image,
             base: chosen.base,
+            compilers: chosen.compilers,
             python_provider: chosen.provider,
             uv: base::uv(self.options.uv_image.as_deref(), platform.machine()),
             precompile: self.options.precompile,

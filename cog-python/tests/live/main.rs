@@ -13,6 +13,7 @@ mod backends;
 mod builds;
 mod caches;
 mod comparisons;
+mod compilers;
 mod failures;
 mod layers;
 mod platforms;

@@ -10,7 +10,7 @@ use llb::prelude::*;
 use llb::value::Platform;
 use serde_json::Value;
 
-use crate::support::{Project, Testbed};
+use crate::support::{Project, Testbed, get, unique};
 
 /// Pushes an index whose image for every platform is this one.
 fn push_for_all(testbed: &Testbed, name: &str, state: &State) -> String {
@@ -117,4 +117,31 @@ fn several_platforms_make_an_index() {
                 .contains("cog==")
         );
     }
+
+    // The same by `push`: the registry has the index, and every image of it.
+    let name = "cog-python-test/pushed-for-all";
+    let tag = unique();
+    let reference = format!("{}/{name}:{tag}", testbed.registry());
+    let run = project.run(&[
+        "push",
+        &reference,
+        "--platform",
+        "linux/amd64,linux/arm64",
+        "--base",
+        &base,
+        "--uv-image",
+        &uv,
+    ]);
+    let run = run.succeeded();
+    let index = get(&testbed, &format!("/v2/{name}/manifests/{tag}"));
+    let images = index["manifests"].as_array().unwrap();
+    let mut platforms = Vec::new();
+    for image in images {
+        let digest = image["digest"].as_str().unwrap();
+        let manifest = get(&testbed, &format!("/v2/{name}/manifests/{digest}"));
+        assert!(manifest["layers"].is_array(), "{manifest:#}");
+        platforms.extend(image["platform"]["architecture"].as_str());
+    }
+    platforms.retain(|architecture| *architecture != "unknown");
+    assert_eq!(platforms, ["amd64", "arm64"], "{}", run.stderr);
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -365,4 +366,23 @@ pub(crate) fn push(testbed: &Testbed, engine: &str, name: &str, state: &State) -
     let image = Export::image(&reference).push(true);
     solve(&testbed.address(engine), build.export(image));
     reference
+}
+
+/// A document of the testbed's registry.
+pub(crate) fn get(testbed: &Testbed, path: &str) -> Value {
+    let address = testbed.registry();
+    let mut stream = TcpStream::connect(&address).unwrap();
+    let kinds = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+        application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+    // A server of HTTP 1.0 ends the connection with the answer.
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: {kinds}\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(" 200 "), "{path}: {answer}");
+    serde_json::from_str(body).unwrap()
 }

@@ -3,9 +3,10 @@
 use super::Reader;
 use super::node::Entries;
 use crate::config::keys::{self, EXTENSION_KEY};
+use crate::config::weight::{clean, overlaps};
 use crate::config::{Extension, RunStep};
 use crate::diagnostic::Spanned;
-use crate::plan::{Mount, Network, PythonProvider};
+use crate::plan::{Compilers, Mount, Network, PYTHON, PythonProvider, VENV};
 use crate::yaml::Node;
 
 impl Reader<'_> {
@@ -40,6 +41,21 @@ impl Reader<'_> {
             };
             Some(Spanned::new(provider, text.span))
         });
+        extension.compilers = entries.value("compilers").and_then(|node| {
+            let text = self.text(node, "compilers")?;
+            let place = match text.value.as_str() {
+                "build" => Compilers::Build,
+                "image" => Compilers::Image,
+                found => {
+                    self.error(
+                        text.span,
+                        format!("`compilers` must be `build` or `image`, found `{found}`"),
+                    );
+                    return None;
+                }
+            };
+            Some(Spanned::new(place, text.span))
+        });
         extension.driver = entries.value("driver").and_then(|node| {
             let text = self.text(node, "driver")?;
             self.parsed(&text, "driver")
@@ -51,13 +67,14 @@ impl Reader<'_> {
         }
         if let Some(node) = entries.value("run") {
             for item in self.list(node, "x-cog-python.run") {
-                extension.run.extend(self.run_step(item));
+                let step = self.run_step(item, &extension.run);
+                extension.run.extend(step);
             }
         }
         extension
     }
 
-    fn run_step(&mut self, node: &Node) -> Option<RunStep> {
+    fn run_step(&mut self, node: &Node, before: &[RunStep]) -> Option<RunStep> {
         let entries = self.mapping(node, "x-cog-python.run item", &keys::STEP)?;
         let mut mounts = Vec::new();
         if let Some(node) = entries.value("mounts") {
@@ -79,14 +96,56 @@ impl Reader<'_> {
                 }
             }
         });
+        let writes = entries.value("writes").and_then(|node| {
+            let text = self.text(node, "writes")?;
+            self.written(&text, before)
+        });
         let command = self.required(&entries, "command", node.span)?;
         let command = self.command(&command, Vec::new())?;
         Some(RunStep {
             command: command.command,
             mounts,
             network,
+            writes,
             span: command.span,
         })
+    }
+
+    /// A folder that nothing else is in.
+    fn written(&mut self, text: &Spanned<String>, before: &[RunStep]) -> Option<Spanned<String>> {
+        if !text.value.starts_with('/') || text.value.split('/').any(|part| part == "..") {
+            self.error_hint(
+                text.span,
+                format!("`writes` must be an absolute path, found `{}`", text.value),
+                format!(
+                    "for example `/opt/{}`",
+                    text.value.trim_start_matches(['.', '/'])
+                ),
+            );
+            return None;
+        }
+        let folder = clean(&text.value);
+        let earlier = before.iter().filter_map(|step| step.writes.as_ref());
+        let others = [VENV, PYTHON].into_iter();
+        let others = others.chain(earlier.map(|folder| folder.value.as_str()));
+        let meets = |other: &&str| folder == "/" || folder == **other || overlaps(&folder, other);
+        if let Some(other) = others.into_iter().find(meets) {
+            let (found, hint) = match folder.as_str() {
+                "/" => (
+                    "`writes` must be a folder below `/`".to_owned(),
+                    "leave it out for a command that writes anywhere".to_owned(),
+                ),
+                _ => (
+                    format!(
+                        "`writes` `{folder}` and `{other}` lie in each other, and others write there"
+                    ),
+                    "give the command a folder of its own, such as `/opt/kernels`".to_owned(),
+                ),
+            };
+            self.error_hint(text.span, found, hint);
+            return None;
+        }
+        Some(Spanned::new(folder, text.span))
     }
 
     fn mount(&mut self, node: &Node) -> Option<Mount> {

@@ -1,0 +1,83 @@
+//! The images that a plan is made with.
+
+use std::collections::BTreeSet;
+
+use super::{Action, Plan, Step, UvProgram, WeightFiles};
+
+impl Plan {
+    /// The image that the result is based on.
+    pub fn base(&self) -> Option<&str> {
+        let mut bases = self.bases();
+        bases.next()
+    }
+
+    /// Images that steps are run on beside the base: those with compilers.
+    pub fn other_bases(&self) -> Vec<&str> {
+        let base = self.base();
+        self.bases()
+            .filter(|reference| Some(*reference) != base)
+            .collect()
+    }
+
+    /// Images that steps are lent programs of, sorted, each once.
+    pub fn tools(&self) -> Vec<&str> {
+        let programs = self.steps.iter().filter_map(|step| match &step.action {
+            Action::Python { uv, .. } => Some(uv),
+            Action::Lock(lock) => Some(&lock.uv),
+            Action::Weights(weights) if weights.files.iter().any(WeightFiles::is_repository) => {
+                Some(&weights.uv)
+            }
+            _ => None,
+        });
+        let images = programs.filter_map(|uv: &UvProgram| match uv.wheel {
+            Some(_) => None,
+            None => Some(uv.image.as_str()),
+        });
+        images.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn bases(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Base { reference } => Some(reference.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Steps that the image is made of: not what those are run on whose folder alone is taken over.
+    pub(crate) fn below_image(&self) -> Vec<&Step> {
+        let mut below = Vec::new();
+        let is_image = |step: &&Step| matches!(step.action, Action::Assemble {});
+        let mut next: Vec<&Step> = self.steps.iter().filter(is_image).collect();
+        while let Some(step) = next.pop() {
+            let after = step.after.iter().filter_map(|name| self.step(name));
+            for step in after {
+                if !below.contains(&step) {
+                    below.push(step);
+                    if step.writes.is_none() {
+                        next.push(step);
+                    }
+                }
+            }
+        }
+        below
+    }
+
+    /// Drops images and system packages that nothing is run on.
+    pub(super) fn drop_unused_bases(&mut self) {
+        loop {
+            let named: BTreeSet<String> = self
+                .steps
+                .iter()
+                .flat_map(|step| step.after.iter().cloned())
+                .collect();
+            let before = self.steps.len();
+            self.steps.retain(|step| {
+                let is_ground = matches!(step.action, Action::Base { .. } | Action::Apt { .. });
+                !is_ground || named.contains(&step.name)
+            });
+            if self.steps.len() == before {
+                return;
+            }
+        }
+    }
+}
