@@ -1,9 +1,10 @@
 //! Definitions as this crate would have written them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::decode::inputs;
-use super::{Definition, DefinitionOp, MarshalOptions, OpData, OpDigest, Positions};
+use super::{Definition, DefinitionOp, Made, MarshalOptions, OpDigest, OpList, Positions};
 use crate::error::Error;
 
 impl Definition {
@@ -84,17 +85,17 @@ impl Definition {
         }
         let number =
             |here: u32| numbers[here as usize].and_then(|number| u32::try_from(number).ok());
-        let ops = pairs.map(|(op, _)| op).chain([last]).map(|op| OpData {
-            locations: op
+        let mut made = Made::default();
+        for op in pairs.map(|(op, _)| op).chain([last]) {
+            made.push(op, op.metadata().clone()).locations = op
                 .locations()
                 .filter_map(|(file, ranges)| Some((number(file)?, ranges.to_vec())))
-                .collect(),
-            ..op.data().clone()
-        });
+                .collect();
+        }
         let infos = infos.iter().map(|here| self.infos[*here as usize].clone());
         Self {
             infos: infos.collect::<Vec<_>>().into(),
-            ops: DefinitionOp::list(ops.collect()).collect::<Vec<_>>().into(),
+            ops: Arc::new(Arc::new(OpList::from(made)).into()),
             head: self.head,
             lacks_metadata: self.lacks_metadata,
         }

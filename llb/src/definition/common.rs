@@ -1,50 +1,74 @@
 //! Metadata that ops have in common.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
+use super::op_list::number;
 use crate::metadata::OpMetadata;
 use crate::value::CapabilitySet;
 
-/// Shares the metadata of ops that say nothing of themselves: it is the same for all ops of a kind.
+/// The metadata of the ops of a list. Ops that say nothing of themselves share it: it is the same for all of a kind.
 #[derive(Default)]
-pub(crate) struct CommonMetadata {
-    known: SmallVec<[Arc<OpMetadata>; 8]>,
+pub(super) struct CommonMetadata {
+    all: Vec<OpMetadata>,
+    known: SmallVec<[u32; 8]>,
     /// Those that differ in capabilities alone.
-    bare: SmallVec<[Arc<OpMetadata>; 8]>,
+    bare: SmallVec<[u32; 8]>,
 }
 
 impl CommonMetadata {
-    /// The metadata, together with that of an earlier op if they are equal.
-    pub(crate) fn share(&mut self, metadata: OpMetadata) -> Arc<OpMetadata> {
+    /// The number of the metadata, together with that of an earlier op if they are equal.
+    pub(super) fn share(&mut self, metadata: OpMetadata) -> u32 {
         if !metadata.description.is_empty() {
-            return Arc::new(metadata);
+            return self.add(metadata);
         }
-        if let Some(known) = self.known.iter().find(|known| ***known == metadata) {
-            return Arc::clone(known);
+        let mut known = self.known.iter();
+        let known = known.find(|&&known| self.all[known as usize] == metadata);
+        if let Some(&known) = known {
+            return known;
         }
-        keep(&mut self.known, metadata)
+        let new = self.add(metadata);
+        keep(&mut self.known, new);
+        new
     }
 
     /// The metadata of an op that has only capabilities of its own, over that which all ops of a marshal have.
-    pub(crate) fn bare(&mut self, all: &OpMetadata, caps: CapabilitySet) -> Arc<OpMetadata> {
+    pub(super) fn bare(&mut self, all: &OpMetadata, caps: CapabilitySet) -> u32 {
         let caps = all.caps.union(caps);
-        if let Some(known) = self.bare.iter().find(|known| known.caps == caps) {
-            return Arc::clone(known);
+        let mut known = self.bare.iter();
+        let known = known.find(|&&known| self.all[known as usize].caps == caps);
+        if let Some(&known) = known {
+            return known;
         }
-        let metadata = OpMetadata {
+        let new = self.add(OpMetadata {
             caps,
             ..all.clone()
-        };
-        keep(&mut self.bare, metadata)
+        });
+        keep(&mut self.bare, new);
+        new
+    }
+
+    /// Adds metadata that no other op has.
+    pub(super) fn add(&mut self, metadata: OpMetadata) -> u32 {
+        self.all.push(metadata);
+        number(self.all.len() - 1)
+    }
+
+    pub(super) fn get(&self, metadata: u32) -> &OpMetadata {
+        &self.all[metadata as usize]
+    }
+
+    /// All of it, by number.
+    pub(super) fn all(&self) -> &[OpMetadata] {
+        &self.all
+    }
+
+    pub(super) fn finish(self) -> Vec<OpMetadata> {
+        self.all
     }
 }
 
-fn keep(known: &mut SmallVec<[Arc<OpMetadata>; 8]>, metadata: OpMetadata) -> Arc<OpMetadata> {
-    let new = Arc::new(metadata);
+fn keep(known: &mut SmallVec<[u32; 8]>, new: u32) {
     if known.len() < known.inline_size() {
-        known.push(Arc::clone(&new));
+        known.push(new);
     }
-    new
 }

@@ -19,7 +19,7 @@ use prost::Message as _;
 
 use super::common::CommonMetadata;
 use super::positions::Positions;
-use super::{Definition, DefinitionOp, Locations, OpData, OpDigest, SourceInfo};
+use super::{Definition, Locations, Made, OpData, OpDigest, OpList, SourceInfo};
 use crate::error::{Error, ErrorKind, Problem};
 use crate::metadata::OpMetadata;
 use crate::proto::pb;
@@ -99,18 +99,28 @@ fn definition(message: Part<'_>, depth: usize) -> Result<Definition, Fault> {
             Some(message) => check_locations(source::locations(*message)?, *digest, infos.len())?,
             None => Locations::default(),
         };
+        let bytes = ops.range(position);
         whole.push(OpData {
             digest: *digest,
-            bytes: ops.bytes(position),
+            start: bytes.start,
+            end: bytes.end,
+            block: 0,
             metadata: common.share(metadata),
             locations,
         });
     }
+    let lacks_metadata = !ops.digests.is_empty() && parts.metadata.is_empty();
+    let list = OpList::from(Made {
+        ops: whole,
+        blocks: vec![ops.buffer],
+        metadata: common.finish(),
+        merged: Vec::new(),
+    });
     Ok(Definition {
-        ops: Arc::new(DefinitionOp::list(whole).collect()),
+        ops: Arc::new(Arc::new(list).into()),
         infos: Arc::new(infos),
         head,
-        lacks_metadata: !ops.digests.is_empty() && parts.metadata.is_empty(),
+        lacks_metadata,
     })
 }
 
@@ -211,11 +221,6 @@ impl Ops {
             .checked_sub(1)
             .map_or(0, |before| self.ends[before]);
         start..self.ends[position]
-    }
-
-    /// The bytes of an op, as a part of the buffer.
-    fn bytes(&self, position: usize) -> Bytes {
-        self.buffer.slice(self.range(position))
     }
 
     fn has(&self, digest: OpDigest) -> bool {

@@ -6,11 +6,12 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::Location;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::blocks::Blocks;
 use super::common::CommonMetadata;
 use super::encode::{Common, EncodedInput, encode, encode_final};
+use super::op_list::number;
 use super::options::MarshalData;
 use super::positions::Positions;
 use super::source_files::SourceFiles;
@@ -22,7 +23,6 @@ use crate::metadata::OpMetadata;
 use crate::op::Op;
 use crate::sourcemap::{CallerLocations, Frame, Position, Range, is_same_line};
 use crate::value::{Capability, CapabilitySet};
-use crate::wire::Writer;
 
 /// Marshals what `head` stands for; scratch gives the empty definition.
 pub(crate) fn marshal(
@@ -49,7 +49,7 @@ struct Marshaller<'a> {
     prefix: Prefix,
     /// The list that the ops after the prefix will be in, for vertices to remember.
     list: Arc<OpList>,
-    /// The ops after the prefix. The newest ones get their bytes when the block is full.
+    /// The ops after the prefix.
     ops: Vec<OpData>,
     /// Which of them are more than what one vertex says.
     merged: Vec<u32>,
@@ -62,7 +62,7 @@ struct Marshaller<'a> {
     visited: LookupMap<u32>,
     common: Common<'a>,
     metadata: CommonMetadata,
-    block: Block,
+    blocks: Blocks,
     inputs: Vec<EncodedInput>,
     files: SourceFiles,
     problems: Vec<Problem>,
@@ -83,20 +83,6 @@ enum Addition {
     Location(u32, Vec<Range>),
 }
 
-/// The bytes of the newest ops, which share them: blocks never move, however many ops a graph has.
-#[derive(Default)]
-struct Block {
-    writer: Writer,
-    /// Which op's bytes end where; they begin where those before them end.
-    ends: Vec<(usize, usize)>,
-}
-
-/// Most ops have fewer bytes.
-const TYPICAL_SIZE: usize = 256;
-
-/// A block that has so many bytes is full.
-const FULL: usize = 64 << 10;
-
 struct Visit<'a> {
     vertex: &'a Vertex,
     next: usize,
@@ -116,7 +102,7 @@ impl<'a> Marshaller<'a> {
             visited: LookupMap::default(),
             common: Common::new(&options.data),
             metadata: CommonMetadata::default(),
-            block: Block::default(),
+            blocks: Blocks::default(),
             inputs: Vec::new(),
             files: SourceFiles::default(),
             problems: Vec::new(),
@@ -142,7 +128,7 @@ impl<'a> Marshaller<'a> {
                     // Each of these becomes an op, unless another one is the same.
                     self.ops.reserve(stack.len());
                     self.positions = Positions::with_capacity(stack.len());
-                    self.block.make_room(stack.len());
+                    self.blocks.make_room(stack.len());
                 }
                 stack.pop();
                 self.emit(vertex);
@@ -182,10 +168,10 @@ impl<'a> Marshaller<'a> {
         let known = cache.definition(&mut self.remembered);
         let known = known.filter(|known| known.infos.is_empty())?;
         let length = known.ops.len() - 1;
-        self.prefix.length = position(length);
+        self.prefix.length = number(length);
         self.prefix.head = known.head();
         self.prefix.definition = known.clone();
-        Some(position(length - 1))
+        Some(number(length - 1))
     }
 
     fn position_in_prefix(&mut self, vertex: &Vertex) -> Option<u32> {
@@ -211,17 +197,19 @@ impl<'a> Marshaller<'a> {
         let count = self.ops.len();
         let known = data.cache.op(&mut self.remembered);
         let position = match (&data.op, known) {
-            (_, Some(known)) => self.add_known(known.data(), &inputs),
+            (_, Some(known)) => self.add_known(known, &inputs),
             // An op of another definition stays what it is: no option reaches it.
-            (Op::Embedded(embedded), None) => self.add_known(embedded.op.data(), &inputs),
+            (Op::Embedded(embedded), None) => self.add_known(&embedded.op, &inputs),
             (_, None) => self.encode(data, &inputs),
         };
         self.inputs = inputs;
         self.found.push(position);
-        if vertex.is_shared() {
-            self.visited.insert(vertex.id(), position);
-        }
         self.locate(data, position);
+        if !vertex.is_shared() {
+            // It is the part of one other vertex, and comes up with that alone.
+            return;
+        }
+        self.visited.insert(vertex.id(), position);
         if known.is_none()
             && let Some(new) = self.ops.get(count)
             && new.locations.is_empty()
@@ -250,53 +238,61 @@ impl<'a> Marshaller<'a> {
         inputs
     }
 
-    fn add_known(&mut self, known: &OpData, inputs: &[EncodedInput]) -> u32 {
-        if let Some(position) = self.position_or_next(known.digest, inputs) {
-            self.add_metadata(position, &known.metadata);
+    fn add_known(&mut self, known: &DefinitionOp, inputs: &[EncodedInput]) -> u32 {
+        if let Some(position) = self.position_or_next(known.digest(), inputs) {
+            self.add_metadata(position, known.metadata());
             return position;
         }
-        self.push(OpData {
-            digest: known.digest,
-            bytes: known.bytes.clone(),
-            metadata: Arc::clone(&known.metadata),
+        let op = OpData {
+            block: self.blocks.add(known.block()),
+            metadata: self.metadata.share(known.metadata().clone()),
             locations: Locations::default(),
-        })
+            ..known.data().clone()
+        };
+        self.push(op)
     }
 
     fn encode(&mut self, data: &VertexData, inputs: &[EncodedInput]) -> u32 {
-        let writer = self.block.begin(&mut self.ops);
+        let (block, writer) = self.blocks.begin();
         let start = writer.written().len();
         let caps = encode(writer, data, inputs, &self.common);
+        let end = writer.written().len();
         let digest = OpDigest::of(&writer.written()[start..]);
-        let metadata = self.metadata(data, caps);
         if let Some(position) = self.position_or_next(digest, inputs) {
-            self.block.writer.truncate(start);
+            self.blocks.take_back(start);
+            let metadata = self.own_metadata(data, caps);
             self.add_metadata(position, &metadata);
             return position;
         }
-        self.block.end(self.ops.len());
+        let metadata = if data.constraints.given().is_some() {
+            let metadata = self.own_metadata(data, caps);
+            self.metadata.share(metadata)
+        } else {
+            let all = &self.options.data.constraints.options().metadata;
+            self.metadata.bare(all, caps)
+        };
         self.push(OpData {
             digest,
-            bytes: Bytes::new(),
+            start,
+            end,
+            block,
             metadata,
             locations: Locations::default(),
         })
     }
 
     /// The metadata of an op that needs these capabilities.
-    fn metadata(&mut self, data: &VertexData, caps: CapabilitySet) -> Arc<OpMetadata> {
-        let all = &self.options.data.constraints.options().metadata;
-        let Some(own) = data.constraints.given() else {
-            return self.metadata.bare(all, caps);
-        };
-        let mut metadata = all.clone();
-        metadata.overlay(&own.metadata);
+    fn own_metadata(&self, data: &VertexData, caps: CapabilitySet) -> OpMetadata {
+        let mut metadata = self.options.data.constraints.options().metadata.clone();
+        if let Some(own) = data.constraints.given() {
+            metadata.overlay(&own.metadata);
+        }
         metadata.caps = metadata.caps.union(caps);
-        self.metadata.share(metadata)
+        metadata
     }
 
     fn push(&mut self, op: OpData) -> u32 {
-        let position = position(self.ops.len());
+        let position = number(self.ops.len());
         self.ops.push(op);
         self.prefix.length + position
     }
@@ -315,7 +311,7 @@ impl<'a> Marshaller<'a> {
         {
             return Some(known);
         }
-        let next = position(self.ops.len());
+        let next = number(self.ops.len());
         let known = self.positions.find_or_insert(next, digest, digest_at)?;
         Some(self.prefix.length + known)
     }
@@ -327,8 +323,11 @@ impl<'a> Marshaller<'a> {
             return;
         };
         let op = &mut self.ops[new as usize];
-        if *op.metadata != *metadata {
-            Arc::make_mut(&mut op.metadata).overlay(metadata);
+        let known = self.metadata.get(op.metadata);
+        if *known != *metadata {
+            let mut both = known.clone();
+            both.overlay(metadata);
+            op.metadata = self.metadata.add(both);
             self.merged.push(new);
         }
     }
@@ -395,24 +394,29 @@ impl<'a> Marshaller<'a> {
             index: head.index,
         };
         self.push_final(input);
-        self.block.close(&mut self.ops);
         let count = self.prefix.length as usize + self.ops.len();
-        let changed = self.prefix.changed(&mut self.ops);
         self.merged.sort_unstable();
-        let made = Made {
+        let mut made = Made {
             ops: self.ops,
+            blocks: self.blocks.finish(),
+            metadata: self.metadata.finish(),
             merged: self.merged,
         };
-        self.list.made.get_or_init(|| made);
-
-        let mut ops = Vec::with_capacity(count);
-        let known = self.prefix.definition.ops.iter();
-        ops.extend(known.take(self.prefix.length as usize).cloned());
-        let mut new = self.list.handles();
-        ops.extend(new.by_ref().take(count - ops.len()));
-        for (position, op) in changed.into_iter().zip(new) {
-            ops[position] = op;
-        }
+        let changed = self.prefix.changed(&mut made);
+        self.list.set(made);
+        let ops = if self.prefix.length == 0 {
+            self.list.into()
+        } else {
+            let mut ops = Vec::with_capacity(count);
+            let known = self.prefix.definition.ops.iter();
+            ops.extend(known.take(self.prefix.length as usize).cloned());
+            let mut new = self.list.ops();
+            ops.extend(new.by_ref().take(count - ops.len()));
+            for (position, op) in changed.into_iter().zip(new) {
+                ops[position] = op;
+            }
+            ops.into()
+        };
         let definition = Definition {
             ops: Arc::new(ops),
             infos: Arc::new(self.files.infos),
@@ -426,11 +430,11 @@ impl<'a> Marshaller<'a> {
 
     /// Adds the op that names the result.
     fn push_final(&mut self, head: EncodedInput) {
-        let writer = self.block.begin(&mut self.ops);
+        let (block, writer) = self.blocks.begin();
         let start = writer.written().len();
         encode_final(writer, head);
+        let end = writer.written().len();
         let digest = OpDigest::of(&writer.written()[start..]);
-        self.block.end(self.ops.len());
         let known = match self.prefix.definition.ops.last() {
             Some(last) => last.metadata().caps,
             None => CapabilitySet::new()
@@ -442,52 +446,22 @@ impl<'a> Marshaller<'a> {
             Addition::Metadata(metadata) => Some(metadata),
             Addition::Location(..) => None,
         });
-        let new = self.ops.iter().map(|op| &*op.metadata);
         let caps = added
-            .chain(new)
+            .chain(self.metadata.all())
             .fold(known, |caps, metadata| caps.union(metadata_caps(metadata)));
         let metadata = OpMetadata {
             caps,
             ..OpMetadata::default()
         };
+        let metadata = self.metadata.add(metadata);
         self.push(OpData {
             digest,
-            bytes: Bytes::new(),
-            metadata: Arc::new(metadata),
+            start,
+            end,
+            block,
+            metadata,
             locations: Locations::default(),
         });
-    }
-}
-
-impl Block {
-    /// Makes room for so many ops, or for as many as fit.
-    fn make_room(&mut self, count: usize) {
-        let bytes = count.saturating_mul(TYPICAL_SIZE);
-        self.writer.reserve(bytes.min(FULL + FULL / 8));
-    }
-
-    /// Where the next op is written: here, or in a new block if this one is full.
-    fn begin(&mut self, ops: &mut [OpData]) -> &mut Writer {
-        if self.writer.written().len() >= FULL {
-            self.close(ops);
-            self.writer = Writer::with_capacity(FULL + FULL / 8);
-        }
-        &mut self.writer
-    }
-
-    /// Notes that the bytes of an op end here.
-    fn end(&mut self, op: usize) {
-        self.ends.push((op, self.writer.written().len()));
-    }
-
-    /// Gives the ops their bytes.
-    fn close(&mut self, ops: &mut [OpData]) {
-        let bytes = Bytes::from(std::mem::take(&mut self.writer).into_bytes());
-        let mut start = 0;
-        for (op, end) in self.ends.drain(..) {
-            ops[op].bytes = bytes.slice(start..end);
-            start = end;
-        }
     }
 }
 
@@ -498,7 +472,7 @@ impl Prefix {
             .positions
             .get_or_init(|| Positions::new(ops.iter().map(DefinitionOp::digest)));
         let found = positions.find(digest, |position| ops[position].digest());
-        found.map(position)
+        found.map(number)
     }
 
     fn add_metadata(&mut self, position: usize, metadata: &OpMetadata) {
@@ -510,20 +484,20 @@ impl Prefix {
     }
 
     /// Adds changed copies of ops to the new ones; gives the positions where they belong.
-    fn changed(&mut self, ops: &mut Vec<OpData>) -> Vec<usize> {
+    fn changed(&mut self, made: &mut Made) -> Vec<usize> {
         let mut changed = Vec::new();
         for (position, additions) in std::mem::take(&mut self.additions) {
-            let mut op = self.definition.ops[position].data().clone();
+            let op = &self.definition.ops[position];
+            let mut metadata = op.metadata().clone();
+            let mut locations = op.data().locations.clone();
             for addition in additions {
                 match addition {
-                    Addition::Metadata(metadata) => {
-                        Arc::make_mut(&mut op.metadata).overlay(&metadata);
-                    }
-                    Addition::Location(info, ranges) => op.locations.add(info, ranges),
+                    Addition::Metadata(more) => metadata.overlay(&more),
+                    Addition::Location(info, ranges) => locations.add(info, ranges),
                 }
             }
+            made.push(op, metadata).locations = locations;
             changed.push(position);
-            ops.push(op);
         }
         changed
     }
@@ -538,10 +512,6 @@ fn metadata_caps(metadata: &OpMetadata) -> CapabilitySet {
             Capability::MetaDescription,
         )
         .with_if(metadata.export_cache.is_some(), Capability::MetaExportCache)
-}
-
-fn position(index: usize) -> u32 {
-    u32::try_from(index).expect("a definition has fewer than 2^32 ops")
 }
 
 #[expect(

@@ -1,5 +1,6 @@
 //! The wire form of a graph.
 
+mod blocks;
 mod canonical;
 mod common;
 mod decode;
@@ -7,6 +8,7 @@ mod digest;
 mod embed;
 mod encode;
 mod marshal;
+mod op_list;
 mod options;
 mod positions;
 mod source_files;
@@ -14,8 +16,7 @@ mod vertex_cache;
 mod write;
 
 use std::fmt;
-use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -25,9 +26,11 @@ pub use options::MarshalOptions;
 use crate::metadata::OpMetadata;
 use crate::sourcemap::Range;
 use crate::value::CapabilitySet;
+use op_list::{Made, OpData, OpList};
 
 pub(crate) use decode::inputs;
 pub(crate) use marshal::marshal;
+pub(crate) use op_list::{Locations, Ops};
 pub(crate) use options::MarshalData;
 pub(crate) use positions::Positions;
 pub(crate) use vertex_cache::VertexCache;
@@ -46,7 +49,7 @@ pub(crate) use vertex_cache::VertexCache;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Definition {
-    pub(crate) ops: Arc<Vec<DefinitionOp>>,
+    pub(crate) ops: Arc<Ops>,
     pub(crate) infos: Arc<Vec<SourceInfo>>,
     pub(crate) head: Option<(OpDigest, u32)>,
     /// Whether it was read from bytes that have ops but no metadata at all.
@@ -58,57 +61,6 @@ pub struct Definition {
 pub struct DefinitionOp {
     list: Arc<OpList>,
     position: u32,
-}
-
-/// Ops that were made or read together. All of them are kept as long as one is in use.
-struct OpList {
-    /// The options of the marshal that made them; none if they were read.
-    made_for: Option<Arc<MarshalData>>,
-    /// There once all of them are made, which is before anything but a vertex has one.
-    made: OnceLock<Made>,
-}
-
-#[derive(Default)]
-struct Made {
-    ops: Vec<OpData>,
-    /// The positions, in order, of ops that say more than one vertex does.
-    merged: Vec<u32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OpData {
-    pub(crate) digest: OpDigest,
-    pub(crate) bytes: Bytes,
-    pub(crate) metadata: Arc<OpMetadata>,
-    pub(crate) locations: Locations,
-}
-
-/// Places of an op in source files. Most have none, which takes little room.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Locations(Option<Arc<Vec<FileRanges>>>);
-
-/// The number of a source file, and ranges in it.
-pub(crate) type FileRanges = (u32, Vec<Range>);
-
-impl Locations {
-    pub(crate) fn add(&mut self, file: u32, ranges: Vec<Range>) {
-        Arc::make_mut(self.0.get_or_insert_default()).push((file, ranges));
-    }
-}
-
-impl FromIterator<FileRanges> for Locations {
-    fn from_iter<I: IntoIterator<Item = FileRanges>>(locations: I) -> Self {
-        let locations: Vec<_> = locations.into_iter().collect();
-        Self((!locations.is_empty()).then(|| Arc::new(locations)))
-    }
-}
-
-impl Deref for Locations {
-    type Target = [FileRanges];
-
-    fn deref(&self) -> &Self::Target {
-        self.0.as_deref().map_or(&[], Vec::as_slice)
-    }
 }
 
 /// A source file that ops refer to.
@@ -178,26 +130,42 @@ impl PartialEq for Definition {
 impl Eq for Definition {}
 
 impl DefinitionOp {
-    /// Ops that were read together.
-    pub(crate) fn list(ops: Vec<OpData>) -> impl ExactSizeIterator<Item = Self> {
-        OpList::read(ops).handles()
-    }
-
     /// An op that was made alone.
-    pub(crate) fn alone(op: OpData) -> Self {
-        OpList::read(vec![op]).op(0)
+    pub(crate) fn alone(
+        digest: OpDigest,
+        bytes: Bytes,
+        metadata: OpMetadata,
+        locations: Locations,
+    ) -> Self {
+        let op = OpData {
+            digest,
+            start: 0,
+            end: bytes.len(),
+            block: 0,
+            metadata: 0,
+            locations,
+        };
+        let made = Made {
+            ops: vec![op],
+            blocks: vec![bytes],
+            metadata: vec![metadata],
+            merged: Vec::new(),
+        };
+        Arc::new(OpList::from(made)).op(0)
     }
 
-    pub(crate) fn data(&self) -> &OpData {
-        let made = self.list.made.get();
-        let made = made.expect("only vertices have ops that are yet to be made");
-        &made.ops[self.position as usize]
+    fn data(&self) -> &OpData {
+        &self.list.made().ops[self.position as usize]
+    }
+
+    /// The bytes that those of the op are a part of.
+    fn block(&self) -> &Bytes {
+        &self.list.made().blocks[self.data().block as usize]
     }
 
     /// What the op was made for, if it is all that one vertex says.
     fn made_for(&self) -> Option<&Arc<MarshalData>> {
-        let options = self.list.made_for.as_ref()?;
-        self.list.is_of_one_vertex(self.position).then_some(options)
+        self.list.made_for(self.position)
     }
 
     /// The op's digest.
@@ -207,16 +175,18 @@ impl DefinitionOp {
 
     /// The op's bytes (`pb.Op`); their sha256 is the digest.
     pub fn bytes(&self) -> &[u8] {
-        &self.data().bytes
+        let data = self.data();
+        &self.block()[data.start..data.end]
     }
 
     pub(crate) fn shared_bytes(&self) -> Bytes {
-        self.data().bytes.clone()
+        let data = self.data();
+        self.block().slice(data.start..data.end)
     }
 
     /// What travels beside the op.
     pub fn metadata(&self) -> &OpMetadata {
-        &self.data().metadata
+        &self.list.made().metadata[self.data().metadata as usize]
     }
 
     /// Ranges in source files: the position in [`Definition::source_infos`], and the ranges there.
@@ -228,47 +198,12 @@ impl DefinitionOp {
     }
 }
 
-impl OpList {
-    /// A list for the ops that a marshal makes.
-    fn to_be_made(options: &Arc<MarshalData>) -> Arc<Self> {
-        Arc::new(Self {
-            made_for: Some(Arc::clone(options)),
-            made: OnceLock::new(),
-        })
-    }
-
-    /// A list of ops that were read.
-    fn read(ops: Vec<OpData>) -> Arc<Self> {
-        let merged = Vec::new();
-        Arc::new(Self {
-            made_for: None,
-            made: Made { ops, merged }.into(),
-        })
-    }
-
-    /// Whether an op is made, and says what one vertex does.
-    fn is_of_one_vertex(&self, position: u32) -> bool {
-        let made = self.made.get();
-        made.is_some_and(|made| made.merged.binary_search(&position).is_err())
-    }
-
-    /// The op at a position, which may be yet to be made.
-    fn op(self: &Arc<Self>, position: u32) -> DefinitionOp {
-        let list = Arc::clone(self);
-        DefinitionOp { list, position }
-    }
-
-    /// All ops, which are made.
-    fn handles(self: Arc<Self>) -> impl ExactSizeIterator<Item = DefinitionOp> {
-        let count = self.made.get().map_or(0, |made| made.ops.len());
-        let count = u32::try_from(count).expect("a definition has fewer than 2^32 ops");
-        (0..count).map(move |position| self.op(position))
-    }
-}
-
 impl PartialEq for DefinitionOp {
     fn eq(&self, other: &Self) -> bool {
-        self.data() == other.data()
+        // The digest is that of the bytes.
+        self.digest() == other.digest()
+            && self.metadata() == other.metadata()
+            && self.data().locations == other.data().locations
     }
 }
 
@@ -276,7 +211,16 @@ impl Eq for DefinitionOp {}
 
 impl fmt::Debug for DefinitionOp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.data().fmt(formatter)
+        formatter
+            .debug_struct("DefinitionOp")
+            .field("digest", &self.digest())
+            .field(
+                "bytes",
+                &self.block().slice(self.data().start..self.data().end),
+            )
+            .field("metadata", self.metadata())
+            .field("locations", &self.data().locations)
+            .finish()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::definition::{Definition, DefinitionOp, Locations, OpData, OpDigest};
+use crate::definition::{Definition, DefinitionOp, Locations, OpDigest};
 use crate::inspect::canonical;
 use crate::metadata::OpMetadata;
 use crate::proto::pb;
@@ -75,12 +75,7 @@ impl Draft {
         if let Some(known) = self.known.get(&digest) {
             return *known;
         }
-        let op = DefinitionOp::alone(OpData {
-            digest,
-            bytes,
-            metadata: beside.metadata.into(),
-            locations: beside.locations,
-        });
+        let op = DefinitionOp::alone(digest, bytes, beside.metadata, beside.locations);
         self.push(op, message)
     }
 
@@ -152,14 +147,11 @@ impl Draft {
         };
         let bytes = Bytes::from(canonical::encode(&last));
         let beside = original.ops().last().map(Beside::of).unwrap_or_default();
-        ops.push(DefinitionOp::alone(OpData {
-            digest: OpDigest::of(&bytes),
-            bytes,
-            metadata: beside.metadata.into(),
-            locations: beside.locations,
-        }));
+        let digest = OpDigest::of(&bytes);
+        let last = DefinitionOp::alone(digest, bytes, beside.metadata, beside.locations);
+        ops.push(last);
         Definition {
-            ops: Arc::new(ops),
+            ops: Arc::new(ops.into()),
             infos: Arc::clone(&original.infos),
             lacks_metadata: original.lacks_metadata,
             head: Some((

@@ -26,7 +26,7 @@ impl<'d> Graph<'d> {
             definition_op: op.definition_op,
             name: op.name.clone(),
             // A definition holds no bytes that are no op: reading one refuses them.
-            message: pb::Op::decode(op.definition_op.data().bytes.clone()).unwrap_or_default(),
+            message: pb::Op::decode(op.definition_op.shared_bytes()).unwrap_or_default(),
         });
         let ops = ops.collect();
         Self { named, ops }
