@@ -15,7 +15,7 @@ const FULL: usize = 64 << 10;
 #[derive(Default)]
 pub(super) struct Blocks {
     /// That which is being written is empty in here.
-    blocks: Vec<Bytes>,
+    all: Vec<Bytes>,
     writer: Writer,
     /// The number of the one that is being written, if one is.
     open: Option<u32>,
@@ -34,10 +34,10 @@ impl Blocks {
             self.close();
             self.writer = Writer::with_capacity(FULL + FULL / 8);
         }
-        let blocks = &mut self.blocks;
+        let all = &mut self.all;
         let open = *self.open.get_or_insert_with(|| {
-            blocks.push(Bytes::new());
-            number(blocks.len() - 1)
+            all.push(Bytes::new());
+            number(all.len() - 1)
         });
         (open, &mut self.writer)
     }
@@ -49,17 +49,17 @@ impl Blocks {
 
     /// Adds a block of another list.
     pub(super) fn add(&mut self, block: &Bytes) -> u32 {
-        add_block(&mut self.blocks, block)
+        add_block(&mut self.all, block)
     }
 
     fn close(&mut self) {
         if let Some(open) = self.open.take() {
-            self.blocks[open as usize] = std::mem::take(&mut self.writer).into_bytes().into();
+            self.all[open as usize] = std::mem::take(&mut self.writer).into_bytes().into();
         }
     }
 
     pub(super) fn finish(mut self) -> Vec<Bytes> {
         self.close();
-        self.blocks
+        self.all
     }
 }

@@ -14,6 +14,7 @@ use super::encode::{Common, EncodedInput, encode, encode_final};
 use super::op_list::number;
 use super::options::MarshalData;
 use super::positions::Positions;
+use super::same_ops::SameOps;
 use super::source_files::SourceFiles;
 use super::vertex_cache::Remembered;
 use super::{Definition, DefinitionOp, Locations, Made, MarshalOptions, OpData, OpDigest, OpList};
@@ -53,12 +54,12 @@ struct Marshaller<'a> {
     ops: Vec<OpData>,
     /// Which of them are more than what one vertex says.
     merged: Vec<u32>,
-    /// The position of each digest among them.
-    positions: Positions,
+    /// Finds them.
+    same: SameOps,
     /// The positions of ops that are inputs of vertices on the way, in the order in which they were visited.
     found: Vec<u32>,
-    /// The position of the op that each visited vertex became, if it can be visited again. Only looked up, never
-    /// iterated.
+    /// The position of the op that each visited vertex became, if it can be visited again and does not remember the
+    /// position itself. Only looked up, never iterated.
     visited: LookupMap<u32>,
     common: Common<'a>,
     metadata: CommonMetadata,
@@ -72,7 +73,6 @@ struct Marshaller<'a> {
 struct Prefix {
     definition: Definition,
     length: u32,
-    head: Option<OpDigest>,
     positions: OnceCell<Positions>,
     /// What ops that turned up again add to those in the prefix.
     additions: BTreeMap<usize, Vec<Addition>>,
@@ -97,7 +97,7 @@ impl<'a> Marshaller<'a> {
             prefix: Prefix::default(),
             ops: Vec::new(),
             merged: Vec::new(),
-            positions: Positions::default(),
+            same: SameOps::default(),
             found: Vec::new(),
             visited: LookupMap::default(),
             common: Common::new(&options.data),
@@ -127,7 +127,6 @@ impl<'a> Marshaller<'a> {
                 if self.ops.is_empty() {
                     // Each of these becomes an op, unless another one is the same.
                     self.ops.reserve(stack.len());
-                    self.positions = Positions::with_capacity(stack.len());
                     self.blocks.make_room(stack.len());
                 }
                 stack.pop();
@@ -147,10 +146,13 @@ impl<'a> Marshaller<'a> {
 
     fn position_of_vertex(&mut self, vertex: &Vertex) -> Option<u32> {
         // What only one input has comes up once.
-        if vertex.is_shared()
-            && let Some(&position) = self.visited.get(&vertex.id())
-        {
-            return Some(position);
+        if vertex.is_shared() {
+            if let Some(position) = vertex.data().cache.position_in(&self.list) {
+                return Some(self.prefix.length + position);
+            }
+            if let Some(&position) = self.visited.get(&vertex.id()) {
+                return Some(position);
+            }
         }
         let position = if self.ops.is_empty() && self.prefix.length == 0 {
             self.begin_with(vertex)?
@@ -169,7 +171,6 @@ impl<'a> Marshaller<'a> {
         let known = known.filter(|known| known.infos.is_empty())?;
         let length = known.ops.len() - 1;
         self.prefix.length = number(length);
-        self.prefix.head = known.head();
         self.prefix.definition = known.clone();
         Some(number(length - 1))
     }
@@ -193,14 +194,14 @@ impl<'a> Marshaller<'a> {
     fn emit(&mut self, vertex: &'a Vertex) {
         let data = vertex.data();
         self.problems.extend(data.problems.iter().cloned());
-        let inputs = self.take_inputs(data);
+        let (inputs, last) = self.take_inputs(data);
         let count = self.ops.len();
         let known = data.cache.op(&mut self.remembered);
         let position = match (&data.op, known) {
-            (_, Some(known)) => self.add_known(known, &inputs),
+            (_, Some(known)) => self.add_known(known, last),
             // An op of another definition stays what it is: no option reaches it.
-            (Op::Embedded(embedded), None) => self.add_known(&embedded.op, &inputs),
-            (_, None) => self.encode(data, &inputs),
+            (Op::Embedded(embedded), None) => self.add_known(&embedded.op, last),
+            (_, None) => self.encode(data, &inputs, last),
         };
         self.inputs = inputs;
         self.found.push(position);
@@ -209,18 +210,19 @@ impl<'a> Marshaller<'a> {
             // It is the part of one other vertex, and comes up with that alone.
             return;
         }
-        self.visited.insert(vertex.id(), position);
-        if known.is_none()
-            && let Some(new) = self.ops.get(count)
-            && new.locations.is_empty()
-        {
-            let position = position - self.prefix.length;
-            data.cache.set_op(|| self.list.op(position));
+        let is_remembered = known.is_none()
+            && self
+                .ops
+                .get(count)
+                .is_some_and(|new| new.locations.is_empty())
+            && data.cache.set_op(self.list.op(number(count)));
+        if !is_remembered {
+            self.visited.insert(vertex.id(), position);
         }
     }
 
-    /// The ops that the inputs of a vertex became, in the order of the inputs.
-    fn take_inputs(&mut self, data: &VertexData) -> Vec<EncodedInput> {
+    /// The ops that the inputs of a vertex became, in the order of the inputs, and the position of the last one.
+    fn take_inputs(&mut self, data: &VertexData) -> (Vec<EncodedInput>, Option<u32>) {
         let mut inputs = std::mem::take(&mut self.inputs);
         let first = self.found.len() - data.inputs.len();
         inputs.clear();
@@ -234,12 +236,13 @@ impl<'a> Marshaller<'a> {
                 inputs[input as usize].digest = self.digest_at(position);
             }
         }
+        let last = self.found[first..].iter().copied().max();
         self.found.truncate(first);
-        inputs
+        (inputs, last)
     }
 
-    fn add_known(&mut self, known: &DefinitionOp, inputs: &[EncodedInput]) -> u32 {
-        if let Some(position) = self.position_or_next(known.digest(), inputs) {
+    fn add_known(&mut self, known: &DefinitionOp, last_input: Option<u32>) -> u32 {
+        if let Some(position) = self.position_or_next(known.digest(), last_input) {
             self.add_metadata(position, known.metadata());
             return position;
         }
@@ -252,13 +255,18 @@ impl<'a> Marshaller<'a> {
         self.push(op)
     }
 
-    fn encode(&mut self, data: &VertexData, inputs: &[EncodedInput]) -> u32 {
+    fn encode(
+        &mut self,
+        data: &VertexData,
+        inputs: &[EncodedInput],
+        last_input: Option<u32>,
+    ) -> u32 {
         let (block, writer) = self.blocks.begin();
         let start = writer.written().len();
         let caps = encode(writer, data, inputs, &self.common);
         let end = writer.written().len();
         let digest = OpDigest::of(&writer.written()[start..]);
-        if let Some(position) = self.position_or_next(digest, inputs) {
+        if let Some(position) = self.position_or_next(digest, last_input) {
             self.blocks.take_back(start);
             let metadata = self.own_metadata(data, caps);
             self.add_metadata(position, &metadata);
@@ -298,21 +306,17 @@ impl<'a> Marshaller<'a> {
     }
 
     /// The position of a digest that is there already; else it is noted for the op to be pushed next.
-    fn position_or_next(&mut self, digest: OpDigest, inputs: &[EncodedInput]) -> Option<u32> {
-        let digest_at = |position: usize| self.ops[position].digest;
+    fn position_or_next(&mut self, digest: OpDigest, last_input: Option<u32>) -> Option<u32> {
         // An op that reads something that is not before the prefix's head cannot be in the prefix.
-        let is_behind = |input: &EncodedInput| {
-            Some(input.digest) == self.prefix.head
-                || self.positions.find(input.digest, digest_at).is_some()
-        };
-        if self.prefix.length > 0
-            && !inputs.iter().any(is_behind)
+        if last_input.is_none_or(|input| input + 1 < self.prefix.length)
             && let Some(known) = self.prefix.position_of(digest)
         {
             return Some(known);
         }
-        let next = number(self.ops.len());
-        let known = self.positions.find_or_insert(next, digest, digest_at)?;
+        let new_input = last_input.and_then(|input| input.checked_sub(self.prefix.length));
+        let ops = &self.ops;
+        let digest_at = |position: usize| ops[position].digest;
+        let known = self.same.find_or_add(digest, new_input, digest_at)?;
         Some(self.prefix.length + known)
     }
 
@@ -467,6 +471,9 @@ impl<'a> Marshaller<'a> {
 
 impl Prefix {
     fn position_of(&self, digest: OpDigest) -> Option<u32> {
+        if self.length == 0 {
+            return None;
+        }
         let ops = &self.definition.ops[..self.length as usize];
         let positions = self
             .positions

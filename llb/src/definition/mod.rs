@@ -11,6 +11,7 @@ mod marshal;
 mod op_list;
 mod options;
 mod positions;
+mod same_ops;
 mod source_files;
 mod vertex_cache;
 mod write;

@@ -132,7 +132,7 @@ impl Made {
 pub(super) fn add_block(blocks: &mut Vec<Bytes>, block: &Bytes) -> u32 {
     if !blocks
         .last()
-        .is_some_and(|last| std::ptr::eq(&**last, &**block))
+        .is_some_and(|last| std::ptr::eq(&raw const **last, &raw const **block))
     {
         blocks.push(block.clone());
     }

@@ -1,13 +1,14 @@
 //! What a vertex remembers of having been marshalled.
 //!
-//! Vertices never change, so neither does what they become for given options. A vertex keeps the op it became, and the
-//! head of a graph its whole definition: marshalling it again, or after adding to it, costs what was added. Only the
-//! options of the first time are remembered; for others everything is made anew.
+//! Vertices never change, so neither does what they become for given options. A vertex keeps the op it became, if it may
+//! come up again without the one vertex that reads it, and the head of a graph keeps its whole definition: marshalling it
+//! again, or after adding to it, costs what was added. Only the options of the first time are remembered; for others
+//! everything is made anew.
 
 use std::sync::{Arc, OnceLock};
 
 use super::options::MarshalData;
-use super::{Definition, DefinitionOp};
+use super::{Definition, DefinitionOp, OpList};
 
 /// Filled when a graph is marshalled; what it holds counts if there were no mistakes.
 #[derive(Debug, Default)]
@@ -27,9 +28,16 @@ impl VertexCache {
         options.is(made_for).then_some(definition)
     }
 
-    /// Remembers an op with the options it was made for, if none is remembered yet. It counts once its list is made.
-    pub(super) fn set_op(&self, op: impl FnOnce() -> DefinitionOp) {
-        self.op.get_or_init(op);
+    /// Remembers an op with the options it was made for, unless one is remembered already; gives whether it does. It
+    /// counts once its list is made.
+    pub(super) fn set_op(&self, op: DefinitionOp) -> bool {
+        self.op.set(op).is_ok()
+    }
+
+    /// Where the op is in a list that may be yet to be made, if it is remembered there.
+    pub(super) fn position_in(&self, list: &Arc<OpList>) -> Option<u32> {
+        let op = self.op.get()?;
+        Arc::ptr_eq(&op.list, list).then_some(op.position)
     }
 
     /// Remembers a definition, if none is remembered yet.

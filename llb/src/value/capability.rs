@@ -230,7 +230,9 @@ impl fmt::Display for Capability {
 /// assert!(needed.contains(Capability::MergeOp));
 /// assert_eq!(needed.iter().map(Capability::name).collect::<Vec<_>>(), ["diffop", "mergeop"]);
 /// ```
+// Vertices and metadata have one, and would be larger if it had to be at a multiple of 16 bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[repr(Rust, packed(8))]
 pub struct CapabilitySet(u128);
 
 impl CapabilitySet {
