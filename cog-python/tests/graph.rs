@@ -309,7 +309,7 @@ fn other_images_are_replaced_too() {
     let project = files(&[("cog.yaml", config), ("run.py", "")]);
     let plan = plan_of(&project, &options);
     let devel = plan.other_bases()[0].to_owned();
-    assert_eq!(plan.tools(), ["example.com/uv:1"]);
+    assert_eq!(plan.sources(), ["example.com/uv:1"]);
     let replaced = [
         (devel.clone(), llb::image("mirror.example/devel:1")),
         ("example.com/uv:1".into(), llb::image("mirror.example/uv:1")),

@@ -298,7 +298,7 @@ pub(super) const WEIGHT_SOURCE: Mapping = Mapping {
         key(
             "uri",
             Shape::Text,
-            "hf://OWNER/NAME, https://…, file://… or a path of the project.",
+            "hf://OWNER/NAME, https://…, oci://IMAGE, file://… or a path of the project.",
         )
         .required(),
     ],

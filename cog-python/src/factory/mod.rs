@@ -63,6 +63,8 @@ pub struct Product {
     pub image: Image,
     /// The plan of each platform, with what was found out in the build.
     pub plans: Vec<Plan>,
+    /// Base image of the first platform with its digest, if one was looked up.
+    pub base: Option<String>,
 }
 
 /// Makes the image of a plan with everything that it says about itself. `told` is false for images that run once and
@@ -87,6 +89,7 @@ pub async fn image(
     Ok(Product {
         image,
         plans: vec![part.plan],
+        base: part.base,
     })
 }
 
@@ -104,12 +107,14 @@ pub async fn index(
     let mut found = Vec::new();
     let mut states = Vec::new();
     let mut annotations = Vec::new();
+    let mut base = None;
     for plan in plans {
         let part = Part::make(build, factory, plan, told).await?;
         let of_platform = |(name, value)| (format!("annotation[{}].{name}", part.platform), value);
         annotations.extend(part.annotations.into_iter().map(of_platform));
         states.push((part.platform, part.state));
         found.push(part.plan);
+        base = base.or(part.base);
     }
     let image = annotations
         .into_iter()
@@ -119,6 +124,7 @@ pub async fn index(
     Ok(Product {
         image,
         plans: found,
+        base,
     })
 }
 
@@ -128,6 +134,7 @@ struct Part {
     platform: Platform,
     state: State,
     annotations: Vec<(&'static str, String)>,
+    base: Option<String>,
 }
 
 impl Part {
@@ -170,6 +177,8 @@ impl Part {
             platform,
             state,
             annotations,
+            // An engine that keeps no manifests tells no digest.
+            base: base.pinned.filter(|base| base.contains('@')),
         })
     }
 }
@@ -182,15 +191,15 @@ async fn base(build: &Build, plan: &Plan, platform: &Platform) -> Result<Base> {
     }
 }
 
-/// What is known of the other images that a plan names. What steps are run on is looked up as the base is; programs are
-/// taken of what takes the place of their image, if the build is given such a context.
+/// What is known of the other images that a plan names. What steps are run on is looked up as the base is; files
+/// are taken of what takes the place of their image, if the build is given such a context.
 async fn images(build: &Build, plan: &Plan, platform: &Platform) -> Result<BTreeMap<String, Base>> {
     let mut images = BTreeMap::new();
     for reference in plan.other_bases() {
         let base = look_up(build, reference, platform).await?;
         images.insert(reference.to_owned(), base);
     }
-    for reference in plan.tools() {
+    for reference in plan.sources() {
         let state = build.named_context_for(reference, platform).await?;
         if state.is_some() {
             let base = Base {

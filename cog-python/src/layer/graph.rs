@@ -539,7 +539,17 @@ impl<'a> Builder<'a> {
                 let variables = action.environment.iter();
                 variables.fold(from, |from, (name, value)| from.env(name, value))
             }
+            WeightOrigin::Image { reference, path } => {
+                let other = self.circumstances.images.get(reference);
+                let state = other.and_then(|other| other.state.clone());
+                let state = state.unwrap_or_else(|| {
+                    let image = Image::new(reference.as_str());
+                    image.name(format!("weights of {reference}")).state()
+                });
+                WeightsFrom::files_at(state, path.as_str())
+            }
         };
+        // Patterns are the same for every origin.
         let from = from
             .include(files.include.iter().map(String::as_str))
             .exclude(files.exclude.iter().map(String::as_str));

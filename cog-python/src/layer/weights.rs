@@ -49,7 +49,10 @@ enum Origin {
         token: Option<String>,
         environment: Vec<(String, String)>,
     },
-    Files(State),
+    Files {
+        state: State,
+        path: String,
+    },
 }
 
 impl WeightsFrom {
@@ -118,7 +121,24 @@ impl WeightsFrom {
 
     /// The files of any state, such as an image of an OCI layout ([`llb::oci_layout`]).
     pub fn files(state: impl Into<State>) -> Self {
-        Self::new(Origin::Files(state.into()))
+        Self::files_at(state, "")
+    }
+
+    /// What is in a folder of a state, or a file of it, by its path there.
+    ///
+    /// ```
+    /// use cog_python::layer::{StepOptions, WeightsFrom, weights};
+    ///
+    /// let team = llb::image("registry.example.com/team/weights:7");
+    /// let from = [WeightsFrom::files_at(team, "models/base").include(["*.safetensors"])];
+    /// let image = llb::image("python:3.12-slim").layer(weights("/weights", &from, &StepOptions::default()));
+    /// assert!(image.to_text().contains(r#""/models/base" => "/weights/""#));
+    /// ```
+    pub fn files_at(state: impl Into<State>, path: impl Into<String>) -> Self {
+        Self::new(Origin::Files {
+            state: state.into(),
+            path: path.into(),
+        })
     }
 
     /// Takes only files that match a pattern (`.dockerignore` form, relative to where they come from).
@@ -169,7 +189,6 @@ impl WeightsFrom {
         destination: &str,
         options: &StepOptions,
     ) -> (State, [String; 2]) {
-        let whole = || ["/".to_owned(), destination.to_owned()];
         match &self.origin {
             Origin::Project {
                 context,
@@ -241,7 +260,14 @@ impl WeightsFrom {
                     [FETCHED.to_owned(), destination.to_owned()],
                 )
             }
-            Origin::Files(state) => (state.clone(), whole()),
+            Origin::Files { state, path } if path.is_empty() => {
+                (state.clone(), ["/".to_owned(), destination.to_owned()])
+            }
+            // A file goes below what ends like a folder, and what is in a folder does in any case.
+            Origin::Files { state, path } => (
+                state.clone(),
+                [format!("/{path}"), format!("{destination}/")],
+            ),
         }
     }
 }

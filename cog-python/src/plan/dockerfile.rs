@@ -497,15 +497,14 @@ impl Writer<'_> {
                         Some(_) => &folder,
                         None => &weights.destination,
                     };
-                    // What is taken is all that is not left out.
-                    let all = (!files.include.is_empty()).then(|| "**".to_owned());
-                    let taken = files.include.iter().map(|pattern| format!("!{pattern}"));
-                    let patterns = all.into_iter().chain(taken).chain(files.exclude.clone());
-                    let options = patterns.fold(String::new(), |options, pattern| {
-                        options + "--exclude=" + &pattern + " "
-                    });
+                    let options = taken(files);
                     let words = serde_json::json!([path, target]);
                     self.line(format!("COPY {options}{words}"));
+                }
+                WeightOrigin::Image { reference, path } => {
+                    let options = taken(files);
+                    let words = serde_json::json!([format!("/{path}"), folder]);
+                    self.line(format!("COPY --from={reference} {options}{words}"));
                 }
                 WeightOrigin::Url { url, sha256 } => {
                     let words = serde_json::json!([url, folder]);
@@ -580,6 +579,16 @@ impl Writer<'_> {
             self.line(line);
         }
     }
+}
+
+/// Options that copy what is taken: all that is not left out.
+fn taken(files: &WeightFiles) -> String {
+    let all = (!files.include.is_empty()).then(|| "**".to_owned());
+    let taken = files.include.iter().map(|pattern| format!("!{pattern}"));
+    let patterns = all.into_iter().chain(taken).chain(files.exclude.clone());
+    patterns.fold(String::new(), |options, pattern| {
+        options + "--exclude=" + &pattern + " "
+    })
 }
 
 /// Requirement lines for exactly the wheels of a lock.

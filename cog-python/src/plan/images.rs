@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Plan, Step, UvProgram, WeightFiles};
+use super::{Action, Plan, Step, UvProgram, WeightFiles, WeightOrigin};
 
 impl Plan {
     /// The image that the result is based on.
@@ -19,8 +19,8 @@ impl Plan {
             .collect()
     }
 
-    /// Images that steps are lent programs of, sorted, each once.
-    pub fn tools(&self) -> Vec<&str> {
+    /// Images that files are taken of, sorted, each once: programs that steps are lent, and weights.
+    pub fn sources(&self) -> Vec<&str> {
         let programs = self.steps.iter().filter_map(|step| match &step.action {
             Action::Python { uv, .. } => Some(uv),
             Action::Lock(lock) => Some(&lock.uv),
@@ -33,7 +33,16 @@ impl Plan {
             Some(_) => None,
             None => Some(uv.image.as_str()),
         });
-        images.collect::<BTreeSet<_>>().into_iter().collect()
+        let weights = self.steps.iter().flat_map(|step| match &step.action {
+            Action::Weights(weights) => weights.files.as_slice(),
+            _ => &[],
+        });
+        let weights = weights.filter_map(|files| match &files.origin {
+            WeightOrigin::Image { reference, .. } => Some(reference.as_str()),
+            _ => None,
+        });
+        let sources: BTreeSet<&str> = images.chain(weights).collect();
+        sources.into_iter().collect()
     }
 
     fn bases(&self) -> impl Iterator<Item = &str> {

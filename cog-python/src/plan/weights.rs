@@ -62,6 +62,13 @@ pub enum WeightOrigin {
         /// A commit.
         revision: String,
     },
+    /// A folder or file of an image.
+    Image {
+        /// Reference of the image, with its digest.
+        reference: String,
+        /// Its path there; empty is all of the image.
+        path: String,
+    },
 }
 
 impl WeightFiles {
@@ -88,6 +95,10 @@ impl WeightFiles {
                 repository,
                 revision,
             } => format!("hf://{repository}@{revision}"),
+            WeightOrigin::Image { reference, path } if path.is_empty() => {
+                format!("oci://{reference}")
+            }
+            WeightOrigin::Image { reference, path } => format!("oci://{reference}#{path}"),
         }
     }
 }

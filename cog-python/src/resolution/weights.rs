@@ -1,5 +1,7 @@
 //! Weights that become a part of the image (`--include-weights`).
 
+use llb::value::ImageRef;
+
 use super::{At, Resolver};
 use crate::config::WeightSource;
 use crate::diagnostic::{Severity, Span};
@@ -83,6 +85,7 @@ fn origin(uri: &str) -> Result<WeightOrigin, (&'static str, String)> {
     match uri.split_once("://") {
         Some(("https", _)) => download(uri),
         Some(("hf", rest)) => repository(rest),
+        Some(("oci", rest)) => image(rest),
         Some((_, path)) => project(path),
         None => project(uri),
     }
@@ -142,6 +145,34 @@ fn repository(rest: &str) -> Result<WeightOrigin, (&'static str, String)> {
     })
 }
 
+/// An image by its digest, and a path in it: `HOST/NAME@sha256:DIGEST#PATH`.
+fn image(rest: &str) -> Result<WeightOrigin, (&'static str, String)> {
+    let (name, path) = rest.split_once('#').unwrap_or((rest, ""));
+    let Ok(reference) = ImageRef::parse(name) else {
+        return Err((
+            "are no image",
+            "write `oci://registry.example.com/team/weights@sha256:…`".to_owned(),
+        ));
+    };
+    if reference.digest().is_none() {
+        let hint =
+            format!("write the digest of the image behind its name: `oci://{name}@sha256:…`");
+        return Err(("have no digest, so they may be other files tomorrow", hint));
+    }
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    if parts.contains(&"..") {
+        let hint = "write the path from the root of the image, such as `#models/base`".to_owned();
+        return Err(("are outside of their image", hint));
+    }
+    Ok(WeightOrigin::Image {
+        reference: name.to_owned(),
+        path: parts.join("/"),
+    })
+}
+
 /// A path of the project, cleaned.
 fn project(path: &str) -> Result<WeightOrigin, (&'static str, String)> {
     let parts: Vec<&str> = path
@@ -182,6 +213,19 @@ mod tests {
                 revision: commit.clone(),
             }
         );
+        let pinned = format!("host:5000/team/w:7@sha256:{}", "b".repeat(64));
+        for (uri, path) in [
+            (format!("oci://{pinned}"), ""),
+            (format!("oci://{pinned}#/models//./x/"), "models/x"),
+        ] {
+            assert_eq!(
+                origin(&uri).unwrap(),
+                WeightOrigin::Image {
+                    reference: pinned.clone(),
+                    path: path.into(),
+                }
+            );
+        }
         for path in ["file://./models//x/", "models/x"] {
             assert_eq!(
                 origin(path).unwrap(),
@@ -200,6 +244,9 @@ mod tests {
             (format!("hf://name@{commit}"), "no repository"),
             (format!("hf://-x/name@{commit}"), "no repository"),
             ("file:///data/w".to_owned(), "outside"),
+            ("oci://host/w:7".to_owned(), "no digest"),
+            ("oci://host/W @".to_owned(), "no image"),
+            (format!("oci://{pinned}#../x"), "outside"),
             ("../w".to_owned(), "outside"),
             (".".to_owned(), "outside"),
         ] {

@@ -370,6 +370,19 @@ pub(crate) fn push(testbed: &Testbed, engine: &str, name: &str, state: &State) -
 
 /// A document of the testbed's registry.
 pub(crate) fn get(testbed: &Testbed, path: &str) -> Value {
+    serde_json::from_str(&answer(testbed, path).1).unwrap()
+}
+
+/// The digest that the testbed's registry tells of a document.
+pub(crate) fn digest(testbed: &Testbed, path: &str) -> String {
+    let (head, _) = answer(testbed, path);
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    let found = lines.find(|(name, _)| name.eq_ignore_ascii_case("docker-content-digest"));
+    found.unwrap_or_else(|| panic!("{head}")).1.to_owned()
+}
+
+/// Head and body of an answer.
+fn answer(testbed: &Testbed, path: &str) -> (String, String) {
     let address = testbed.registry();
     let mut stream = TcpStream::connect(&address).unwrap();
     let kinds = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -384,5 +397,5 @@ pub(crate) fn get(testbed: &Testbed, path: &str) -> Value {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.contains(" 200 "), "{path}: {answer}");
-    serde_json::from_str(body).unwrap()
+    (head.to_owned(), body.to_owned())
 }

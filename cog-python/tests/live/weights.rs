@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use crate::support::{ENGINES, Project, listing, unique};
+use crate::support::{ENGINES, Project, Testbed, digest, listing, push, unique};
 
 /// A commit of the repository that the test serves.
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -149,5 +149,48 @@ run: run.py:Runner
             .filter(|(path, _)| !path.starts_with("weights/hub"))
             .collect();
         assert_eq!(built, without_hub, "{engine}, from a Dockerfile");
+    }
+}
+
+/// An image is a place for weights, too: nothing of it is run.
+#[test]
+fn weights_of_an_image_are_copied() {
+    let testbed = Testbed::find();
+    for engine in ENGINES {
+        let number = unique();
+        let files = llb::scratch()
+            .file(llb::file::mkdir("/models/base", 0o755).parents())
+            .file(llb::file::mkfile(
+                "/models/base/w.bin",
+                0o644,
+                number.to_string(),
+            ))
+            .file(llb::file::mkfile("/models/base/README.md", 0o644, "none"))
+            .file(llb::file::mkfile("/other.bin", 0o644, "none"));
+        push(&testbed, "containerd", &format!("weights:{number}"), &files);
+        let digest = digest(
+            &testbed,
+            &format!("/v2/cog-python-test/weights/manifests/{number}"),
+        );
+        let image = format!("{}/cog-python-test/weights@{digest}", testbed.registry());
+        let project = Project::new(engine);
+        let config = format!(
+            "build:\n  python_version: \"3.11\"\nmodel: registry.example.com/acme/model\nrun: run.py:Runner\n\
+             weights:\n  - name: base\n    target: /src/weights\n    source:\n      uri: \"oci://{image}#models/base\"\n      exclude: [README.md]\n"
+        );
+        fs::write(project.folder.path().join("cog.yaml"), config).unwrap();
+        let archive = project.folder.path().join("image.tar");
+        let output = format!("type=tar,dest={}", archive.display());
+        let run = project.run(&["build", "--include-weights", "-o", &output]);
+        let run = run.succeeded();
+        let files = listing(&archive);
+        let below: Vec<&str> = files
+            .keys()
+            .map(String::as_str)
+            .filter(|path| path.starts_with("src/weights/"))
+            .collect();
+        assert_eq!(below, ["src/weights/w.bin"], "{}", run.stderr);
+        let size = number.to_string().len();
+        assert_eq!(files["src/weights/w.bin"], format!("Regular 644 {size} "));
     }
 }
