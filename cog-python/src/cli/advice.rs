@@ -77,6 +77,11 @@ const CASES: &[Case] = &[
         advice: "look the name up at packages.debian.org, for the release that the base image has",
     },
     Case {
+        words: &["exec format error"],
+        applies: |_| true,
+        advice: "the builder runs no programs of that platform: its host needs emulators (`docker run --privileged --rm tonistiigi/binfmt --install all`), or take a builder that has the platform",
+    },
+    Case {
         words: &["no space left on device"],
         applies: |_| true,
         advice: "the builder's disk is full: remove old images, or prune its build cache",
@@ -135,6 +140,7 @@ mod tests {
                 "x.c:1:10: fatal error: Python.h: No such file or directory",
                 "`python3-dev`",
             ),
+            ("exec /bin/sh: Exec format error", "binfmt"),
             (
                 "E: Unable to locate package fortune-modd",
                 "packages.debian.org",

@@ -299,6 +299,17 @@ pub(crate) struct ExplainCommand {
     /// What to compare with: a folder, a plan as JSON, or a commit of git [default: the last build].
     #[arg(long, value_name = "STATE")]
     pub(crate) against: Option<String>,
+    /// Ask the builder whether the tag of the base image has moved since the last build.
+    #[arg(long, conflicts_with = "against")]
+    pub(crate) check_base: bool,
+    /// Address of BuildKit, for `--check-base` [default: searched].
+    #[arg(
+        long,
+        visible_alias = "builder",
+        env = "BUILDKIT_HOST",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) addr: Option<String>,
     /// Print the comparison as JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -12,7 +12,7 @@ use llb::progress::{Display, Recorder};
 
 use super::advice::{Circumstances, advice};
 use super::args::{BackendOption, BuildArgs, BuildCommand};
-use super::explain::Record;
+use super::explain::{Record, Surroundings};
 use super::helper::Helpers;
 use super::output::{OutputKind, OutputOption};
 use super::project::{self, Project};
@@ -77,9 +77,13 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
             Ok((Built { info, outcome }, plan))
         });
         let (built, plan) = built?;
+        let seen = Surroundings {
+            base: built.info.base.clone(),
+            helpers: builder.helpers.digest(),
+        };
         // A build is no failure because the next one cannot be compared with it.
         if let Ok(Ok(record)) = record.join()
-            && let Ok(record) = record.built(&plan)
+            && let Ok(record) = record.built(&plan, seen)
         {
             record.write(&project.root);
         }
@@ -372,11 +376,23 @@ impl<'a> Builder<'a> {
         let mut recorder = Recorder::new();
         let mut progress = (&mut shown, &mut recorder);
         let mut plan = self.plan().clone();
+        let mut base = None;
+        let keeps_image = self.target.outputs.iter().any(OutputOption::is_kept);
+        let is_docker = matches!(client.engine(), Engine::Docker { .. });
         let work = async |build: &mut Build| {
+            // It would be found out when everything is built.
+            if self.plans.len() > 1 && keeps_image && is_docker && !build.capabilities().has_merge()
+            {
+                return Err(llb::gateway::Error::msg(
+                    "this engine has a graph driver and keeps images of one platform only",
+                )
+                .hint("turn on containerd's image store in its settings, take another `--builder`, or build into an archive: `-o type=oci,dest=FILE`"));
+            }
             let product = match self.plans.as_slice() {
                 [plan] => factory::image(build, factory, plan, self.told).await?,
                 plans => factory::index(build, factory, plans, self.told).await?,
             };
+            base = product.base;
             if let Some(found) = product.plans.into_iter().next() {
                 plan = found;
             }
@@ -393,6 +409,7 @@ impl<'a> Builder<'a> {
             duration: started.elapsed(),
             executed: summary.executed(),
             cached: summary.cached(),
+            base,
             digest: digest.map(str::to_owned),
         };
         (info, result.map(|outcome| (outcome, plan)))

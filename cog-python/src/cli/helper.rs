@@ -20,6 +20,7 @@ const PROGRAM: &str = "/llb-helper";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Helpers {
     files: Vec<HelperFile>,
+    digests: Vec<String>,
     programs: Vec<Helper>,
 }
 
@@ -81,6 +82,7 @@ impl Helpers {
             folder: folder.to_owned(),
             name: name.to_owned(),
         });
+        self.digests.push(digest);
         self.programs.push(helper);
         Ok(())
     }
@@ -88,6 +90,11 @@ impl Helpers {
     /// The helpers, for graphs of a build that is [given](Self::give) their files.
     pub(super) fn lent(&self) -> Vec<Helper> {
         self.programs.clone()
+    }
+
+    /// What the helpers are; nothing if there are none.
+    pub(super) fn digest(&self) -> Option<String> {
+        (!self.digests.is_empty()).then(|| self.digests.join(" "))
     }
 
     /// Gives a build the files.

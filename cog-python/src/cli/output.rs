@@ -52,6 +52,13 @@ pub(crate) enum OutputKind {
     Local,
 }
 
+impl OutputOption {
+    /// Whether the engine keeps the result, as opposed to handing it over.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kind == OutputKind::Image
+    }
+}
+
 impl OutputKind {
     /// Whether it is an image, which has a configuration, as opposed to files.
     pub(crate) fn is_image(self) -> bool {

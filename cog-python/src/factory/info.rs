@@ -31,6 +31,9 @@ pub struct BuildInfo {
     pub executed: usize,
     /// Steps whose results were there already.
     pub cached: usize,
+    /// Base image, with the digest that its tag stood for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// Digest of the image, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,

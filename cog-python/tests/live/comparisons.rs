@@ -4,7 +4,8 @@ use std::fs;
 
 use bollard::query_parameters::RemoveImageOptions;
 
-use crate::support::{ENGINES, Project, unique};
+use crate::common::helper;
+use crate::support::{ENGINES, Project, Testbed, push, unique};
 
 /// A small model without Python packages of its own.
 fn small(engine: &str, run: &str) -> Project {
@@ -106,4 +107,52 @@ fn weights_are_not_copied_again_with_the_source() {
             .collect();
         assert_eq!(found, [weights.len() as u64], "{engine}");
     }
+}
+
+/// The record of a build says what the tag of its base stood for; steps on the base follow when it moves.
+#[test]
+fn a_tag_that_has_moved_is_told() {
+    let testbed = Testbed::find();
+    let project = Project::new("containerd");
+    let number = unique();
+    let move_to = |word: &str| {
+        let base = llb::image("python:3.11-slim").file(llb::file::mkfile("/moved", 0o644, word));
+        push(&testbed, "containerd", &format!("moving:{number}"), &base)
+    };
+    let base = move_to("first");
+    let config = format!(
+        "build:\n  python_version: \"3.11\"\nx-cog-python:\n  base: {base}\nrun: run.py:Runner\n"
+    );
+    fs::write(project.folder.path().join("cog.yaml"), config).unwrap();
+    project.run(&["build"]).succeeded();
+    let same = project.run(&["explain", "--check-base"]).succeeded();
+    assert!(
+        same.stdout.contains("nothing runs again"),
+        "{}",
+        same.stdout
+    );
+    move_to("second");
+    let moved = project.run(&["explain", "--check-base"]).succeeded();
+    for part in ["has moved", "runs again", "apt"] {
+        assert!(moved.stdout.contains(part), "{}", moved.stdout);
+    }
+    let unasked = project.run(&["explain"]).succeeded();
+    assert!(
+        unasked.stdout.contains("nothing runs again"),
+        "{}",
+        unasked.stdout
+    );
+    // Another helper makes the layers of packages again.
+    let mut other = fs::read(helper()).unwrap();
+    other.push(0);
+    let path = project.folder.path().join(".cog/other-helper");
+    fs::write(&path, other).unwrap();
+    let output = project
+        .command(&["explain"])
+        .env("LLB_HELPER", &path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("llb-helper: the program"), "{text}");
+    assert!(!text.contains("nothing runs again"), "{text}");
 }

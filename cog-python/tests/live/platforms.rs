@@ -145,3 +145,18 @@ fn several_platforms_make_an_index() {
     platforms.retain(|architecture| *architecture != "unknown");
     assert_eq!(platforms, ["amd64", "arm64"], "{}", run.stderr);
 }
+
+/// It would fail at its end, after minutes.
+#[test]
+fn an_engine_that_keeps_one_platform_refuses_several_at_once() {
+    let project = Project::new("graphdriver");
+    let run = project.run(&["build", "--platform", "linux/amd64,linux/arm64"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    for part in [
+        "keeps images of one platform only",
+        "containerd's image store",
+    ] {
+        assert!(run.stderr.contains(part), "{}", run.stderr);
+    }
+    assert_eq!(run.steps_run("apt"), [""; 0], "{}", run.stderr);
+}

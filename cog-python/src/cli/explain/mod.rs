@@ -2,6 +2,7 @@
 
 mod files;
 mod record;
+mod surroundings;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use super::args::{ExplainCommand, PlanArgs};
 use super::{Failure, print, project};
 use crate::plan::{ImageConfig, Plan};
 pub(super) use record::Record;
+pub(super) use surroundings::Surroundings;
 
 /// Runs the command.
 pub(super) fn explain(command: &ExplainCommand) -> Result<(), Failure> {
@@ -25,7 +27,12 @@ pub(super) fn explain(command: &ExplainCommand) -> Result<(), Failure> {
             against.clone(),
         ),
     };
-    let after = Record::of_project(&project)?;
+    let mut after = Record::of_project(&project)?;
+    after.seen = match command.against {
+        None => Surroundings::now(&project, &before.seen, command)?,
+        // What was around another state is not known.
+        Some(_) => Surroundings::default(),
+    };
     let comparison = Comparison::new(&before, &after)?;
     if command.json {
         print(&(comparison.to_json().to_string() + "\n"))
@@ -109,12 +116,18 @@ struct Comparison {
     config: Vec<String>,
     /// Whether files of the project were compared.
     has_files: bool,
+    /// What is different around the project, one line each.
+    surroundings: Vec<String>,
 }
 
 impl Comparison {
     fn new(before: &Record, after: &Record) -> Result<Self, Failure> {
         let (then, now) = (before.as_seen_from(after), &after.planned);
-        let (old, new) = (then.definition()?, now.definition()?);
+        let same_base = then.plan.base() == now.plan.base();
+        let (old, new) = match before.seen.compared(&after.seen, same_base) {
+            Some([before, after]) => (then.within(&before)?, now.within(&after)?),
+            None => (then.definition()?, now.definition()?),
+        };
         let locals = files::locals(&new)?;
         let has_files = before.files.is_some() && after.files.is_some();
         let changes = new.changes_since_with(&old, |name| {
@@ -128,6 +141,7 @@ impl Comparison {
             decisions: decisions(&then.plan, &now.plan),
             config: config(&then.plan.config, &now.plan.config),
             has_files,
+            surroundings: before.seen.differences(&after.seen, same_base),
         })
     }
 
@@ -141,6 +155,9 @@ impl Comparison {
             );
         } else {
             text += &self.changes.to_string();
+        }
+        for line in &self.surroundings {
+            let _ = writeln!(text, "\n{line}");
         }
         for [subject, before, after, reason] in &self.decisions {
             let _ = writeln!(text, "\n{subject}: {before} -> {after}\n  because {reason}");
@@ -187,6 +204,7 @@ impl Comparison {
             "decisions": decisions.collect::<Vec<_>>(),
             "config": self.config,
             "files_compared": self.has_files,
+            "surroundings": self.surroundings,
         })
     }
 }

@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use llb::lower::Helper;
-use llb::{Definition, MarshalOptions};
+use llb::{Constrain as _, Definition, Image, MarshalOptions};
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, Files};
-use super::record_path;
+use super::{Surroundings, record_path};
 use crate::cli::Failure;
 use crate::cli::project::Project;
-use crate::layer::{Circumstances, outline};
+use crate::layer::{Base, Circumstances, outline};
 use crate::plan::Plan;
 
 /// Version of the form of records.
@@ -26,6 +26,9 @@ pub(in crate::cli) struct Record {
     /// The same with the packages that were chosen, after a build that chose some.
     built: Option<Outline>,
     pub(super) files: Option<Files>,
+    /// What was around the build.
+    #[serde(default)]
+    pub(super) seen: Surroundings,
 }
 
 /// A plan and its graph, as this program made it.
@@ -36,27 +39,18 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// The base image is as the plan names it: whether its tag has moved is not told. The helper is one that stands for
-    /// any: which one a builder needs is not known here.
+    /// The base image is as the plan names it, and the helper is one that stands for any: which one a builder needs is not
+    /// known here.
     fn new(plan: &Plan) -> Result<Self, Failure> {
-        let fail = |error: String| Failure::new(format!("the plan gives no graph: {error}"));
-        let helper = Helper::from_bytes(Helper::example_bytes());
-        let circumstances = Circumstances {
-            helper: Some(helper.map_err(|error| fail(error.to_string()))?),
-            ..Circumstances::default()
-        };
-        let state = outline(plan, &circumstances).map_err(|error| fail(error.to_string()))?;
-        let platform = plan
-            .platform
-            .parse()
-            .map_err(|error| Failure::new(format!("platform `{}`: {error}", plan.platform)))?;
-        let definition = state
-            .marshal(&MarshalOptions::new(platform))
-            .map_err(|error| fail(error.to_string()))?;
         Ok(Self {
             plan: plan.clone(),
-            graph: definition.to_full_text(),
+            graph: graph(plan, &Surroundings::default())?.to_full_text(),
         })
+    }
+
+    /// The graph of the plan with what was around it.
+    pub(super) fn within(&self, seen: &Surroundings) -> Result<Definition, Failure> {
+        graph(&self.plan, seen)
     }
 
     pub(super) fn definition(&self) -> Result<Definition, Failure> {
@@ -71,6 +65,39 @@ impl Outline {
     }
 }
 
+fn graph(plan: &Plan, seen: &Surroundings) -> Result<Definition, Failure> {
+    let fail = |error: String| Failure::new(format!("the plan gives no graph: {error}"));
+    // Another helper is another content.
+    let mut bytes = Helper::example_bytes();
+    bytes.extend(seen.helpers.iter().flat_map(|digests| digests.bytes()));
+    let helper = Helper::from_bytes(bytes);
+    // The step keeps its name when the tag moves.
+    let state = seen
+        .base
+        .as_ref()
+        .zip(plan.base())
+        .map(|(pinned, reference)| {
+            let image = Image::new(pinned.as_str());
+            image.name(format!("base {reference}")).state()
+        });
+    let circumstances = Circumstances {
+        helper: Some(helper.map_err(|error| fail(error.to_string()))?),
+        base: Base {
+            state,
+            ..Base::default()
+        },
+        ..Circumstances::default()
+    };
+    let state = outline(plan, &circumstances).map_err(|error| fail(error.to_string()))?;
+    let platform = plan
+        .platform
+        .parse()
+        .map_err(|error| Failure::new(format!("platform `{}`: {error}", plan.platform)))?;
+    state
+        .marshal(&MarshalOptions::new(platform))
+        .map_err(|error| fail(error.to_string()))
+}
+
 impl Record {
     /// A plan whose project is not known.
     pub(super) fn of_plan(plan: &Plan) -> Result<Self, Failure> {
@@ -79,6 +106,7 @@ impl Record {
             planned: Outline::new(plan)?,
             built: None,
             files: None,
+            seen: Surroundings::default(),
         })
     }
 
@@ -90,8 +118,13 @@ impl Record {
         Ok(record)
     }
 
-    /// The same with the plan that a build gave.
-    pub(in crate::cli) fn built(mut self, plan: &Plan) -> Result<Self, Failure> {
+    /// The same with the plan that a build gave, and with what was around it.
+    pub(in crate::cli) fn built(
+        mut self,
+        plan: &Plan,
+        seen: Surroundings,
+    ) -> Result<Self, Failure> {
+        self.seen = seen;
         if *plan != self.planned.plan {
             self.built = Some(Outline::new(plan)?);
         }
