@@ -287,6 +287,52 @@ fn a_subrequest_lists_the_build_arguments() {
     }
 }
 
+/// What a build would take is known without building.
+#[test]
+fn a_subrequest_lists_secrets_and_agents() {
+    let project = Project::new(
+        "build:\n  python_version: \"3.11\"\nx-cog-python:\n  run:\n    - command: make\n      mounts:\n        - {type: secret, id: token, target: /t}\n        - {type: secret, id: maybe, target: /m, required: false}\n        - {type: ssh, id: deploy}\nrun: run.py:Runner\n",
+    );
+    for engine in ENGINES {
+        let text = project.builds(engine, &["--call=outline"]);
+        // What may be left out has nothing in the second column.
+        for row in [&["token", "true"][..], &["maybe"], &["deploy", "true"]] {
+            let mut rows = text.lines().map(|line| line.split_whitespace());
+            let has = rows.any(|words| words.eq(row.iter().copied()));
+            assert!(has, "{engine}: no {row:?} in {text}");
+        }
+    }
+}
+
+/// `--call=check` tells warnings and errors at their lines, and ends with the code that belongs to them.
+#[test]
+fn a_check_tells_what_a_build_would_tell() {
+    let project = Project::new("build:\n  python_version: \"3.11\"\nrun: run.py:Runner\n");
+    for engine in ENGINES {
+        let text = project.builds(engine, &["--call=check"]);
+        contains(&text, "no warnings found");
+    }
+    let project = Project::new(
+        "build:\n  python_version: \"3.11\"\n  python_packages: [six==1.17.0]\npredict: run.py:Runner\n",
+    );
+    for engine in ENGINES {
+        let text = project.fails(engine, &["--call=check", "--build-arg", "WROD=x"]);
+        contains(&text, "WARNING: Configuration");
+        contains(&text, "cog.yaml:4");
+        contains(&text, "4 | >>>   python_packages: [six==1.17.0]");
+        contains(&text, "WARNING: BuildArgument");
+        assert!(!text.contains("copy the project"), "{engine}: {text}");
+    }
+    let project = Project::new(
+        "build:\n  python_version: \"3.11\"\n  sytem_packages: [git]\nrun: run.py:Runner\n",
+    );
+    for engine in ENGINES {
+        let text = project.fails(engine, &["--call=check"]);
+        contains(&text, "cog.yaml:4: unknown key `sytem_packages` in `build`");
+        contains(&text, "4 | >>>   sytem_packages: [git]");
+    }
+}
+
 #[test]
 fn mistakes_are_shown_at_their_lines() {
     let project = Project::new(

@@ -1,6 +1,6 @@
 //! Build functions without a daemon.
 
-use llb::gateway::{Build, Image, Result, Warning};
+use llb::gateway::{Build, Error, Frontend, Image, Inspection, Result, Warning};
 use llb::prelude::*;
 use llb::testing::{CommandResult, Double, Recording};
 use llb::value::{Capability, CapabilitySet, Platform};
@@ -237,4 +237,44 @@ async fn a_recording_answers_the_same_questions() {
     for broken in ["", "{}", r#"{"version":1,"session":""}"#] {
         assert!(Recording::from_json(broken).is_err());
     }
+}
+
+#[tokio::test]
+async fn a_frontend_looks_at_a_project_without_building_it() {
+    let build = async |_: &mut Build| -> Result<Image> { Err(Error::msg("it was built")) };
+    let inspect = async |cx: &mut Build| {
+        let context = cx.context().await?;
+        let is_there = cx.filesystem(&context).exists("/.python-version").await?;
+        let inspection = Inspection::new()
+            .secret("token", true)
+            .ssh("default", false);
+        Ok(if is_there {
+            inspection
+        } else {
+            inspection.warning("Version", Warning::new("no .python-version, taking 3.13"))
+        })
+    };
+    let frontend = Frontend::new(build).inspect(inspect);
+    let ask = async |double: Double, request: &str, name: &str| {
+        let asked = double.option("requestid", request);
+        let image = asked.build(async |cx: &mut Build| frontend.build(cx).await);
+        let image = image.await.unwrap();
+        String::from_utf8(image.metadata_value(name).unwrap().to_vec()).unwrap()
+    };
+    let text = ask(double(), "frontend.lint", "result.txt").await;
+    assert_eq!(
+        text,
+        "\nWARNING: Version\nno .python-version, taking 3.13\n"
+    );
+    let status = ask(double(), "frontend.lint", "result.statuscode").await;
+    assert_eq!(status, "1");
+    let pinned = double().local("context", [(".python-version", "3.12\n")]);
+    assert_eq!(ask(pinned, "frontend.lint", "result.statuscode").await, "0");
+    let outline = ask(double(), "frontend.outline", "result.json").await;
+    assert!(
+        outline.contains("token") && outline.contains("default"),
+        "{outline}"
+    );
+    let known = ask(double(), "frontend.subrequests.describe", "result.txt").await;
+    assert!(known.contains("lint"), "{known}");
 }

@@ -621,9 +621,10 @@ pub(super) fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failur
     const WIDTH: usize = 400;
     let text = error.to_string();
     // What follows the first line is the step's output and the hint, which are told below.
-    let message = match error.step() {
-        Some(_) => text.lines().next().unwrap_or_default(),
-        None => text.split("\nhint: ").next().unwrap_or_default(),
+    let (message, said) = match (error.step(), text.split_once("\nhint: ")) {
+        (Some(_), _) => (text.lines().next().unwrap_or_default(), None),
+        (None, Some((message, hint))) => (message, Some(hint)),
+        (None, None) => (text.as_str(), None),
     };
     // A step that could not even start is named by its whole command, scripts and all.
     let mut failure = match message.split_once("did not complete successfully: ") {
@@ -656,7 +657,8 @@ pub(super) fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failur
             None => failure.detail(line),
         };
     }
-    match error.hint_text() {
+    // An error of the build's own has its hint in its text.
+    match error.hint_text().or(said) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }

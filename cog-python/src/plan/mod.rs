@@ -14,6 +14,7 @@ mod images;
 mod locked;
 mod make;
 mod packages;
+mod secrets;
 mod size;
 mod text;
 mod weights;
@@ -335,84 +336,6 @@ impl Plan {
     /// The step of a name.
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == name)
-    }
-
-    /// Names of the secrets a build must be given, sorted, without repeats.
-    pub fn required_secrets(&self) -> Vec<&str> {
-        let mut ids = Vec::new();
-        for step in &self.steps {
-            match &step.action {
-                Action::Lock(lock) => ids.extend(lock.secrets.iter().map(String::as_str)),
-                Action::Build(build) => ids.extend(build.secrets.iter().map(String::as_str)),
-                Action::Run { mounts, .. } => {
-                    let required = mounts.iter().filter_map(|mount| match mount {
-                        Mount::Secret {
-                            id, required: true, ..
-                        } => Some(id.as_str()),
-                        _ => None,
-                    });
-                    ids.extend(required);
-                }
-                _ => {}
-            }
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    }
-
-    /// Whether a step fetches a repository over SSH, with the agent of whoever builds.
-    pub fn needs_agent(&self) -> bool {
-        self.steps.iter().any(|step| match &step.action {
-            Action::Lock(lock) => lock.needs_agent(),
-            Action::Build(build) => build.needs_agent(),
-            _ => false,
-        })
-    }
-
-    /// Gives a secret's version to the steps that the secret is given to, as the variable `SECRET_VERSION_ID`: with another
-    /// version they run again. Says whether there are such steps.
-    ///
-    /// A step does not run again because the value of a secret has changed: nothing of a value is in a graph.
-    pub fn set_secret_version(&mut self, id: &str, version: &str) -> bool {
-        let name: String = id
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() {
-                    c.to_ascii_uppercase()
-                } else {
-                    '_'
-                }
-            })
-            .collect();
-        let name = format!("SECRET_VERSION_{name}");
-        let mut is_used = false;
-        for step in &mut self.steps {
-            let (uses, environment) = match &mut step.action {
-                Action::Lock(lock) => (
-                    lock.secrets.iter().any(|known| known == id),
-                    &mut lock.environment,
-                ),
-                Action::Build(build) => (
-                    build.secrets.iter().any(|known| known == id),
-                    &mut build.environment,
-                ),
-                Action::Run {
-                    mounts,
-                    environment,
-                    ..
-                } => {
-                    let is_it = |mount: &Mount| matches!(mount, Mount::Secret { id: known, .. } if known == id);
-                    (mounts.iter().any(is_it), environment)
-                }
-                _ => continue,
-            };
-            if uses {
-                environment.insert(name.clone(), version.to_owned());
-                is_used = true;
-            }
-        }
-        is_used
     }
 
     /// Version of the SDK a plan installs, as far as it is known before the build.

@@ -98,6 +98,11 @@ impl Error {
         self
     }
 
+    /// The first place that it is about.
+    pub(super) fn place(&self) -> Option<&SourceLocation> {
+        self.0.places.first()
+    }
+
     /// The error inside, if it is of this type.
     pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
         let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&*self.0.source);
@@ -184,17 +189,6 @@ fn detail(name: &str, value: &serde_json::Value) -> prost_types::Any {
 }
 
 fn source_detail(place: &SourceLocation) -> prost_types::Any {
-    let position = |position: Option<crate::Position>| {
-        position.map(|position| json!({"line": position.line, "character": position.character}))
-    };
-    let ranges: Vec<_> = place
-        .ranges
-        .iter()
-        .map(|range| {
-            // Without an end, BuildKit marks nothing.
-            json!({"start": position(range.start), "end": position(range.end.or(range.start))})
-        })
-        .collect();
     let file = &place.map.0;
     let value = json!({
         "info": {
@@ -202,9 +196,23 @@ fn source_detail(place: &SourceLocation) -> prost_types::Any {
             "data": base64_encode(&file.data),
             "language": file.language,
         },
-        "ranges": ranges,
+        "ranges": place.ranges_json(),
     });
     detail("errdefs.Source", &value)
+}
+
+impl SourceLocation {
+    /// The ranges as BuildKit writes them.
+    pub(super) fn ranges_json(&self) -> serde_json::Value {
+        let position = |position: Option<crate::Position>| {
+            position.map(|position| json!({"line": position.line, "character": position.character}))
+        };
+        let ranges = self.ranges.iter().map(|range| {
+            // Without an end, BuildKit marks nothing.
+            json!({"start": position(range.start), "end": position(range.end.or(range.start))})
+        });
+        ranges.collect()
+    }
 }
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Error {

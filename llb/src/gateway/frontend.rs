@@ -23,8 +23,9 @@ use tonic::transport::{Channel, Endpoint};
 use super::build::{Build, Given};
 use super::error::{Error, Result};
 use super::image::Image;
+use super::inspection::{Inspect, Inspection, Inspector, Unknown};
 use super::run;
-use super::subrequest::Outline;
+use super::subrequest::{LINT, OUTLINE, Outline};
 use super::transport::Daemon;
 use crate::proto::moby::buildkit::v1::frontend as wire;
 use crate::state::State;
@@ -93,9 +94,10 @@ pub fn frontend_image(files: impl Into<State>, program: &str) -> State {
 /// Standard output belongs to BuildKit; what is written to standard error is in the daemon's log. To tell the user
 /// something, [`Build::warn`].
 #[derive(Clone, Debug)]
-pub struct Frontend<F> {
+pub struct Frontend<F, I = Unknown> {
     build: F,
     outline: Outline,
+    inspect: I,
 }
 
 impl<F> Frontend<F> {
@@ -104,6 +106,23 @@ impl<F> Frontend<F> {
         Self {
             build,
             outline: Outline::default(),
+            inspect: Unknown,
+        }
+    }
+}
+
+impl<F, I> Frontend<F, I> {
+    /// A function that looks at a project without building it: `docker build --call=check` shows what it finds, and
+    /// `--call=outline` lists secrets and agents that it tells beside those of every build.
+    #[must_use = "this returns the changed frontend"]
+    pub fn inspect<J>(self, inspect: J) -> Frontend<F, Inspector<J>>
+    where
+        J: AsyncFn(&mut Build) -> Result<Inspection>,
+    {
+        Frontend {
+            build: self.build,
+            outline: self.outline,
+            inspect: Inspector(inspect),
         }
     }
 
@@ -162,9 +181,23 @@ impl<F> Frontend<F> {
     where
         F: AsyncFn(&mut Build) -> Result<T>,
         T: Into<Image>,
+        I: Inspect,
     {
         check_capabilities(context)?;
-        if let Some(answer) = self.outline.answer(context)? {
+        let request = context.option("requestid").map(str::to_owned);
+        let inspection = match request.as_deref() {
+            Some(LINT) => {
+                self.outline.check_target(context)?;
+                self.inspect.inspect(context).await?
+            }
+            // A project with mistakes has build arguments all the same.
+            Some(OUTLINE) => self.inspect.inspect(context).await.ok().flatten(),
+            _ => None,
+        };
+        let answer = self
+            .outline
+            .answer(context, inspection.as_ref(), I::IS_KNOWN)?;
+        if let Some(answer) = answer {
             return Ok(answer);
         }
         self.outline.check_target(context)?;
@@ -182,6 +215,7 @@ impl<F> Frontend<F> {
     where
         F: AsyncFn(&mut Build) -> Result<T>,
         T: Into<Image>,
+        I: Inspect,
     {
         if !is_frontend() {
             return Err(Error::msg("this is a frontend, which BuildKit starts").hint(

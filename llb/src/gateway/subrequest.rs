@@ -11,9 +11,11 @@ use tonic::Code;
 use super::build::Build;
 use super::error::{Error, Result};
 use super::image::Image;
+use super::inspection::Inspection;
 
 const DESCRIBE: &str = "frontend.subrequests.describe";
-const OUTLINE: &str = "frontend.outline";
+pub(super) const OUTLINE: &str = "frontend.outline";
+pub(super) const LINT: &str = "frontend.lint";
 const TARGETS: &str = "frontend.targets";
 const VERSION: &str = "1.0.0";
 
@@ -32,17 +34,29 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// The answer to a subrequest, if the build is one.
-    pub(super) fn answer(&self, build: &Build) -> Result<Option<Image>> {
-        let (value, text) = match build.option("requestid") {
-            None => return Ok(None),
-            Some(DESCRIBE) => describe(),
-            Some(OUTLINE) => {
+    /// The answer to a subrequest, if the build is one. The inspection is there if that was made for it, and known if
+    /// the frontend makes any.
+    pub(super) fn answer(
+        &self,
+        build: &Build,
+        inspection: Option<&Inspection>,
+        is_known: bool,
+    ) -> Result<Option<Image>> {
+        let (value, text) = match (build.option("requestid"), inspection) {
+            (None, _) => return Ok(None),
+            (Some(LINT), Some(inspection)) => return inspection.answer(VERSION).map(Some),
+            (Some(DESCRIBE), _) => describe(is_known),
+            (Some(OUTLINE), inspection) => {
                 self.check_target(build)?;
-                self.outline(build)
+                let mut outline = self.clone();
+                if let Some(inspection) = inspection {
+                    outline.secrets.extend(inspection.secrets.iter().cloned());
+                    outline.agents.extend(inspection.agents.iter().cloned());
+                }
+                outline.outline(build)
             }
-            Some(TARGETS) => self.targets(),
-            Some(other) => {
+            (Some(TARGETS), _) => self.targets(),
+            (Some(other), _) => {
                 let message = format!("this frontend does not know the request {other}");
                 let name = json!({"name": other});
                 let code = Code::Unimplemented;
@@ -157,13 +171,22 @@ impl Outline {
     }
 }
 
-fn describe() -> (Value, String) {
-    const REQUESTS: [(&str, &str); 3] = [
+fn describe(has_inspections: bool) -> (Value, String) {
+    const REQUESTS: [(&str, &str); 4] = [
+        (LINT, "Look for mistakes without building"),
         (OUTLINE, "List all parameters current build target supports"),
         (TARGETS, "List all targets current build supports"),
         (DESCRIBE, "List available subrequest types"),
     ];
-    let entries = REQUESTS.map(|(name, description)| {
+    let requests = &REQUESTS[usize::from(!has_inspections)..];
+    let entries = requests.iter().map(|&(name, description)| {
+        let mut metadata = vec!["result.json", "result.txt"];
+        if name == LINT {
+            metadata.push("result.statuscode");
+        }
+        let metadata = metadata
+            .iter()
+            .map(|name| json!({"name": name, "description": ""}));
         json!({
             "name": name,
             "version": VERSION,
@@ -174,16 +197,16 @@ fn describe() -> (Value, String) {
                 _ => json!([]),
             },
             "inputs": [],
-            "metadata": [{"name": "result.json", "description": ""}, {"name": "result.txt", "description": ""}],
+            "metadata": metadata.collect::<Vec<_>>(),
             "refs": [],
         })
     });
     let mut rows = vec![["NAME", "VERSION", "DESCRIPTION"]];
-    for (name, description) in REQUESTS {
+    for &(name, description) in requests {
         let short = name.strip_prefix("frontend.").unwrap_or(name);
         rows.push([short, VERSION, description]);
     }
-    (json!(entries), table(&rows, 1))
+    (json!(entries.collect::<Vec<_>>()), table(&rows, 1))
 }
 
 /// Rows with columns as wide as they need, as Go's `tabwriter` sets them.
@@ -217,7 +240,10 @@ mod tests {
 
     #[test]
     fn all_requests_are_described() {
-        let (value, text) = describe();
+        let (value, _) = describe(true);
+        assert_eq!(value.as_array().unwrap().len(), 4);
+        assert_eq!(value[0]["metadata"][2]["name"], "result.statuscode");
+        let (value, text) = describe(false);
         assert_eq!(value.as_array().unwrap().len(), 3);
         assert!(
             text.starts_with("NAME                 VERSION DESCRIPTION\noutline"),

@@ -58,6 +58,26 @@ impl Warning {
     }
 }
 
+impl Warning {
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The message with all that is said about it.
+    pub(super) fn text(&self) -> String {
+        let lines = std::iter::once(&self.message).chain(&self.detail);
+        lines.map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
+    pub(super) fn link(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn place(&self) -> Option<&SourceLocation> {
+        self.place.as_ref()
+    }
+}
+
 impl Build {
     /// Warns the user of the build. A daemon too old to show warnings drops it.
     ///

@@ -15,7 +15,9 @@ mod files;
 
 use std::process::ExitCode;
 
-use llb::gateway::{Build, Error, Frontend, Image, MainContext, Result, Warning};
+use llb::gateway::{
+    Build, Error, Frontend, Image, Inspect, Inspection, MainContext, Result, Warning,
+};
 use llb::{Range, SourceLocation, SourceMap};
 
 use super::Failure;
@@ -24,6 +26,7 @@ use super::project;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::factory::{self, LlbFactory};
 use crate::layer::Context;
+use crate::plan::Plan;
 use crate::resolution::Options;
 use files::KnownFiles;
 
@@ -51,8 +54,10 @@ pub(super) fn main() -> ExitCode {
 }
 
 /// The frontend, with what it tells about itself.
-fn frontend() -> Frontend<impl AsyncFn(&mut Build) -> Result<Image>> {
-    let frontend = Frontend::new(build).describe("a Cog model from its cog.yaml");
+fn frontend() -> Frontend<impl AsyncFn(&mut Build) -> Result<Image>, impl Inspect> {
+    let frontend = Frontend::new(build)
+        .describe("a Cog model from its cog.yaml")
+        .inspect(inspect);
     arguments::known()
         .into_iter()
         .fold(frontend, |frontend, argument| {
@@ -60,8 +65,18 @@ fn frontend() -> Frontend<impl AsyncFn(&mut Build) -> Result<Image>> {
         })
 }
 
-/// Builds the model for every platform that is asked for.
-async fn build(cx: &mut Build) -> Result<Image> {
+/// What is known of a project when its plan stands.
+struct Read {
+    known: KnownFiles,
+    context: MainContext,
+    /// What is doubtful, with the name of what it is about.
+    warnings: Vec<(&'static str, Warning)>,
+    /// A plan for each platform, or what is wrong.
+    plans: Result<Vec<Plan>>,
+}
+
+/// Reads the project, and plans it for every platform that is asked for.
+async fn read(cx: &mut Build) -> Result<Read> {
     let file = cx.source_file(FILE).await?;
     let (mut arguments, unknown) = arguments::read(cx.build_args())?;
     arguments.network = match cx.option("force-network-mode") {
@@ -69,11 +84,16 @@ async fn build(cx: &mut Build) -> Result<Image> {
         Some("none") => NetworkOption::None,
         _ => NetworkOption::Default,
     };
-    for warning in unknown {
-        cx.warn(warning).await?;
-    }
     let context = cx.main_context().await?;
-    let mut known = KnownFiles::new(&file.name, &file.text);
+    let mut read = Read {
+        known: KnownFiles::new(&file.name, &file.text),
+        context,
+        warnings: unknown
+            .into_iter()
+            .map(|warning| ("BuildArgument", warning))
+            .collect(),
+        plans: Ok(Vec::new()),
+    };
     let mut plans = Vec::new();
     for platform in cx.platforms() {
         let mut arguments = arguments.clone();
@@ -85,25 +105,42 @@ async fn build(cx: &mut Build) -> Result<Image> {
         ];
         let plan =
             |files: &KnownFiles| project::plan(&file.name, &arguments, files, files, around(cx));
-        let (planned, report) = known
-            .fill(cx, &context, plan)
+        let (planned, report) = read
+            .known
+            .fill(cx, &read.context, plan)
             .await?
             .map_err(|failure| told(&failure))?;
         // What is wrong is wrong for every platform alike; the first one tells it.
         if plans.is_empty() {
             for warning in report.warnings() {
-                cx.warn(known.warning(warning, &file.map)).await?;
+                let rule = read.known.rule(warning);
+                let warning = read.known.warning(warning, &file.map);
+                read.warnings.push((rule, warning));
             }
         }
-        let planned = planned.ok_or_else(|| rejected(&report, &known, &file.map))?;
+        let Some(planned) = planned else {
+            read.plans = Err(rejected(&report, &read.known, &file.map));
+            return Ok(read);
+        };
         plans.push(planned.plan);
     }
+    read.plans = Ok(plans);
+    Ok(read)
+}
+
+/// Builds the model for every platform that is asked for.
+async fn build(cx: &mut Build) -> Result<Image> {
+    let read = read(cx).await?;
+    for (_, warning) in read.warnings {
+        cx.warn(warning).await?;
+    }
+    let plans = read.plans?;
     let factory = LlbFactory {
-        project: Some(match context {
+        project: Some(match read.context {
             MainContext::Directory(directory) => Context::Folder(directory),
             MainContext::Files(files) => Context::Files(files),
         }),
-        texts: known.texts(),
+        texts: read.known.texts(),
         helpers: Vec::new(),
     };
     let product = match plans.as_slice() {
@@ -116,6 +153,33 @@ async fn build(cx: &mut Build) -> Result<Image> {
         Some(epoch) if !epoch.is_empty() => image.metadata("source.date.epoch", epoch),
         _ => image,
     })
+}
+
+/// What a build would warn of, why it would fail, and what it takes.
+async fn inspect(cx: &mut Build) -> Result<Inspection> {
+    let read = match read(cx).await {
+        Ok(read) => read,
+        Err(error) => return Ok(Inspection::new().error(error)),
+    };
+    let warnings = read.warnings.into_iter();
+    let inspection = warnings.fold(Inspection::new(), |inspection, (rule, warning)| {
+        inspection.warning(rule, warning)
+    });
+    let plans = match read.plans {
+        Ok(plans) => plans,
+        Err(error) => return Ok(inspection.error(error)),
+    };
+    let Some(plan) = plans.first() else {
+        return Ok(inspection);
+    };
+    let secrets = plan.secrets().into_iter();
+    let inspection = secrets.fold(inspection, |inspection, (id, required)| {
+        inspection.secret(id, required)
+    });
+    let agents = plan.agents().into_iter();
+    Ok(agents.fold(inspection, |inspection, (id, required)| {
+        inspection.ssh(id, required)
+    }))
 }
 
 /// What is known of the build beside its arguments.
@@ -168,6 +232,15 @@ impl KnownFiles {
             SourceMap::new(&place.file, language, text)
         };
         Some(map.location([Range::lines(line, line)]))
+    }
+
+    /// What a finding is about, as a check of the project calls it.
+    fn rule(&self, finding: &Diagnostic) -> &'static str {
+        match finding.place() {
+            Some(place) if self.is_config(&place.file) => "Configuration",
+            Some(_) => "Requirements",
+            None => "Project",
+        }
     }
 
     fn warning(&self, finding: &Diagnostic, config: &SourceMap) -> Warning {
