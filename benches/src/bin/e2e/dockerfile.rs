@@ -18,12 +18,14 @@ pub(crate) const CERTIFICATES: &str = "certificates";
 
 /// A Dockerfile in the shape of Cog's: system packages, Cog, requirements, commands, source.
 ///
-/// With `certificates`, steps that use the network trust those of a secret.
+/// With `certificates`, steps that use the network trust those of a secret. Where the requirements are all packages of a
+/// lock, Cog's among them, nothing is installed besides and nothing is chosen.
 pub(crate) fn dockerfile(
     project: &Project,
     installer: Installer,
     base: &str,
     certificates: bool,
+    is_locked: bool,
 ) -> String {
     let mount = if certificates {
         format!("--mount=type=secret,id={CERTIFICATES},target=/run/{CERTIFICATES} ")
@@ -60,9 +62,14 @@ pub(crate) fn dockerfile(
             "RUN {mount}{variables}pip install --no-cache-dir uv==0.9.26"
         );
     }
-    let _ = writeln!(text, "{}", install(COG));
+    let requirements = if is_locked {
+        "--no-deps -r /tmp/requirements.txt"
+    } else {
+        let _ = writeln!(text, "{}", install(COG));
+        "-r /tmp/requirements.txt"
+    };
     text.push_str("COPY requirements.txt /tmp/requirements.txt\n");
-    let _ = writeln!(text, "{}", install("-r /tmp/requirements.txt"));
+    let _ = writeln!(text, "{}", install(requirements));
     for command in &project.commands {
         let _ = writeln!(text, "RUN {command}");
     }

@@ -6,10 +6,14 @@
 //! the same with uv. Each starts with an empty cache, and goes through the same changes. Everything is forgotten between
 //! sides: the daemon's whole build cache is pruned, so give it one that nobody else uses. The result is a table, or with
 //! `--json` an object.
+//!
+//! Packages are chosen in each build that changes them. With `--lock` they are chosen before, and all sides install the same
+//! ones.
 
 mod daemon;
 mod dockerfile;
 mod engine;
+mod lock;
 mod project;
 mod registry;
 mod side;
@@ -26,6 +30,7 @@ use serde_json::{Value, json};
 
 use daemon::Daemon;
 use dockerfile::Installer;
+use lock::Locks;
 use project::{Project, Size};
 use side::{Builds, Built, Cache, FromDockerfile, Place, Side};
 
@@ -54,6 +59,9 @@ struct Arguments {
     /// Who builds: `cog-python`, `uv` and `pip`
     #[arg(long, value_delimiter = ',', default_value = "cog-python,uv,pip")]
     side: Vec<String>,
+    /// Build from locks, which `cog-python lock` makes before anything is measured
+    #[arg(long)]
+    lock: bool,
     /// The program that builds models [default: the one beside this]
     #[arg(long, value_name = "PATH")]
     cog_python: Option<PathBuf>,
@@ -137,6 +145,16 @@ fn run(arguments: &Arguments) -> Result<(), Fault> {
         for size in &models {
             let mut columns = Vec::new();
             let mut unchanged = None;
+            let mut locks = Locks::default();
+            if arguments.lock {
+                let root = home.path().join(format!("{}-{number}", size.name()));
+                let projects: Vec<Project> = sides
+                    .iter()
+                    .flat_map(|side| turns(*size, side, arguments))
+                    .flat_map(|turn| [turn.before, turn.after])
+                    .collect();
+                locks = Locks::make(&projects, &cog_python(arguments)?, &place, &root)?;
+            }
             for side in &sides {
                 // A registry must have nothing of an earlier run, or nothing would be pushed.
                 let name = format!(
@@ -145,7 +163,7 @@ fn run(arguments: &Arguments) -> Result<(), Fault> {
                     side.name(),
                     std::process::id()
                 );
-                let mut builds = Builds::new(side, &place, home.path(), &name)?;
+                let mut builds = Builds::new(side, &place, &locks, home.path(), &name)?;
                 forget()?;
                 let column = measure(
                     &mut builds,
@@ -180,22 +198,25 @@ fn side(name: &str, arguments: &Arguments) -> Result<Side, Fault> {
     Ok(match name {
         "pip" => Side::Dockerfile(Installer::Pip),
         "uv" => Side::Dockerfile(Installer::Uv),
-        "cog-python" => {
-            let path = match &arguments.cog_python {
-                Some(path) => path.clone(),
-                None => std::env::current_exe()?.with_file_name("cog-python"),
-            };
-            if !path.is_file() {
-                let shown = path.display();
-                return Err(format!(
-                    "there is no {shown}: run `cargo build --release -p cog-python`, or name the program with --cog-python"
-                )
-                .into());
-            }
-            Side::CogPython(path)
-        }
+        "cog-python" => Side::CogPython(cog_python(arguments)?),
         other => return Err(format!("unknown side `{other}`").into()),
     })
+}
+
+/// The program that builds models.
+fn cog_python(arguments: &Arguments) -> Result<PathBuf, Fault> {
+    let path = match &arguments.cog_python {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?.with_file_name("cog-python"),
+    };
+    if !path.is_file() {
+        let shown = path.display();
+        return Err(format!(
+            "there is no {shown}: run `cargo build --release -p cog-python`, or name the program with --cog-python"
+        )
+        .into());
+    }
+    Ok(path)
 }
 
 /// A build in which nothing has changed.
@@ -237,6 +258,37 @@ const ROWS: &[(&str, Change)] = &[
 /// The builds that pip is compared at: in all others it does the same work as in these, or none.
 const ROWS_OF_PIP: [&str; 3] = ["cold", UNCHANGED, "one requirement changed"];
 
+/// A build, with the model as it was before and as it is then.
+struct Turn {
+    what: &'static str,
+    before: Project,
+    after: Project,
+}
+
+/// The builds of a side that are wanted and change something.
+fn turns(size: Size, builder: &Side, arguments: &Arguments) -> Vec<Turn> {
+    let mut project = Project::new(size);
+    let mut turns = Vec::new();
+    for (what, change) in ROWS {
+        let is_wanted = match builder {
+            _ if !arguments.rows.is_empty() => arguments.rows.iter().any(|row| row == what),
+            Side::Dockerfile(Installer::Pip) => ROWS_OF_PIP.contains(what),
+            _ => true,
+        };
+        let mut after = project.clone();
+        change(&mut after);
+        if is_wanted && (after != project || ["cold", UNCHANGED].contains(what)) {
+            turns.push(Turn {
+                what,
+                before: project,
+                after: after.clone(),
+            });
+            project = after;
+        }
+    }
+    turns
+}
+
 /// Takes a model through its changes; the daemon has nothing of it at the start.
 fn measure(
     builds: &mut Builds<'_>,
@@ -246,26 +298,14 @@ fn measure(
     unchanged: &mut Option<f64>,
 ) -> Result<Column, Fault> {
     let mut column = Column::new();
-    let mut project = Project::new(size);
-    for (what, change) in ROWS {
-        let is_named = arguments.rows.iter().any(|row| row == what);
-        let is_wanted = match builds.side {
-            _ if !arguments.rows.is_empty() => is_named,
-            Side::Dockerfile(Installer::Pip) => ROWS_OF_PIP.contains(what),
-            _ => true,
-        };
-        let before = project.clone();
-        change(&mut project);
-        if !is_wanted || (before == project && !["cold", UNCHANGED].contains(what)) {
-            project = before;
-            continue;
+    for turn in turns(size, builds.side, arguments) {
+        let (what, project) = (turn.what, turn.after);
+        let (mut cache, mut repeats) = (Cache::None, 1);
+        if what == UNCHANGED {
+            repeats = TURNS;
         }
-        let (mut cache, mut turns) = (Cache::None, 1);
-        if *what == UNCHANGED {
-            turns = TURNS;
-        }
-        if *what == FRESH {
-            let mut kept = before;
+        if what == FRESH {
+            let mut kept = turn.before;
             kept.commands.clear();
             if let Err(error) = builds.build(&kept, Cache::Export) {
                 // Docker engines without containerd's image store write no caches.
@@ -279,7 +319,7 @@ fn measure(
             cache = Cache::Import;
         }
         let mut fastest: Option<Built> = None;
-        for _ in 0..turns {
+        for _ in 0..repeats {
             let built = builds.build(&project, cache);
             let built = built.map_err(|error| format!("{what}: {error}"))?;
             drop(writeln!(io::stderr(), "{what}: {:.2} s", built.wall));
@@ -288,8 +328,8 @@ fn measure(
                 _ => built,
             });
         }
-        column.extend(fastest.map(|built| (*what, built)));
-        if let (&UNCHANGED, Some(path), Side::Dockerfile(Installer::Uv)) =
+        column.extend(fastest.map(|built| (what, built)));
+        if let (UNCHANGED, Some(path), Side::Dockerfile(Installer::Uv)) =
             (what, &arguments.buildctl, builds.side)
         {
             let program = builds.buildctl(path);

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::lock::Lock;
+
 /// A model, as it is at some time.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Project {
@@ -97,11 +99,20 @@ impl Project {
         }
     }
 
-    /// Writes the files into an empty directory or over those of an earlier time.
-    pub(crate) fn write(&self, root: &Path) -> io::Result<()> {
-        fs::write(root.join("requirements.txt"), self.requirements())?;
+    /// Writes the files into an empty directory or over those of an earlier time. With a lock, that is what the model is
+    /// built from, and the requirements are its packages.
+    pub(crate) fn write(&self, root: &Path, lock: Option<&Lock>) -> io::Result<()> {
+        let packages = match lock {
+            Some(lock) => {
+                fs::write(root.join(Lock::FILE), lock.text())?;
+                Lock::FILE
+            }
+            None => "requirements.txt",
+        };
+        let requirements = lock.map_or_else(|| self.requirements(), Lock::requirements);
+        fs::write(root.join("requirements.txt"), requirements)?;
         fs::write(root.join("run.py"), self.source())?;
-        fs::write(root.join("cog.yaml"), self.configuration())
+        fs::write(root.join("cog.yaml"), self.configuration(packages))
     }
 
     pub(crate) fn requirements(&self) -> String {
@@ -116,10 +127,9 @@ impl Project {
         )
     }
 
-    fn configuration(&self) -> String {
-        let mut text = String::from(
-            "build:\n  python_version: \"3.11\"\n  python_requirements: requirements.txt\n",
-        );
+    fn configuration(&self, packages: &str) -> String {
+        let mut text =
+            format!("build:\n  python_version: \"3.11\"\n  python_requirements: {packages}\n");
         for (key, values) in [
             ("system_packages", &self.system_packages),
             ("run", &self.commands),

@@ -10,14 +10,14 @@ use llb::client::{Address, CacheOption, Client, Entitlement, Export, Secret, Sol
 use llb::progress::Plain;
 use llb_benches::measure::Program;
 
+use crate::Fault;
 use crate::daemon::Daemon;
 use crate::dockerfile::{CERTIFICATES, Installer, dockerfile};
 use crate::engine;
+use crate::lock::Locks;
 use crate::project::Project;
 use crate::registry;
 use crate::steps::Steps;
-
-type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 /// How a model becomes an image.
 #[derive(Clone, Debug)]
@@ -67,6 +67,7 @@ pub(crate) enum Cache {
 pub(crate) struct Builds<'a> {
     pub(crate) side: &'a Side,
     pub(crate) place: &'a Place,
+    locks: &'a Locks,
     /// The project, as files.
     root: PathBuf,
     /// A directory for the Dockerfile, outside of the project.
@@ -94,6 +95,7 @@ impl<'a> Builds<'a> {
     pub(crate) fn new(
         side: &'a Side,
         place: &'a Place,
+        locks: &'a Locks,
         home: &Path,
         name: &str,
     ) -> io::Result<Self> {
@@ -115,6 +117,7 @@ impl<'a> Builds<'a> {
         Ok(Self {
             side,
             place,
+            locks,
             root,
             beside,
             repository: format!("llb-benches/{name}"),
@@ -124,7 +127,8 @@ impl<'a> Builds<'a> {
 
     /// Builds and pushes the project as it is now.
     pub(crate) fn build(&mut self, project: &Project, cache: Cache) -> Result<Built, Fault> {
-        project.write(&self.root)?;
+        let lock = self.locks.of(project);
+        project.write(&self.root, lock)?;
         let program = match self.side {
             Side::CogPython(path) => self.cog_python(path, cache),
             Side::Dockerfile(installer) => {
@@ -133,6 +137,7 @@ impl<'a> Builds<'a> {
                     *installer,
                     &self.place.base,
                     certificates().is_some(),
+                    lock.is_some(),
                 );
                 fs::write(self.beside.join("Dockerfile"), text)?;
                 self.of_dockerfile(cache)?
