@@ -6,6 +6,7 @@
 //! Answers take their time, so that steps of the image run meanwhile: those that no answer changes, then all of
 //! them as they are if wheels have nothing in common, which is what is found most of the time.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 
 use llb::gateway::{Build, Error, ResolvedSourceKind, Result, Warning};
@@ -18,7 +19,7 @@ use crate::layer::{
     LOCK_FILE, LOCK_FOLDER, built_wheels, graphs, inspection_of, lock_of, unlocked,
 };
 use crate::lock::{Facts, Lock};
-use crate::plan::{CudaTwice, InstallWheels, Measured, Plan};
+use crate::plan::{CudaTwice, InstallWheels, Measured, Plan, WheelOrigin};
 use crate::wheel::{self, Collision};
 
 /// A plan that names every wheel, and the lock that was made for it.
@@ -175,11 +176,34 @@ async fn answers(
         plan.with_lock(&lock, &facts, &measured, &ties)?
     };
     lock.ties = Some(ties);
+    lock.distributions = looked_into(&plan, &distributions);
     Ok(Complete {
         plan,
         lock: Some(lock),
         distributions,
     })
+}
+
+/// What wheels that are fetched are called, by file name.
+fn looked_into(plan: &Plan, distributions: &[String]) -> BTreeMap<String, String> {
+    let by_package: BTreeMap<String, &String> = distributions
+        .iter()
+        .map(|line| {
+            let name = line.split("==").next().unwrap_or_default();
+            (llb_helper::wheel::normalized(name), line)
+        })
+        .collect();
+    let wheels = plan
+        .wheels()
+        .into_iter()
+        .flat_map(|(_, install)| install.wheels());
+    wheels
+        .filter(|wheel| matches!(wheel.from, WheelOrigin::Remote { .. }))
+        .filter_map(|wheel| {
+            let distribution = by_package.get(&wheel.package)?;
+            Some((wheel.file.clone(), (*distribution).clone()))
+        })
+        .collect()
 }
 
 /// The one wheel that a step has built, and its size.
@@ -238,12 +262,18 @@ async fn run_all(
     image.evaluate().await
 }
 
-/// Looks into the wheels: which have files in common, each two told to the user, and what they are called.
+/// Looks into the wheels, unless a lock says what there is to see: which have files in common, each two told to the user,
+/// and what they are called.
 async fn look(
     cx: &Build,
     plan: &Plan,
     circumstances: &Circumstances,
 ) -> Result<(Vec<Vec<String>>, Vec<String>)> {
+    if let Some((_, install)) = plan.wheels()
+        && let Some(distributions) = &install.distributions
+    {
+        return Ok((Vec::new(), distributions.clone()));
+    }
     let (Some((_, install)), Some(state)) = (plan.wheels(), inspection_of(plan, circumstances)?)
     else {
         return Ok((Vec::new(), Vec::new()));

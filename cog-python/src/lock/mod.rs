@@ -13,6 +13,8 @@ mod read;
 mod url;
 mod write;
 
+use std::collections::BTreeMap;
+
 pub use choose::{ChooseError, Chosen, Found};
 pub use dialect::{Dialect, dialect};
 pub use direct_url::{ArchiveInfo, DirInfo, DirectUrl, VcsInfo};
@@ -30,6 +32,9 @@ pub struct Lock {
     pub packages: Vec<LockedPackage>,
     /// Wheels of it that have files in common, if whoever made the lock has looked.
     pub ties: Option<Vec<Vec<String>>>,
+    /// What wheels are called by their own metadata, such as `PyYAML==6.0.3`, by file name: of those that whoever made the
+    /// lock has looked into.
+    pub distributions: BTreeMap<String, String>,
 }
 
 /// A package of a lock.

@@ -35,9 +35,11 @@ struct Tool {
     cog_python: Option<Own>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Own {
     ties: Option<Vec<Vec<String>>>,
+    #[serde(default)]
+    distributions: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -87,10 +89,12 @@ impl Lock {
         if file.lock_version.split('.').next() != Some("1") {
             return Err(LockError::Version(file.lock_version));
         }
+        let own = file.tool.cog_python.unwrap_or_default();
         Ok(Self {
             requires_python: file.requires_python,
             packages: file.packages.into_iter().map(package).collect(),
-            ties: file.tool.cog_python.and_then(|own| own.ties),
+            ties: own.ties,
+            distributions: own.distributions,
         })
     }
 }

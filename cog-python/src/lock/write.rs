@@ -23,6 +23,14 @@ impl Lock {
             }
             text.push_str("]\n");
         }
+        if !self.distributions.is_empty() {
+            text.push_str(
+                "\n# What the wheels are called by their metadata.\n[tool.cog-python.distributions]\n",
+            );
+            for (file, distribution) in &self.distributions {
+                line(&mut text, &quoted(file), distribution);
+            }
+        }
         text
     }
 }
@@ -162,6 +170,7 @@ mod tests {
                 vec!["a.whl".into(), "b.whl".into()],
                 vec!["c.whl".into(), "d.whl".into()],
             ]),
+            distributions: [("a-1-py3-none-any.whl".into(), "A==1".into())].into(),
         };
         assert_eq!(Lock::from_pylock(&lock.to_pylock()), Ok(lock));
     }

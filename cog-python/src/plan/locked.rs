@@ -165,11 +165,15 @@ impl Plan {
             .filter(|seed| wheels.iter().any(|wheel| wheel.package == *seed))
             .map(str::to_owned)
             .collect();
+        let distributions = distributions(lock, &wheels);
         let groups = groups(wheels, ties, install.budget);
         let mut plan = self.with_builds(lock, facts)?;
         for step in &mut plan.steps {
             match &mut step.action {
-                Action::Wheels(install) => install.groups = Some(groups.clone()),
+                Action::Wheels(install) => {
+                    install.groups = Some(groups.clone());
+                    install.distributions.clone_from(&distributions);
+                }
                 Action::Venv { replaced, .. } => replaced.clone_from(&seeds),
                 _ => {}
             }
@@ -340,6 +344,18 @@ fn in_project(path: &str) -> Result<String, LockedError> {
     Ok(inside.to_owned())
 }
 
+/// What a lock says of wheels that were looked into; nothing if it does not say it of all, or of files in common, which
+/// every build tells the user.
+fn distributions(lock: &Lock, wheels: &[Wheel]) -> Option<Vec<String>> {
+    if !lock.ties.as_ref()?.is_empty() {
+        return None;
+    }
+    let mut wheels: Vec<&Wheel> = wheels.iter().collect();
+    wheels.sort_by(|one, other| one.package.cmp(&other.package));
+    let known = |wheel: &Wheel| lock.distributions.get(&wheel.file).cloned();
+    wheels.into_iter().map(known).collect()
+}
+
 /// The groups of wheels. Wheels of a tie are one member.
 fn groups(mut wheels: Vec<Wheel>, ties: &[Vec<String>], budget: usize) -> Vec<WheelGroup> {
     wheels.sort_by(|one, other| (&one.package, &one.file).cmp(&(&other.package, &other.file)));
@@ -393,6 +409,35 @@ fn name(wheels: &[Wheel]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_tells_what_wheels_are_called_or_they_are_looked_into() {
+        let wheel = |package: &str, file: &str| Wheel {
+            package: package.into(),
+            file: file.into(),
+            size: 1,
+            from: WheelOrigin::Project { path: file.into() },
+            direct_url: None,
+        };
+        let wheels = [wheel("pyyaml", "PyYAML.whl"), wheel("a", "a.whl")];
+        let mut lock = Lock {
+            ties: Some(Vec::new()),
+            distributions: [("PyYAML.whl", "PyYAML==6"), ("a.whl", "A==1")]
+                .map(|(file, name)| (file.to_owned(), name.to_owned()))
+                .into(),
+            ..Lock::default()
+        };
+        let expected = ["A==1", "PyYAML==6"].map(str::to_owned).to_vec();
+        assert_eq!(distributions(&lock, &wheels), Some(expected));
+        // Of another wheel, nobody has looked whether it has files in common with these.
+        let more = [wheels[0].clone(), wheel("b", "b.whl")];
+        assert_eq!(distributions(&lock, &more), None);
+        // Files in common are told in each build.
+        lock.ties = Some(vec![vec!["PyYAML.whl".into(), "a.whl".into()]]);
+        assert_eq!(distributions(&lock, &wheels), None);
+        lock.ties = None;
+        assert_eq!(distributions(&lock, &wheels), None);
+    }
 
     #[test]
     fn paths_do_not_leave_the_project() {

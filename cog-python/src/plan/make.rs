@@ -283,6 +283,7 @@ impl Maker<'_> {
                     (package.name.clone(), place)
                 })
                 .collect(),
+            distributions: None,
         };
         self.push("lock", &after, place.clone(), None, Action::Lock(lock));
         let mut after = vec!["lock"];

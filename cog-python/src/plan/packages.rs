@@ -131,6 +131,10 @@ pub struct InstallWheels {
     /// Where packages were asked for, by name: `requirements.txt:3`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub places: IndexMap<String, String>,
+    /// What the wheels are called by their own metadata, by normalized name, such as `PyYAML==6.0.3`: where a lock says that
+    /// they were looked into and have no files in common. Otherwise the build looks into them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distributions: Option<Vec<String>>,
 }
 
 /// Wheels that share a layer.

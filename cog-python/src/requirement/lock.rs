@@ -279,6 +279,7 @@ fn uv_lock(lock: &UvLock) -> Option<Lock> {
         requires_python: lock.requires_python.clone(),
         packages,
         ties: None,
+        distributions: BTreeMap::new(),
     })
 }
 

@@ -146,11 +146,19 @@ fn two_builds_from_nothing_give_one_image() {
     }
 }
 
-/// A lock that is written down gives the same image, without choosing packages again.
+/// A lock that is written down gives the same image, without choosing packages or looking into wheels again.
 #[test]
 fn a_written_lock_gives_the_same_image() {
     let project = project("containerd", "PyYAML==6.0.2\nhumanize\n");
+    let packages = || project.labels(&project.tag)["run.cog.pip_freeze"].clone();
     let open = project.run(&["build"]).succeeded();
+    assert!(
+        open.stderr.contains("look into the wheels"),
+        "{}",
+        open.stderr
+    );
+    let chosen = packages();
+    assert!(chosen.contains("PyYAML==6.0.2\n"), "{chosen}");
     project.run(&["lock"]).succeeded();
     project.edit("cog.yaml", "requirements.txt", "pylock.toml");
     // What is copied into the image is not to differ.
@@ -158,7 +166,10 @@ fn a_written_lock_gives_the_same_image() {
     let plan = project.run(&["plan"]).succeeded().stdout;
     assert!(plan.contains("wheels into /opt/venv, in"), "{plan}");
     let frozen = project.run(&["build"]).succeeded();
-    assert!(!frozen.stderr.contains("lock: "), "{}", frozen.stderr);
+    for step in ["lock: ", "look into the wheels"] {
+        assert!(!frozen.stderr.contains(step), "{}", frozen.stderr);
+    }
+    assert_eq!(packages(), chosen);
     assert_eq!(frozen.steps_run("wheels: "), [""; 0], "{}", open.stderr);
 }
 
