@@ -3,8 +3,8 @@
 //! A group is one exec and one layer. The rule has to keep the group of a wheel as it is while others come, go and
 //! change:
 //!
-//! * a wheel of [`Grouping::ALONE`] bytes or more is alone, the largest first, for up to two thirds of the budget;
-//! * the others are in a fixed number of buckets, a third of the budget, by a hash of their name;
+//! * a wheel of [`Grouping::ALONE`] bytes or more is alone, the largest first, for up to four fifths of the budget;
+//! * the others are in a fixed number of buckets, a fifth of the budget, by a hash of their name;
 //! * a bucket of more than [`Grouping::BUCKET`] bytes is halved by the next bit of the hash, and its halves again, while
 //!   there are less than [`Grouping::MOST`] groups: nothing small shares a layer with much else.
 //!
@@ -33,7 +33,7 @@ pub struct Grouping {
 
 impl Default for Grouping {
     fn default() -> Self {
-        Self { budget: 24 }
+        Self { budget: 40 }
     }
 }
 
@@ -47,11 +47,11 @@ impl Grouping {
     pub const MOST: usize = 72;
 
     fn alone(self) -> usize {
-        self.budget * 2 / 3
+        self.budget * 4 / 5
     }
 
     fn buckets(self) -> usize {
-        (self.budget / 3).max(1)
+        (self.budget / 5).max(1)
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
         fn large_wheels_are_alone_and_below(members in some()) {
             let groups = group(&members, Grouping::default());
             let large = members.iter().filter(|member| member.size >= Grouping::ALONE).count();
-            for group in &groups[..large.min(16)] {
+            for group in &groups[..large.min(Grouping::default().alone())] {
                 prop_assert_eq!(group.len(), 1);
                 prop_assert!(members[group[0]].size >= Grouping::ALONE);
             }
@@ -224,7 +224,7 @@ mod tests {
     /// What no longer fits into groups of its own shares none with small wheels, as long as there are layers.
     #[test]
     fn buckets_are_split_when_they_are_large() {
-        let large = (0..40).map(|number| (format!("large-{number}"), 12 << 20));
+        let large = (0..48).map(|number| (format!("large-{number}"), 12 << 20));
         let small = (0..40).map(|number| (format!("small-{number}"), 1 << 17));
         let members = members(&large.chain(small).collect::<Vec<_>>());
         let groups = group(&members, Grouping::default());
