@@ -9,9 +9,9 @@ use super::program::remote;
 use super::source::read_project;
 use super::{
     Context, Environment, Interpreter, Joining, LOCK_FILE, Program, StepOptions, Tree, Uv,
-    WEIGHTS_TOKEN, WeightsFrom, WheelFile, apt, ask_schema, compiled_wheels, configure, inspect,
-    lock, overlay, project, run, run_tree, source, uv, uv_python_tree, venv_tree, weights_tree,
-    wheel, wheels,
+    WEIGHTS_TOKEN, WeightsFrom, WheelFile, apt, ask_schema, compiled_wheels, configure, footing,
+    inspect, lock, overlay, project, run, run_tree, source, uv, uv_python_tree, venv_tree,
+    weights_tree, wheel, wheels,
 };
 use crate::config::{PythonVersion, SystemPackage};
 use crate::diagnostic::without_secrets;
@@ -19,6 +19,7 @@ use crate::plan::{
     Action, CopyWeights, InstallWheels, Plan, RemoteFile, Step, UvProgram, WeightFiles,
     WeightOrigin, Wheel, WheelOrigin,
 };
+use crate::wheel::Grouping;
 
 /// What is known before the build, of the base image above all; the default is nothing.
 #[derive(Clone, Debug, Default)]
@@ -369,7 +370,7 @@ impl<'a> Builder<'a> {
                 network,
                 environment,
             } => {
-                let joined = overlay(
+                let joined = footing(
                     ground.whole(step)?,
                     ground.trees.clone(),
                     self.circumstances.joining,
@@ -418,7 +419,7 @@ impl<'a> Builder<'a> {
                 working_directory,
                 environment,
             } => {
-                let ground = overlay(
+                let ground = footing(
                     ground.whole(step)?,
                     ground.trees.clone(),
                     self.circumstances.joining,
@@ -597,7 +598,7 @@ impl<'a> Builder<'a> {
         for group in install.groups.iter().flatten() {
             let files = self.wheel_files(step, &group.wheels)?;
             let around = environment(install);
-            trees.push(if install.precompile {
+            let tree = if install.precompile {
                 let interpreter = Interpreter {
                     command: self.plan_interpreter(step)?,
                     version: self.plan_python(step)?,
@@ -615,6 +616,10 @@ impl<'a> Builder<'a> {
                 )
             } else {
                 wheels(&helper, &files, around, &group.name, options)
+            };
+            trees.push(match group.wheels.as_slice() {
+                [wheel] if wheel.size >= Grouping::ALONE => tree,
+                _ => tree.shared(),
             });
         }
         Ok(trees)

@@ -63,6 +63,7 @@ pub use source::{Context, project, source, write};
 pub(crate) use step::SSH_COMMAND;
 pub use step::StepOptions;
 pub use tini::{TiniError, tini};
+pub(crate) use tree::footing;
 pub use tree::{Joining, Tree, overlay};
 pub(crate) use weights::{
     ENDPOINT as WEIGHTS_ENDPOINT, FETCH as WEIGHTS_FETCH, FETCHER as WEIGHTS_FETCHER,

@@ -9,6 +9,8 @@ pub struct Tree {
     path: String,
     /// How a tree that is nothing but a copy was made: copying it again would copy twice.
     copied: Option<FileActions<file::Copy>>,
+    /// Whether it changes with any of several small things.
+    is_shared: bool,
 }
 
 /// How trees are laid over a file system.
@@ -28,6 +30,16 @@ impl Tree {
             state,
             path: path.into(),
             copied: None,
+            is_shared: false,
+        }
+    }
+
+    /// Says that the tree holds several small things, any of which changes it.
+    #[must_use = "returns the changed tree"]
+    pub(crate) fn shared(self) -> Self {
+        Self {
+            is_shared: true,
+            ..self
         }
     }
 
@@ -37,6 +49,7 @@ impl Tree {
             state: scratch().file(actions.clone()),
             path: path.into(),
             copied: Some(actions),
+            is_shared: false,
         }
     }
 
@@ -51,6 +64,7 @@ impl Tree {
             state: scratch().file(folder),
             path,
             copied: None,
+            is_shared: false,
         }
     }
 
@@ -75,6 +89,7 @@ impl Tree {
             state,
             path: self.path.clone(),
             copied: None,
+            is_shared: self.is_shared,
         }
     }
 
@@ -124,4 +139,17 @@ pub fn overlay(ground: &State, trees: impl IntoIterator<Item = Tree>, joining: J
             state.file(tree.copied.clone().unwrap_or_else(again))
         }),
     }
+}
+
+/// As [`overlay`], for something to run on.
+///
+/// The files of a merge are linked into one folder then, one by one and all of them again when one tree has changed. So
+/// trees from the first that is shared are copied over a merge of those below, which stays as it is: they hold little.
+#[track_caller]
+pub(crate) fn footing(ground: &State, trees: Vec<Tree>, joining: Joining) -> State {
+    let mut below = trees;
+    let cut = below.iter().position(|tree| tree.is_shared);
+    let above = below.split_off(cut.unwrap_or(below.len()));
+    let merged = overlay(ground, below, joining);
+    overlay(&merged, above, Joining::Copy)
 }
