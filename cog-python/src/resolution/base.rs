@@ -103,11 +103,13 @@ impl Resolver<'_> {
         };
         if let Some((reference, reason)) = named {
             self.decide("base image", &reference, reason);
-            let base = Base {
-                reference,
-                kind: BaseKind::Named,
+            // What is known of the image that would be taken holds for it, too.
+            let kind = if reference == slim {
+                BaseKind::Python
+            } else {
+                BaseKind::Named
             };
-            return (base, None);
+            return (Base { reference, kind }, None);
         }
         if self.options.cog_base == Some(true) {
             return (self.cog_base(frameworks, toolkit), None);
