@@ -98,9 +98,11 @@ fn a_change_rebuilds_what_it_changes() {
 
         // What no earlier run has built.
         let unique = unique();
+        let before = project.layers(&project.tag);
         project.edit("run.py", "The sum is", &format!("The total ({unique}) is"));
         let source = project.run(&["build"]).succeeded();
-        assert!(source.ran("copy the project"), "{}", source.stderr);
+        // What ran in one request of a build is cached in the next one, so its progress may not tell that it ran.
+        assert_ne!(project.layers(&project.tag), before, "{}", source.stderr);
         for step in ["apt(", "venv ", "lock: ", "wheels: ", "run("] {
             assert!(
                 !source.ran(step),
