@@ -18,7 +18,7 @@ fn small(engine: &str, run: &str) -> Project {
 
 #[test]
 fn the_last_build_is_what_is_explained() {
-    let project = small("containerd", "echo hello > /greeting");
+    let project = small("containerd", "echo hello | tee /greeting");
     project.run(&["build"]).succeeded();
     let same = project.run(&["explain"]).succeeded();
     assert!(
@@ -37,7 +37,11 @@ fn the_last_build_is_what_is_explained() {
     );
     // What is foretold happens: the command runs, and what comes before it does not.
     let built = project.run(&["build"]).succeeded();
-    assert!(built.ran("run(") && !built.ran("venv "), "{}", built.stderr);
+    assert!(
+        built.printed(&word) && !built.ran("venv "),
+        "{}",
+        built.stderr
+    );
 }
 
 #[test]
@@ -65,17 +69,14 @@ fn weights_are_not_copied_again_with_the_source() {
         let weights = format!("{}{}", unique(), "w".repeat(10 << 20));
         fs::write(folder.join("models/weights.bin"), &weights).unwrap();
         let arguments = ["build", "--separate-weights"];
-        let first = project.run(&arguments).succeeded();
-        assert!(
-            first.ran("weights /src/models"),
-            "{engine}: {}",
-            first.stderr
-        );
+        project.run(&arguments).succeeded();
+        let before = project.layers(&project.tag);
         let comment = format!("# {}\nclass Runner", unique());
         project.edit("run.py", "class Runner", &comment);
         let second = project.run(&arguments).succeeded();
-        assert!(
-            second.ran("copy the project"),
+        assert_ne!(
+            project.layers(&project.tag),
+            before,
             "{engine}: {}",
             second.stderr
         );

@@ -97,7 +97,20 @@ impl Run {
         names
     }
 
-    /// Whether a step of this name was run, as opposed to taken from the cache.
+    /// Whether a step printed a line, so that it was run.
+    pub(crate) fn printed(&self, text: &str) -> bool {
+        self.stderr.lines().any(|line| {
+            // `#7 0.123 text`
+            let mut parts = line.splitn(3, ' ');
+            let (number, time) = (parts.next(), parts.next());
+            number.is_some_and(|number| number.starts_with('#'))
+                && time.is_some_and(|time| time.parse::<f64>().is_ok())
+                && parts.next() == Some(text)
+        })
+    }
+
+    /// Whether a step of this name was run, as opposed to taken from the cache, as far as progress tells: what ran in one
+    /// request of a build is cached in the next one, and may be shown as such. So it is no proof that something ran.
     pub(crate) fn ran(&self, name: &str) -> bool {
         let number = self.stderr.lines().find_map(|line| {
             let (number, rest) = line.split_once(' ')?;
