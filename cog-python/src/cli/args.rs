@@ -144,9 +144,9 @@ pub(crate) struct PlanArgs {
     pub(crate) label: Vec<(String, String)>,
 }
 
-/// What decides about a build.
+/// Who builds.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct BuildArgs {
+pub(crate) struct BuilderArgs {
     /// Address of BuildKit: unix://, tcp://, docker:// … [default: searched].
     #[arg(
         long,
@@ -155,6 +155,13 @@ pub(crate) struct BuildArgs {
         value_name = "ADDRESS"
     )]
     pub(crate) addr: Option<String>,
+}
+
+/// What decides about a build.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BuildArgs {
+    #[command(flatten)]
+    pub(crate) builder: BuilderArgs,
     /// How progress is shown: auto, tty, plain, rawjson or quiet.
     #[arg(long, env = "BUILDKIT_PROGRESS", default_value_t, value_name = "MODE")]
     pub(crate) progress: DisplayMode,
@@ -281,14 +288,8 @@ pub(crate) struct LockCommand {
 pub(crate) struct DoctorCommand {
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
-    /// Address of BuildKit [default: searched].
-    #[arg(
-        long,
-        visible_alias = "builder",
-        env = "BUILDKIT_HOST",
-        value_name = "ADDRESS"
-    )]
-    pub(crate) addr: Option<String>,
+    #[command(flatten)]
+    pub(crate) builder: BuilderArgs,
 }
 
 /// `explain`.
@@ -302,14 +303,8 @@ pub(crate) struct ExplainCommand {
     /// Ask the builder whether the tag of the base image has moved since the last build.
     #[arg(long, conflicts_with = "against")]
     pub(crate) check_base: bool,
-    /// Address of BuildKit, for `--check-base` [default: searched].
-    #[arg(
-        long,
-        visible_alias = "builder",
-        env = "BUILDKIT_HOST",
-        value_name = "ADDRESS"
-    )]
-    pub(crate) addr: Option<String>,
+    #[command(flatten)]
+    pub(crate) builder: BuilderArgs,
     /// Print the comparison as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -352,14 +347,8 @@ pub(crate) struct FrontendImageCommand {
     /// Where the result goes, such as type=oci,dest=image.tar (repeatable) [default: the engine].
     #[arg(short, long, value_name = "OUTPUT")]
     pub(crate) output: Vec<OutputOption>,
-    /// Address of BuildKit: unix://, tcp://, docker:// … [default: searched].
-    #[arg(
-        long,
-        visible_alias = "builder",
-        env = "BUILDKIT_HOST",
-        value_name = "ADDRESS"
-    )]
-    pub(crate) addr: Option<String>,
+    #[command(flatten)]
+    pub(crate) builder: BuilderArgs,
     /// How progress is shown: auto, tty, plain, rawjson or quiet.
     #[arg(long, env = "BUILDKIT_PROGRESS", default_value_t, value_name = "MODE")]
     pub(crate) progress: DisplayMode,

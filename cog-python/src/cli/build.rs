@@ -70,7 +70,7 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
         // Reads the files of the project, while the builder is at work.
         let record = scope.spawn(|| Record::of_project(&project));
         let built = run(async {
-            let client = connect(command.build.addr.as_deref(), None).await?;
+            let client = connect(command.build.builder.addr.as_deref(), None).await?;
             let (info, built) = builder.build(&client).await;
             write_metadata(command, &info, built.as_ref().ok().map(|built| &built.0))?;
             let (outcome, plan) = built?;
@@ -115,7 +115,7 @@ pub(super) fn complete(project: &Project, args: &BuildArgs) -> Result<Complete, 
     let target = Target::default();
     let builder = Builder::new(project, args, &target)?;
     run(async {
-        let client = connect(args.addr.as_deref(), None).await?;
+        let client = connect(args.builder.addr.as_deref(), None).await?;
         builder.complete(&client).await
     })
 }
@@ -165,7 +165,7 @@ pub(super) fn push_image(
     };
     let builder = Builder::new(project, args, &target)?;
     run(async {
-        let client = connect(args.addr.as_deref(), None).await?;
+        let client = connect(args.builder.addr.as_deref(), None).await?;
         let (info, built) = builder.build(&client).await;
         let (outcome, _) = built?;
         Ok(Built { info, outcome })
@@ -181,7 +181,7 @@ pub(super) fn build_for_engine(
     docker_host: Option<&str>,
 ) -> Result<(), Failure> {
     run(async {
-        let client = connect(args.addr.as_deref(), docker_host).await?;
+        let client = connect(args.builder.addr.as_deref(), docker_host).await?;
         let mut target = Target::default();
         if matches!(client.engine(), Engine::Docker { .. }) {
             target.outputs.push(OutputOption::image(false));

@@ -21,7 +21,7 @@ pub(crate) fn doctor(command: &DoctorCommand) -> Result<(), Failure> {
         }
         Err(_) => report.push_str("fails project\n"),
     }
-    match builder(command.addr.as_deref()) {
+    match builder(command.builder.addr.as_deref()) {
         Ok(line) => {
             // Writing to a string cannot fail.
             let _ = writeln!(report, "ok    builder: {line}");

@@ -58,7 +58,7 @@ pub(super) fn frontend_image(command: &FrontendImageCommand) -> Result<(), Failu
     });
     let mut progress = Display::stderr(command.progress);
     let outcome = run(async {
-        let client = connect(command.addr.as_deref(), None).await?;
+        let client = connect(command.builder.addr.as_deref(), None).await?;
         let solved = client.solve(solve, &mut progress).await;
         solved.map_err(|error| failure(&error, None))
     })?;

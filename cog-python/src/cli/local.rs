@@ -49,7 +49,7 @@ fn existing(
     build::run(async {
         let engine = Engine::connect(host).await?;
         let remote = Remote {
-            address: build.addr.as_deref(),
+            address: build.builder.addr.as_deref(),
             engine: host,
         };
         let resolver = Resolver::new(Local(&engine), remote, args.resolve.into());

@@ -87,10 +87,11 @@ impl Definition {
             |here: u32| numbers[here as usize].and_then(|number| u32::try_from(number).ok());
         let mut made = Made::default();
         for op in pairs.map(|(op, _)| op).chain([last]) {
-            made.push(op, op.metadata().clone()).locations = op
+            let locations = op
                 .locations()
                 .filter_map(|(file, ranges)| Some((number(file)?, ranges.to_vec())))
                 .collect();
+            made.push(op, op.metadata().clone(), locations);
         }
         let infos = infos.iter().map(|here| self.infos[*here as usize].clone());
         Self {

@@ -250,7 +250,7 @@ impl<'a> Marshaller<'a> {
             block: self.blocks.add(known.block()),
             metadata: self.metadata.share(known.metadata().clone()),
             locations: Locations::default(),
-            ..known.data().clone()
+            ..*known.data()
         };
         self.push(op)
     }
@@ -503,7 +503,7 @@ impl Prefix {
                     Addition::Location(info, ranges) => locations.add(info, ranges),
                 }
             }
-            made.push(op, metadata).locations = locations;
+            made.push(op, metadata, locations);
             changed.push(position);
         }
         changed

@@ -113,18 +113,17 @@ impl From<Made> for OpList {
 }
 
 impl Made {
-    /// Adds an op of another list with other metadata, and without its locations.
-    pub(super) fn push(&mut self, op: &DefinitionOp, metadata: OpMetadata) -> &mut OpData {
+    /// Adds an op of another list with other metadata and locations.
+    pub(super) fn push(&mut self, op: &DefinitionOp, metadata: OpMetadata, locations: Locations) {
         let block = add_block(&mut self.blocks, op.block());
         self.metadata.push(metadata);
         let metadata = number(self.metadata.len() - 1);
         self.ops.push(OpData {
             block,
             metadata,
-            locations: Locations::default(),
-            ..op.data().clone()
+            locations,
+            ..*op.data()
         });
-        self.ops.last_mut().expect("an op was added")
     }
 }
 

@@ -28,7 +28,7 @@ impl Surroundings {
         command: &ExplainCommand,
     ) -> Result<Self, Failure> {
         let base = if command.check_base {
-            Some(ask(project, command.addr.as_deref())?)
+            Some(ask(project, command.builder.addr.as_deref())?)
         } else {
             before.base.clone()
         };

@@ -28,7 +28,7 @@ pub(super) fn verify(command: &VerifyCommand) -> Result<(), Failure> {
         };
         let builder = Builder::new(&project, &args, &target)?;
         run(async {
-            let client = connect(args.addr.as_deref(), None).await?;
+            let client = connect(args.builder.addr.as_deref(), None).await?;
             builder.build(&client).await.1
         })?;
     }
