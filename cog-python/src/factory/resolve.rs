@@ -40,7 +40,8 @@ pub(super) fn circumstances(
     project: Option<Context>,
     helpers: &[Helper],
 ) -> Result<Circumstances> {
-    let joining = if cx.capabilities().has_merge() {
+    let able = cx.capabilities();
+    let joining = if able.has_merge() && able.has_diff() {
         Joining::Merge
     } else {
         Joining::Copy

@@ -8,10 +8,10 @@ use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State, file};
 use super::program::remote;
 use super::source::read_project;
 use super::{
-    Context, Environment, Interpreter, Joining, LOCK_FILE, Program, StepOptions, Tree, Uv,
-    WEIGHTS_TOKEN, WeightsFrom, WheelFile, apt, ask_schema, compiled_wheels, configure, footing,
-    inspect, lock, overlay, project, run, run_tree, source, uv, uv_python_tree, venv_tree,
-    weights_tree, wheel, wheels,
+    Context, Environment, Interpreter, Joining, LOCK_FILE, Program, Stack, StepOptions, Tree, Uv,
+    WEIGHTS_TOKEN, WeightsFrom, WheelFile, apt, ask_schema, compiled_wheels, configure, inspect,
+    lock, project, run, run_tree, source, uv, uv_python_tree, venv_tree, weights_tree, wheel,
+    wheels,
 };
 use crate::config::{PythonVersion, SystemPackage};
 use crate::diagnostic::without_secrets;
@@ -106,7 +106,7 @@ const MOST_LAYERS: usize = 125;
 
 /// What a step gives to those after it.
 enum Files {
-    Whole(State),
+    Whole(Stack),
     Tree(Tree),
     Trees(Vec<Tree>),
     Interpreter(Interpreter),
@@ -142,9 +142,10 @@ fn whole(plan: &Plan, circumstances: &Circumstances) -> Result<Graph, GraphError
     for step in &plan.steps {
         let files = builder.step(step)?;
         match (&step.action, &files) {
-            (Action::Assemble {}, Files::Whole(state)) => {
+            (Action::Assemble {}, Files::Whole(stack)) => {
                 let environment = builder.environment(step)?;
-                image = Some((state.layer(configure(&plan.config)), environment));
+                let configured = stack.files().layer(configure(&plan.config));
+                image = Some((configured, environment));
             }
             (Action::Schema { path, .. }, Files::Tree(tree)) => {
                 schema = Some((tree.state().clone(), path.clone()));
@@ -202,8 +203,8 @@ pub fn unlocked(plan: &Plan, circumstances: &Circumstances) -> Result<Vec<State>
         match &step.action {
             Action::Base { .. } | Action::Apt { .. } if builder.has_all_below(step) => {
                 let files = builder.step(step)?;
-                if let (Action::Apt { .. }, Files::Whole(state)) = (&step.action, &files) {
-                    states.push(state.clone());
+                if let (Action::Apt { .. }, Files::Whole(stack)) = (&step.action, &files) {
+                    states.push(stack.files().clone());
                 }
                 builder.results.insert(step.name.clone(), files);
             }
@@ -252,12 +253,16 @@ struct Builder<'a> {
 
 /// The files a step sees.
 struct Ground {
-    whole: Option<State>,
+    whole: Option<Stack>,
     trees: Vec<Tree>,
 }
 
 impl Ground {
     fn whole(&self, step: &Step) -> Result<&State, GraphError> {
+        self.stack(step).map(Stack::files)
+    }
+
+    fn stack(&self, step: &Step) -> Result<&Stack, GraphError> {
         self.whole.as_ref().ok_or_else(|| GraphError::Needs {
             step: step.name.clone(),
             needs: "gives a whole file system",
@@ -290,14 +295,14 @@ impl<'a> Builder<'a> {
         let ground = self.ground(step)?;
         let options = self.options(step);
         let files = match &step.action {
-            Action::Base { reference } => Files::Whole(self.base_image(reference)?),
+            Action::Base { reference } => self.one_piece(self.base_image(reference)?),
             Action::Apt {
                 packages,
                 recommends,
             } => {
                 let names: Vec<&str> = packages.iter().map(SystemPackage::as_str).collect();
                 let apt = apt(&names, *recommends, &options);
-                Files::Whole(ground.whole(step)?.layer(apt))
+                self.one_piece(ground.whole(step)?.layer(apt))
             }
             Action::Python {
                 version,
@@ -370,23 +375,14 @@ impl<'a> Builder<'a> {
                 network,
                 environment,
             } => {
-                let joined = footing(
-                    ground.whole(step)?,
-                    ground.trees.clone(),
-                    self.circumstances.joining,
-                );
+                let joined = ground.stack(step)?.clone().with(ground.trees.clone());
                 let path = &self.plan.config.path;
                 match &step.writes {
-                    None => Files::Whole(joined.layer(run(
-                        command,
-                        path,
-                        mounts,
-                        *network,
-                        environment,
-                        &options,
-                    ))),
+                    None => Files::Whole(joined.changed(|files| {
+                        files.layer(run(command, path, mounts, *network, environment, &options))
+                    })),
                     Some(folder) => Files::Tree(run_tree(
-                        &joined,
+                        joined.files(),
                         folder,
                         command,
                         path,
@@ -410,7 +406,8 @@ impl<'a> Builder<'a> {
                     .map(|files| self.weights(step, files, action, interpreter))
                     .collect::<Result<_, _>>()?;
                 // No step runs for files of a project, or for downloads.
-                let ground = ground.whole.unwrap_or_else(llb::scratch);
+                let ground = ground.whole.map(|stack| stack.files().clone());
+                let ground = ground.unwrap_or_else(llb::scratch);
                 Files::Tree(weights_tree(&ground, &from, &action.destination, &options))
             }
             Action::Write { path, text } => Files::Tree(super::write(path, text)),
@@ -419,14 +416,10 @@ impl<'a> Builder<'a> {
                 working_directory,
                 environment,
             } => {
-                let ground = footing(
-                    ground.whole(step)?,
-                    ground.trees.clone(),
-                    self.circumstances.joining,
-                );
+                let ground = ground.stack(step)?.clone().with(ground.trees.clone());
                 let folders = &self.plan.config.path;
                 Files::Tree(ask_schema(
-                    &ground,
+                    ground.files(),
                     working_directory,
                     path,
                     folders,
@@ -435,9 +428,9 @@ impl<'a> Builder<'a> {
                 ))
             }
             Action::Assemble {} => {
-                let whole = ground.whole(step)?.clone();
-                self.check_layers(ground.trees.len())?;
-                Files::Whole(overlay(&whole, ground.trees, self.circumstances.joining))
+                let stack = ground.stack(step)?.clone();
+                self.check_layers(stack.trees() + ground.trees.len())?;
+                self.one_piece(stack.image(ground.trees))
             }
         };
         Ok(files)
@@ -466,8 +459,8 @@ impl<'a> Builder<'a> {
             ..assemble.clone()
         };
         let ground = self.ground(&step)?;
-        let whole = ground.whole(&step)?.clone();
-        Ok(overlay(&whole, ground.trees, self.circumstances.joining))
+        let stack = ground.stack(&step)?.clone().with(ground.trees);
+        Ok(stack.files().clone())
     }
 
     fn ground(&self, step: &Step) -> Result<Ground, GraphError> {
@@ -477,7 +470,7 @@ impl<'a> Builder<'a> {
         };
         for after in &step.after {
             match self.results.get(after) {
-                Some(Files::Whole(state)) => ground.whole = Some(state.clone()),
+                Some(Files::Whole(stack)) => ground.whole = Some(stack.clone()),
                 Some(Files::Tree(tree)) => ground.trees.push(tree.clone()),
                 Some(Files::Trees(trees)) => ground.trees.extend(trees.iter().cloned()),
                 Some(Files::Aside(_)) => {}
@@ -493,6 +486,10 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(ground)
+    }
+
+    fn one_piece(&self, state: State) -> Files {
+        Files::Whole(Stack::new(state, self.circumstances.joining))
     }
 
     /// Whether everything that a step comes after is made.
@@ -703,13 +700,10 @@ impl<'a> Builder<'a> {
                 let config: serde_json::Value = serde_json::from_slice(config).ok()?;
                 Some(config["rootfs"]["diff_ids"].as_array()?.len())
             });
-        // Trees that a command runs on are below it, and those of the last step are counted already.
+        // Steps that make trees are counted with these.
         let below = self.plan.below_image();
         let steps = below.into_iter().filter(|step| {
-            matches!(
-                step.action,
-                Action::Apt { .. } | Action::Run { .. } | Action::Venv { .. }
-            )
+            step.writes.is_none() && matches!(step.action, Action::Apt { .. } | Action::Run { .. })
         });
         let layers = base.unwrap_or(0) + trees + steps.count();
         if layers > MOST_LAYERS {

@@ -36,6 +36,7 @@ mod python;
 mod run;
 pub(crate) mod scripts;
 mod source;
+mod stack;
 mod step;
 mod tini;
 mod tree;
@@ -60,10 +61,10 @@ pub use program::{Program, remote, uv};
 pub use python::{Interpreter, Uv, uv_python, uv_python_tree, venv, venv_tree};
 pub use run::{run, run_tree};
 pub use source::{Context, project, source, write};
+pub(crate) use stack::Stack;
 pub(crate) use step::SSH_COMMAND;
 pub use step::StepOptions;
 pub use tini::{TiniError, tini};
-pub(crate) use tree::footing;
 pub use tree::{Joining, Tree, overlay};
 pub(crate) use weights::{
     ENDPOINT as WEIGHTS_ENDPOINT, FETCH as WEIGHTS_FETCH, FETCHER as WEIGHTS_FETCHER,

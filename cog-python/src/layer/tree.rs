@@ -16,10 +16,10 @@ pub struct Tree {
 /// How trees are laid over a file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Joining {
-    /// By `MergeOp`: each tree stays a layer of its own, nothing is copied.
+    /// By `MergeOp`, and by `DiffOp` for what commands have changed: each tree stays a layer of its own, nothing is copied.
     #[default]
     Merge,
-    /// By copying, for engines without `MergeOp`. The files are the same.
+    /// By copying, for engines without them. The files are the same.
     Copy,
 }
 
@@ -41,6 +41,11 @@ impl Tree {
             is_shared: true,
             ..self
         }
+    }
+
+    /// Whether it holds several small things.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// A tree that is made by copying alone.
@@ -139,17 +144,4 @@ pub fn overlay(ground: &State, trees: impl IntoIterator<Item = Tree>, joining: J
             state.file(tree.copied.clone().unwrap_or_else(again))
         }),
     }
-}
-
-/// As [`overlay`], for something to run on.
-///
-/// The files of a merge are linked into one folder then, one by one and all of them again when one tree has changed. So
-/// trees from the first that is shared are copied over a merge of those below, which stays as it is: they hold little.
-#[track_caller]
-pub(crate) fn footing(ground: &State, trees: Vec<Tree>, joining: Joining) -> State {
-    let mut below = trees;
-    let cut = below.iter().position(|tree| tree.is_shared);
-    let above = below.split_off(cut.unwrap_or(below.len()));
-    let merged = overlay(ground, below, joining);
-    overlay(&merged, above, Joining::Copy)
 }

@@ -127,6 +127,39 @@ fn the_tree_is_that_of_one_uv_pip_install() {
     }
 }
 
+/// What commands change, replace and remove of wheels, large and small ones, is so in the image, and nothing else is.
+#[test]
+fn what_commands_do_to_wheels_is_in_the_image() {
+    const PACKAGES: &str = "/opt/venv/lib/python3.11/site-packages";
+    for engine in ENGINES {
+        let project = project(engine, "Pygments==2.19.2\nsix==1.17.0\n");
+        let (_, mut expected) = built(&project, &[]);
+        let in_packages = |path: &str| format!("{PACKAGES}/{path}")[1..].to_owned();
+        assert!(expected.remove(&in_packages("six.py")).is_some());
+        let changed = expected.get_mut(&in_packages("pygments/console.py"));
+        changed.unwrap().4 = b"changed".to_vec();
+        let folder = in_packages("pygments/lexers/");
+        assert!(expected.keys().any(|path| path.starts_with(&folder)));
+        expected.retain(|path, _| !path.starts_with(&folder));
+
+        let commands = [
+            format!("rm {PACKAGES}/six.py && printf changed > {PACKAGES}/pygments/console.py"),
+            format!("rm -r {PACKAGES}/pygments/lexers && mkdir {PACKAGES}/pygments/lexers"),
+            format!("grep changed {PACKAGES}/pygments/console.py && test ! -e {PACKAGES}/six.py"),
+        ];
+        let commands = commands
+            .map(|command| format!("    - {command}\n"))
+            .concat();
+        project.edit(
+            "cog.yaml",
+            "run: run.py:Runner\n",
+            &format!("  run:\n{commands}run: run.py:Runner\n"),
+        );
+        let (_, files) = built(&project, &[]);
+        assert_same(&files, &expected);
+    }
+}
+
 /// Nothing of the second build comes from a cache.
 #[test]
 fn two_builds_from_nothing_give_one_image() {
