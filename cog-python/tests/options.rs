@@ -170,3 +170,65 @@ fn cuda_that_is_there_twice_is_told_at_its_line() {
     let (code, _, stderr) = run(folder.path(), &["plan", "--use-cuda-base-image=false"]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
 }
+
+/// A lock without a word about the C library goes with the base image that would be taken anyway, also if that is named.
+#[test]
+fn a_named_base_is_known_however_it_is_spelled() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("run.py", "class Runner:\n    def run(self) -> str: ...\n");
+    let digest = "0".repeat(64);
+    let wheels = [
+        "a-1-cp312-cp312-manylinux_2_34_x86_64.whl",
+        "a-1-cp312-cp312-manylinux_2_28_x86_64.whl",
+    ];
+    let wheel = |name: &str| {
+        format!(
+            "{{ name = \"{name}\", url = \"https://files.example.com/{name}\", size = 10, hashes = {{ sha256 = \"{digest}\" }} }}"
+        )
+    };
+    let package = |name: &str, version: &str, wheels: &[&str]| {
+        let wheels: Vec<String> = wheels.iter().copied().map(wheel).collect();
+        format!(
+            "[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\nwheels = [{}]\n",
+            wheels.join(", ")
+        )
+    };
+    write(
+        "pylock.toml",
+        &format!(
+            "lock-version = \"1.0\"\ncreated-by = \"test\"\n{}{}",
+            package("a", "1", &wheels),
+            package("cog", "0.23.1", &["cog-0.23.1-py3-none-any.whl"]),
+        ),
+    );
+    let plan = |base: &str, extension: &str| {
+        write(
+            "cog.yaml",
+            &format!(
+                "build:\n  python_version: \"3.12\"\n  python_requirements: pylock.toml\n{extension}run: run.py:Runner\n"
+            ),
+        );
+        let base = if base.is_empty() {
+            vec![]
+        } else {
+            vec!["--base", base]
+        };
+        let (code, plan, stderr) = run(
+            folder.path(),
+            &[&["plan", "--json"], base.as_slice()].concat(),
+        );
+        assert_eq!(code, Some(0), "{stderr}");
+        plan
+    };
+    let spelled = ["python:3.12-slim", "docker.io/library/python:3.12-slim"];
+    for base in spelled.into_iter().chain([""]) {
+        assert!(plan(base, "").contains(wheels[0]), "--base {base}");
+    }
+    for base in spelled {
+        let extension = format!("x-cog-python:\n  base: {base}\n");
+        assert!(plan("", &extension).contains(wheels[0]), "base: {base}");
+    }
+    // Nothing is known of an image of one's own.
+    assert!(plan("acme/python:3.12-slim", "").contains(wheels[1]));
+}

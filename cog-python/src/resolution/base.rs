@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use llb::value::ImageRef;
 use serde::Deserialize;
 
 use super::cuda::Toolkit;
@@ -103,8 +104,9 @@ impl Resolver<'_> {
         };
         if let Some((reference, reason)) = named {
             self.decide("base image", &reference, reason);
-            // What is known of the image that would be taken holds for it, too.
-            let kind = if reference == slim {
+            // What is known of the image that would be taken holds for it, too, however its name is spelled.
+            let parsed = |text: &str| text.parse::<ImageRef>().ok();
+            let kind = if parsed(&reference).is_some() && parsed(&reference) == parsed(&slim) {
                 BaseKind::Python
             } else {
                 BaseKind::Named
