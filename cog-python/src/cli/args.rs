@@ -230,6 +230,9 @@ pub(crate) struct BuildCommand {
     /// Print what is known of the build as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Tell the size of each layer of the image, the largest first.
+    #[arg(long)]
+    pub(crate) size_report: bool,
     /// What to do when the command of a step fails: `shell` opens one in the step, with the files as it left them.
     #[arg(long, value_name = "WHAT")]
     pub(crate) on_error: Option<OnError>,

@@ -16,11 +16,13 @@ use super::explain::{Record, Surroundings};
 use super::helper::Helpers;
 use super::output::{OutputKind, OutputOption};
 use super::project::{self, Project};
-use super::{Failure, Interrupts, print, runtime};
+use super::{Failure, Interrupts, layers, print, runtime};
 use crate::ca;
 use crate::config::ImageName;
 use crate::engine;
-use crate::factory::{self, BuildInfo, Complete, DockerfileFactory, LlbFactory, ModelFactory};
+use crate::factory::{
+    self, BuildInfo, Complete, DockerfileFactory, ImageSize, LlbFactory, ModelFactory,
+};
 use crate::lock::Login;
 use crate::plan::{Network, Plan};
 use crate::secret::{SecretOption, SecretOrigin};
@@ -66,12 +68,15 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
         annotations: &command.annotation,
     };
     let builder = Builder::new(&project, &command.build, &target)?;
-    let built = std::thread::scope(|scope| {
+    let (built, plan) = std::thread::scope(|scope| {
         // Reads the files of the project, while the builder is at work.
         let record = scope.spawn(|| Record::of_project(&project));
         let built = run(async {
             let client = connect(command.build.builder.addr.as_deref(), None).await?;
-            let (info, built) = builder.build(&client).await;
+            let (mut info, built) = builder.build(&client).await;
+            if let (true, Ok((outcome, _))) = (command.size_report, &built) {
+                info.sizes = builder.sizes(&client, outcome).await;
+            }
             write_metadata(command, &info, built.as_ref().ok().map(|built| &built.0))?;
             let (outcome, plan) = built?;
             Ok((Built { info, outcome }, plan))
@@ -87,12 +92,13 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
         {
             record.write(&project.root);
         }
-        Ok::<_, Failure>(built)
+        Ok::<_, Failure>((built, plan))
     })?;
     if command.json {
         return print(&json(&built.info)?);
     }
-    let text = result(&target, &project.plan.image, &built.outcome);
+    let mut text = result(&target, &project.plan.image, &built.outcome);
+    text.extend(built.info.sizes.iter().map(|size| size.report(&plan)));
     if target.outputs.iter().any(OutputOption::is_stdout) {
         // Standard output is the archive.
         let _ = io::stderr().lock().write_all(text.as_bytes());
@@ -411,6 +417,7 @@ impl<'a> Builder<'a> {
             cached: summary.cached(),
             base,
             digest: digest.map(str::to_owned),
+            sizes: Vec::new(),
         };
         (info, result.map(|outcome| (outcome, plan)))
     }
@@ -426,6 +433,27 @@ impl<'a> Builder<'a> {
         let result = client.build(self.solve(), &mut shown, work).await;
         result.map_err(|error| self.failure(&error))?;
         complete.ok_or_else(|| Failure::new("the build ended before packages were chosen"))
+    }
+
+    /// Sizes of the image. A build is no failure because they are not known.
+    async fn sizes(&self, client: &Client, outcome: &Outcome) -> Vec<ImageSize> {
+        let plans = self.plans.iter();
+        let platforms: Vec<&str> = plans.map(|plan| plan.platform.as_str()).collect();
+        let outputs = &self.target.outputs;
+        let name = self.plan().image.as_str();
+        match layers::sizes(client, outputs, &platforms, name, outcome).await {
+            Ok(sizes) => sizes,
+            Err(failure) => {
+                let text = failure.to_string();
+                let text = text.strip_prefix("error: ").unwrap_or(&text);
+                let _ = writeln!(
+                    io::stderr().lock(),
+                    "warning: --size-report: {}",
+                    text.trim_end()
+                );
+                Vec::new()
+            }
+        }
     }
 
     fn factory(&self) -> LlbFactory {

@@ -16,6 +16,7 @@ mod helper;
 mod init;
 mod input;
 mod interrupt;
+mod layers;
 mod local;
 mod lock;
 mod output;

@@ -23,6 +23,7 @@ use tokio_stream::StreamExt;
 use tokio_util::io::ReaderStream;
 
 use crate::cli::Failure;
+use crate::factory::LayerSize;
 use crate::model::FoundImage;
 
 /// Where engines listen on a computer when nothing else is said.
@@ -101,6 +102,22 @@ impl Engine {
             digest,
             size: image.size.and_then(|size| u64::try_from(size).ok()),
         }))
+    }
+
+    /// Sizes of the files of an image's layers, the lowest first. Steps that wrote nothing are left out.
+    pub(crate) async fn layers(&self, reference: &str) -> Result<Vec<LayerSize>, Failure> {
+        let history = self.docker.image_history(reference).await;
+        let history =
+            history.map_err(|error| self.failure(&format!("look `{reference}` up"), &error))?;
+        let layers = history.into_iter().rev().filter_map(|step| {
+            let bytes = u64::try_from(step.size).ok().filter(|bytes| *bytes > 0)?;
+            Some(LayerSize {
+                name: step.created_by,
+                bytes,
+                digest: None,
+            })
+        });
+        Ok(layers.collect())
     }
 
     /// Fetches an image from its registry, with the login of this user.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::ImageSize;
+
 /// Which way the files of an image are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,6 +39,9 @@ pub struct BuildInfo {
     /// Digest of the image, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Sizes of the image, one for each platform, if they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<ImageSize>,
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,12 +9,14 @@ mod annotation;
 mod dockerfile;
 mod facts;
 mod graph;
+mod image_size;
 mod info;
 mod resolve;
 
 pub(crate) use annotation::compact_date;
 pub use dockerfile::DockerfileFactory;
 pub use graph::LlbFactory;
+pub use image_size::{ImageSize, LayerSize, Measure};
 pub use info::{Backend, BuildInfo};
 pub use resolve::Complete;
 

@@ -1,5 +1,6 @@
 //! What a build makes, and what it does again.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -282,6 +283,72 @@ fn several_names_annotations_and_metadata_are_written() {
         .unwrap();
     assert_eq!(base, "docker.io/library/python:3.11-slim");
     project.remove(&other);
+}
+
+#[test]
+fn the_size_of_every_layer_is_told() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let run = project.run(&["build", "--size-report", "--metadata-file", "build.json"]);
+        let run = run.succeeded();
+        let report = run.stdout.split_once('\n').unwrap().1;
+        assert!(report.starts_with("Size for linux/amd64: "), "{report}");
+        let forecast = report.lines().last().unwrap();
+        assert!(
+            forecast.contains(" wheels to fetch; the layers of /opt/venv are "),
+            "{report}"
+        );
+        assert!(!forecast.ends_with(" 0.0 kB"), "{report}");
+        let text = fs::read(project.folder.path().join("build.json")).unwrap();
+        let metadata: Value = serde_json::from_slice(&text).unwrap();
+        let size = &metadata["cog-python.build"]["sizes"][0];
+        assert_eq!(size["measure"], "files");
+        let layers = size["layers"].as_array().unwrap();
+        let bytes = layers.iter().map(|layer| layer["bytes"].as_u64().unwrap());
+        assert_eq!(size["bytes"].as_u64().unwrap(), bytes.sum::<u64>());
+        // One line for each, between the first one and the forecast.
+        assert_eq!(report.lines().count(), layers.len() + 2, "{report}");
+    }
+}
+
+#[test]
+fn the_size_of_every_blob_of_an_archive_is_told() {
+    let project = Project::new("containerd");
+    let run = project.run(&[
+        "build",
+        "--size-report",
+        "--json",
+        "-o",
+        "type=oci,dest=image.tar",
+    ]);
+    let build: Value = serde_json::from_str(&run.succeeded().stdout).unwrap();
+    let size = &build["sizes"][0];
+    assert_eq!(size["platform"], "linux/amd64");
+    assert_eq!(size["measure"], "blob");
+    let mut blobs = BTreeMap::new();
+    let archive = project.folder.path().join("image.tar");
+    let mut archive = tar::Archive::new(fs::File::open(archive).unwrap());
+    for entry in archive.entries().unwrap() {
+        let entry = entry.unwrap();
+        let path = entry.path().unwrap().to_string_lossy().into_owned();
+        if let Some(blob) = path.strip_prefix("blobs/sha256/") {
+            blobs.insert(format!("sha256:{blob}"), entry.size());
+        }
+    }
+    let layers = size["layers"].as_array().unwrap();
+    for layer in layers {
+        let digest = layer["digest"].as_str().unwrap();
+        assert_eq!(
+            blobs.get(digest).copied(),
+            layer["bytes"].as_u64(),
+            "{layer}"
+        );
+    }
+    let name = |layer: &Value| layer["name"].as_str().unwrap().to_owned();
+    let numpy = layers
+        .iter()
+        .filter(|layer| name(layer).contains("/w/numpy-"));
+    assert_eq!(numpy.count(), 1, "{size}");
 }
 
 #[test]
