@@ -37,10 +37,10 @@ fn a_cache_of_a_registry_is_used_by_another_engine() {
     let name = format!("own-{number}");
     let installs = |steps: Vec<String>| steps.into_iter().any(|step| step.contains(&name));
     let first = with_new_wheel("containerd", number);
-    let first = first.run(&["build", "--cache-to", &to]).succeeded();
-    assert!(installs(first.steps_run("wheels: ")), "{}", first.stderr);
+    first.run(&["build", "--cache-to", &to]).succeeded();
 
     let second = with_new_wheel("graphdriver", number);
+    second.runs_alone();
     let imported = second.run(&["build", "--cache-from", &from]).succeeded();
     assert!(imported.stderr.contains(&reference), "{}", imported.stderr);
     assert!(

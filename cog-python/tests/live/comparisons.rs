@@ -36,6 +36,7 @@ fn the_last_build_is_what_is_explained() {
         explained.stdout
     );
     // What is foretold happens: the command runs, and what comes before it does not.
+    project.runs_alone();
     let built = project.run(&["build"]).succeeded();
     assert!(
         built.printed(&word) && !built.ran("venv "),
@@ -73,6 +74,7 @@ fn weights_are_not_copied_again_with_the_source() {
         let before = project.layers(&project.tag);
         let comment = format!("# {}\nclass Runner", unique());
         project.edit("run.py", "class Runner", &comment);
+        project.runs_alone();
         let second = project.run(&arguments).succeeded();
         assert_ne!(
             project.layers(&project.tag),

@@ -6,7 +6,7 @@ use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use bollard::{API_DEFAULT_VERSION, Docker};
@@ -130,11 +130,20 @@ impl Run {
 /// do, also share the names of the sockets that Cog's runtime talks to its worker through.
 pub(crate) static SERVING: Mutex<()> = Mutex::new(());
 
+/// Held by builds: shared by those that may run beside others, alone by those whose steps are told apart by whether they
+/// were cached, and by those that use no cache, because what they build takes the place of what others have just seen.
+///
+/// An engine that has just been started has to run what builds have in common: it pulls the base image and downloads the
+/// wheels. As long as any build holds on to such a result, the BuildKit of the testbed gives its cache keys to no build that
+/// asks for it later, so that builds of the same thing run again all that comes after it. Later versions of BuildKit do.
+static CACHE: RwLock<()> = RwLock::new(());
+
 /// A copy of the example as a project of its own, and an engine to build it on.
 pub(crate) struct Project {
     pub(crate) folder: TempDir,
     pub(crate) engine: String,
     pub(crate) tag: String,
+    alone: AtomicBool,
 }
 
 /// Waits for the containers of other tests to end; one that failed leaves none behind either.
@@ -158,6 +167,7 @@ impl Project {
             folder,
             engine: Testbed::find().address(engine),
             tag,
+            alone: AtomicBool::new(false),
         }
     }
 
@@ -223,10 +233,14 @@ impl Project {
         });
     }
 
+    /// From now on nothing else builds while this runs: what an earlier build has left is found in the cache.
+    pub(crate) fn runs_alone(&self) {
+        self.alone.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        // What is built without the cache takes the place of what others have just seen cached.
-        static CACHE: RwLock<()> = RwLock::new(());
-        let alone = arguments.contains(&"--no-cache") || arguments[0] == "verify";
+        let no_cache = arguments.contains(&"--no-cache") || arguments[0] == "verify";
+        let alone = no_cache || self.alone.load(Ordering::Relaxed);
         let _alone = alone.then(|| CACHE.write().unwrap_or_else(PoisonError::into_inner));
         let _shared = (!alone).then(|| CACHE.read().unwrap_or_else(PoisonError::into_inner));
         let _serving = ["predict", "run", "train"]
@@ -350,6 +364,7 @@ pub(crate) fn listing(archive: &Path) -> BTreeMap<String, String> {
 
 /// Runs a build on an engine, with what its steps need for the network.
 pub(crate) fn solve(address: &str, build: Solve) {
+    let _shared = CACHE.read().unwrap_or_else(PoisonError::into_inner);
     let mut build = build.allow(Entitlement::NetworkHost);
     if let Some(bundle) = ca::find(&ca::Disk, None, false).unwrap().bundle {
         for (id, value) in bundle.secrets() {

@@ -1,87 +1,12 @@
 //! Steps, caches, secrets and progress.
 
-use llb::client::{CacheOption, Entitlement, Export, Secret, Solve, SshAgent};
-use llb::progress::{Plain, Recorder, StepState};
+use llb::client::{Entitlement, Export, Secret, Solve, SshAgent};
+use llb::progress::Plain;
 use llb::proto::pb;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::graph::{Exec, Graph, script};
-use super::testbed::{Testbed, containerd, engine, unique};
-
-#[tokio::test]
-async fn a_second_build_runs_nothing_again() {
-    for name in ["containerd", "graphdriver"] {
-        let client = engine(name).await;
-        let text = format!("echo {} > /out/id", unique());
-        let mut first = Recorder::new();
-        client
-            .solve(Solve::definition(script(&text)), &mut first)
-            .await
-            .unwrap();
-        let step = first.summary().by_name(&text).unwrap();
-        assert_eq!(step.state(), StepState::Executed, "{name}");
-
-        let outcome = client
-            .solve(Solve::definition(script(&text)), &mut ())
-            .await
-            .unwrap();
-        let step = outcome.summary().by_name(&text).unwrap();
-        assert_eq!(step.state(), StepState::Cached, "{name}");
-
-        let again = Solve::definition(script(&text)).no_cache();
-        let outcome = client.solve(again, &mut ()).await.unwrap();
-        let step = outcome.summary().by_name(&text).unwrap();
-        assert_eq!(step.state(), StepState::Executed, "{name}, no cache");
-    }
-}
-
-#[tokio::test]
-async fn a_cache_in_a_registry_spares_another_engine_the_work() {
-    let text = format!("echo {} > /out/id", unique());
-    let reference = format!(
-        "{}/client-test/cache:{}",
-        Testbed::find().registry(),
-        unique()
-    );
-    let writer = containerd().await;
-    let cache = CacheOption::registry(&reference).attribute("mode", "max");
-    let solve = Solve::definition(script(&text)).cache_to(cache);
-    writer.solve(solve, &mut ()).await.unwrap();
-
-    let reader = engine("graphdriver").await;
-    let solve = Solve::definition(script(&text)).cache_from(CacheOption::registry(&reference));
-    let outcome = reader.solve(solve, &mut ()).await.unwrap();
-    let step = outcome.summary().by_name(&text).unwrap();
-    assert_eq!(step.state(), StepState::Cached);
-}
-
-#[tokio::test]
-async fn proxies_reach_steps_and_are_in_no_cache_key() {
-    use llb::prelude::*;
-    let client = containerd().await;
-    let home = tempfile::tempdir().unwrap();
-    let text = format!("echo $HTTP_PROXY $https_proxy > /seen; : {}", unique());
-    for (turn, state) in [
-        ("first", StepState::Executed),
-        ("second", StepState::Cached),
-    ] {
-        let proxy = llb::ProxyEnv {
-            http_proxy: format!("http://{turn}.example"),
-            https_proxy: "http://secure.example".into(),
-            ..llb::ProxyEnv::default()
-        };
-        let step = sh(&text).network(Network::None).proxy(proxy);
-        let seen = scratch().copy(image("debian:bookworm-slim").run(step), "/seen", "/seen");
-        let out = home.path().join(turn);
-        let solve = Solve::state(&seen, &MarshalOptions::linux_amd64()).unwrap();
-        let solve = solve.export(Export::local(&out));
-        let outcome = client.solve(solve, &mut ()).await.unwrap();
-        let step = outcome.summary().by_name("$HTTP_PROXY").unwrap();
-        assert_eq!(step.state(), state, "{turn}");
-        let seen = std::fs::read_to_string(out.join("seen")).unwrap();
-        assert_eq!(seen, "http://first.example http://secure.example\n");
-    }
-}
+use super::testbed::{containerd, unique};
 
 #[tokio::test]
 async fn steps_are_found_by_the_digest_of_their_op() {

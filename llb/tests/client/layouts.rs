@@ -5,11 +5,11 @@ use std::path::Path;
 
 use llb::client::{CacheOption, Client, Compression, ErrorKind, Export, Solve};
 use llb::prelude::*;
-use llb::progress::{Recorder, StepState};
+use llb::progress::Recorder;
 use serde_json::Value;
 
 use super::graph::{Graph, script};
-use super::testbed::{containerd, engine, unique};
+use super::testbed::{containerd, unique};
 
 pub(super) fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -32,45 +32,6 @@ async fn id_of(client: &Client, solve: Solve, out: &Path) -> String {
         .await
         .unwrap();
     fs::read_to_string(out.join("id")).unwrap()
-}
-
-#[tokio::test]
-async fn a_cache_in_a_directory_serves_another_daemon() {
-    let home = tempfile::tempdir().unwrap();
-    let cache = home.path().join("cache");
-    let id = unique();
-    let text = format!("echo {id} > /out/id; date +%N >> /out/id");
-    let writer = containerd().await;
-    let option = CacheOption::local(&cache).attribute("mode", "max");
-    let write = Solve::definition(script(&text)).cache_to(option.clone());
-    let first = id_of(
-        &writer,
-        write.cache_from(option.clone()),
-        &home.path().join("one"),
-    )
-    .await;
-    assert!(first.starts_with(&id));
-    assert_eq!(
-        json(&cache.join("index.json"))["manifests"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
-
-    // It has never run the step, and gets its files from the cache.
-    let reader = engine("graphdriver").await;
-    let mut recorder = Recorder::new();
-    let out = home.path().join("two");
-    let read = Solve::definition(script(&text))
-        .cache_from(option)
-        .export(Export::local(&out));
-    reader.solve(read, &mut recorder).await.unwrap();
-    assert_eq!(
-        recorder.summary().by_name(&text).unwrap().state(),
-        StepState::Cached
-    );
-    assert_eq!(fs::read_to_string(out.join("id")).unwrap(), first);
 }
 
 #[tokio::test]
