@@ -17,6 +17,7 @@ mod init;
 mod input;
 mod interrupt;
 mod layers;
+mod layout;
 mod local;
 mod lock;
 mod output;

@@ -1,15 +1,16 @@
 //! `verify`: builds twice, each time without the cache, and compares the images.
 
-mod layout;
+mod difference;
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::args::VerifyCommand;
 use super::build::{Builder, Target, connect, run};
+use super::layout::Layout;
 use super::output::{OutputKind, OutputOption};
 use super::{Failure, print, project};
-use layout::Layout;
+use difference::differences;
 
 /// Runs the command.
 pub(super) fn verify(command: &VerifyCommand) -> Result<(), Failure> {
@@ -56,16 +57,16 @@ fn layout(folder: &Path, rewrite_timestamp: bool) -> OutputOption {
 
 fn compare(first: &Path, second: &Path) -> Result<(), Failure> {
     let (first, second) = (Layout::open(first)?, Layout::open(second)?);
-    if first.digest == second.digest {
-        return print(&format!("{}\nboth builds gave this image\n", first.digest));
+    let (digest, other) = (first.digest()?, second.digest()?);
+    if digest == other {
+        return print(&format!("{digest}\nboth builds gave this image\n"));
     }
     let mut detail = String::new();
-    for line in first.differences(&second)? {
+    for line in differences(&first, &second)? {
         let _ = writeln!(detail, "{line}");
     }
     Err(Failure::new(format!(
-        "two builds gave two images: {} and {}",
-        first.digest, second.digest
+        "two builds gave two images: {digest} and {other}"
     ))
     .detail(&detail)
     .hint("times of files are made equal by `--rewrite-timestamp`; other differences come from the steps themselves"))

@@ -1,121 +1,64 @@
-//! An image in an OCI layout, and what differs between two of them.
+//! What differs between two images.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-
-use serde_json::Value;
+use std::path::Path;
 
 use crate::cli::Failure;
 use crate::cli::digest::sha256;
+use crate::cli::layout::{Layout, LayoutImage};
 
 /// So many files of a layer are named.
 const SHOWN: usize = 20;
 
-/// One image of a layout.
-pub(super) struct Layout {
-    folder: PathBuf,
-    pub(super) digest: String,
-    manifest: Value,
-    config: Value,
-}
-
 /// What a layer holds at a path, in the order of its parts.
 type Entry = Vec<(&'static str, String)>;
 
-impl Layout {
-    /// Opens the layout of a build for one platform.
-    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
-        let index = json(&folder.join("index.json"))?;
-        let digest = text(&index["manifests"][0]["digest"])?;
-        let mut layout = Self {
-            folder: folder.to_owned(),
-            digest: digest.clone(),
-            manifest: Value::Null,
-            config: Value::Null,
-        };
-        layout.manifest = layout.read(&digest)?;
-        // An index holds the image, and statements about it.
-        if layout.manifest["manifests"].is_array() {
-            let inner = text(&layout.manifest["manifests"][0]["digest"])?;
-            layout.manifest = layout.read(&inner)?;
-        }
-        layout.config = layout.read(&text(&layout.manifest["config"]["digest"])?)?;
-        Ok(layout)
-    }
-
-    fn blob(&self, digest: &str) -> PathBuf {
-        self.folder.join("blobs").join(digest.replace(':', "/"))
-    }
-
-    fn read(&self, digest: &str) -> Result<Value, Failure> {
-        json(&self.blob(digest))
-    }
-
-    fn layers(&self) -> Vec<String> {
-        let layers = self.manifest["layers"].as_array();
-        let digest = |layer: &Value| layer["digest"].as_str().unwrap_or_default().to_owned();
-        layers.into_iter().flatten().map(digest).collect()
-    }
-
-    /// What made each layer.
-    fn names(&self) -> Vec<String> {
-        let history = self.config["history"].as_array().into_iter().flatten();
-        let filled = history.filter(|step| step["empty_layer"] != true);
-        filled
-            .map(|step| step["created_by"].as_str().unwrap_or_default().to_owned())
-            .collect()
-    }
-
-    /// What another image has differently, one line each.
-    pub(super) fn differences(&self, other: &Self) -> Result<Vec<String>, Failure> {
-        let mut lines = Vec::new();
-        let (layers, others) = (self.layers(), other.layers());
-        if layers.len() != others.len() {
-            lines.push(format!("{} layers and {}", layers.len(), others.len()));
-        }
-        let names = self.names();
-        for (number, (one, two)) in layers.iter().zip(&others).enumerate() {
-            if one == two {
-                continue;
-            }
-            let name = names.get(number).map_or("", String::as_str);
-            let name = name.lines().next().unwrap_or_default();
-            lines.push(format!("layer {} of {}: {name}", number + 1, layers.len()));
-            let files = compare(&entries(&self.blob(one))?, &entries(&other.blob(two))?);
-            let more = files.len().saturating_sub(SHOWN);
-            lines.extend(
-                files
-                    .into_iter()
-                    .take(SHOWN)
-                    .map(|file| format!("  {file}")),
-            );
-            if more > 0 {
-                lines.push(format!("  and {more} more"));
-            }
-        }
+/// What the images of a second layout have differently, one line each. Layouts are folders, and their layers are not
+/// compressed.
+pub(super) fn differences(first: &Layout, second: &Layout) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    for (image, other) in first.images()?.iter().zip(&second.images()?) {
+        lines.extend(of_layers((first, image), (second, other))?);
         for key in ["created", "config", "history", "architecture", "os"] {
-            if self.config[key] != other.config[key] {
+            if image.config[key] != other.config[key] {
                 lines.push(format!("image configuration: `{key}`"));
             }
         }
-        if lines.is_empty() {
-            lines.push("manifest: media types or annotations".to_owned());
-        }
-        Ok(lines)
     }
+    if lines.is_empty() {
+        lines.push("manifest: media types or annotations".to_owned());
+    }
+    Ok(lines)
 }
 
-fn json(path: &Path) -> Result<Value, Failure> {
-    let fail = |error: String| Failure::new(format!("cannot read `{}`: {error}", path.display()));
-    let bytes = fs::read(path).map_err(|error| fail(error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| fail(error.to_string()))
-}
-
-fn text(value: &Value) -> Result<String, Failure> {
-    let text = value.as_str().map(str::to_owned);
-    text.ok_or_else(|| Failure::new("the engine has exported no image"))
+fn of_layers(
+    (first, image): (&Layout, &LayoutImage),
+    (second, other): (&Layout, &LayoutImage),
+) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    let (layers, others) = (image.layers(), other.layers());
+    if layers.len() != others.len() {
+        lines.push(format!("{} layers and {}", layers.len(), others.len()));
+    }
+    for (number, (one, two)) in layers.iter().zip(&others).enumerate() {
+        if one.digest == two.digest {
+            continue;
+        }
+        let name = one.name.lines().next().unwrap_or_default();
+        lines.push(format!("layer {} of {}: {name}", number + 1, layers.len()));
+        let one = entries(&first.blob(&one.digest))?;
+        let two = entries(&second.blob(&two.digest))?;
+        let files = compare(&one, &two);
+        let more = files.len().saturating_sub(SHOWN);
+        let shown = files.into_iter().take(SHOWN);
+        lines.extend(shown.map(|file| format!("  {file}")));
+        if more > 0 {
+            lines.push(format!("  and {more} more"));
+        }
+    }
+    Ok(lines)
 }
 
 /// Everything in a layer by its path.
