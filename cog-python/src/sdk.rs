@@ -1,4 +1,4 @@
-//! Cog's own Python package: which version an image gets.
+//! Cog's own Python package: which version an image gets, and where it comes from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use pep440_rs::Version;
 use serde::{Deserialize, Serialize};
+
+use crate::requirement::LOCAL_FOLDER;
 
 /// The table of `data/sdk.json`.
 #[derive(Debug, Deserialize)]
@@ -41,6 +43,28 @@ pub enum SdkVersion {
     Release(String),
     /// Whatever is newest on the day of the build, pre-releases included: not reproducible.
     Prerelease,
+    /// A wheel that is downloaded or lies in the project.
+    Wheel(SdkWheel),
+}
+
+/// A wheel of the `cog` package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SdkWheel {
+    location: String,
+    version: String,
+}
+
+impl SdkWheel {
+    /// Its path in the project, if it is not downloaded.
+    pub fn path(&self) -> Option<&str> {
+        (!is_address(&self.location)).then_some(&self.location)
+    }
+}
+
+impl fmt::Display for SdkWheel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.location)
+    }
 }
 
 impl SdkVersion {
@@ -51,10 +75,50 @@ impl SdkVersion {
 
     /// Whether a model with this version can be asked for its OpenAPI document: later ones read it from the signature only.
     pub fn tells_schema(&self) -> bool {
+        Version::from_str(&self.version())
+            .is_ok_and(|version| version.release() < [0, 17].as_slice())
+    }
+
+    /// Reads where the package comes from, in the words of `COG_SDK_WHEEL`: `pypi`, `pypi:VERSION`, the address of a wheel,
+    /// or its path in the project. `pypi` is the release that is installed when nobody names one.
+    pub fn from_origin(text: &str) -> Result<Self, SdkVersionError> {
+        if text.eq_ignore_ascii_case("pypi") {
+            return Ok(Self::default_release());
+        }
+        if let Some((index, version)) = text.split_once(':')
+            && index.eq_ignore_ascii_case("pypi")
+        {
+            return version.parse();
+        }
+        let path = text.split(['?', '#']).next().unwrap_or_default();
+        let file = path.rsplit('/').next().unwrap_or_default();
+        let mut parts = file.strip_suffix(".whl").unwrap_or_default().split('-');
+        let (Some("cog"), Some(version)) = (parts.next(), parts.next()) else {
+            return Err(SdkVersionError::Origin);
+        };
+        let version = released(version).map_err(|error| match error {
+            SdkVersionError::Form { .. } => SdkVersionError::Origin,
+            other => other,
+        })?;
+        Ok(Self::Wheel(SdkWheel {
+            location: text.to_owned(),
+            version,
+        }))
+    }
+
+    /// The version as far as it is known before the build; `prerelease` for the newest one.
+    pub fn version(&self) -> String {
         match self {
-            Self::Release(version) => Version::from_str(version)
-                .is_ok_and(|version| version.release() < [0, 17].as_slice()),
-            Self::Prerelease => false,
+            Self::Wheel(wheel) => wheel.version.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// The path of a wheel of the project.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Wheel(wheel) => wheel.path(),
+            _ => None,
         }
     }
 
@@ -64,6 +128,10 @@ impl SdkVersion {
             Self::Release(version) => format!("cog=={version}"),
             // A specifier that names a pre-release lets pip take pre-releases of this package only.
             Self::Prerelease => format!("cog>={}a0", TABLE.minimum),
+            Self::Wheel(wheel) => match wheel.path() {
+                Some(path) => format!("cog @ file://{LOCAL_FOLDER}/{path}"),
+                None => format!("cog @ {}", wheel.location),
+            },
         }
     }
 }
@@ -73,6 +141,7 @@ impl fmt::Display for SdkVersion {
         match self {
             Self::Release(version) => formatter.write_str(version),
             Self::Prerelease => formatter.write_str("prerelease"),
+            Self::Wheel(wheel) => wheel.fmt(formatter),
         }
     }
 }
@@ -86,6 +155,11 @@ pub enum SdkVersionError {
         /// A version that exists.
         example: String,
     },
+    /// Neither an index nor a wheel.
+    #[error(
+        "must be `pypi`, `pypi:VERSION`, or the address or path of a wheel called cog-VERSION-….whl"
+    )]
+    Origin,
     /// Too old for the images this program makes.
     #[error("must be at least {minimum}")]
     TooOld {
@@ -101,17 +175,26 @@ impl FromStr for SdkVersion {
         if text == "prerelease" {
             return Ok(Self::Prerelease);
         }
-        let version = Version::from_str(text).map_err(|_| SdkVersionError::Form {
-            example: TABLE.default.clone(),
-        })?;
-        let minimum = Version::from_str(&TABLE.minimum).expect("the table of the crate is valid");
-        if version < minimum {
-            return Err(SdkVersionError::TooOld {
-                minimum: TABLE.minimum.clone(),
-            });
-        }
-        Ok(Self::Release(version.to_string()))
+        released(text).map(Self::Release)
     }
+}
+
+/// A version that is not too old, normalized.
+fn released(text: &str) -> Result<String, SdkVersionError> {
+    let version = Version::from_str(text).map_err(|_| SdkVersionError::Form {
+        example: TABLE.default.clone(),
+    })?;
+    let minimum = Version::from_str(&TABLE.minimum).expect("the table of the crate is valid");
+    if version < minimum {
+        return Err(SdkVersionError::TooOld {
+            minimum: TABLE.minimum.clone(),
+        });
+    }
+    Ok(version.to_string())
+}
+
+fn is_address(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
 }
 
 impl From<SdkVersion> for String {

@@ -1,5 +1,5 @@
 //! Options of builds that are checked before a builder is asked: weights of cog.yaml in the image, several platforms,
-//! agents of SSH.
+//! agents of SSH, where Cog's package comes from, days of apt; and what `plan` prints besides.
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
@@ -231,4 +231,152 @@ fn a_named_base_is_known_however_it_is_spelled() {
     }
     // Nothing is known of an image of one's own.
     assert!(plan("acme/python:3.12-slim", "").contains(wheels[1]));
+}
+
+/// A model with this `cog.yaml`.
+fn model(config: &str, files: &[&str]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("cog.yaml", config);
+    write("run.py", "class Runner:\n    def run(self) -> str: ...\n");
+    for file in files {
+        write(file, "");
+    }
+    folder
+}
+
+const SMALL: &str = "build:\n  python_version: \"3.12\"\nrun: run.py:Runner\n";
+
+#[test]
+fn all_mistakes_are_told_at_once_wherever_they_are() {
+    let folder = model(
+        "build:\n  gpu: true\n  cuda: \"11.8\"\n  cudnn: \"9\"\n  python_version: \"3.9\"\nenvironment: [PATH=/x]\nrun: run.py:Runner\n",
+        &[],
+    );
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "run.py",
+        "class Runner:\n    def run(self, a) -> str: ...\n",
+    );
+    let (code, stdout, stderr) = run(folder.path(), &["plan"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""));
+    for part in [
+        "CUDA 11.8 and cuDNN 9 do not go together",
+        " --> cog.yaml:4:10",
+        "must be at least 3.10",
+        " --> cog.yaml:5:19",
+        "`PATH` is reserved",
+        " --> run.py:2:19",
+        "4 errors: nothing was built",
+    ] {
+        assert!(stderr.contains(part), "no {part:?} in\n{stderr}");
+    }
+    // The same when the file itself is right.
+    write(
+        "cog.yaml",
+        "build:\n  gpu: true\n  python_version: \"3.12\"\n  python_packages: [torch]\nrun: run.py:Runner\n",
+    );
+    let (_, _, stderr) = run(folder.path(), &["plan"]);
+    for part in [
+        "torch needs a version",
+        " --> run.py:2:19",
+        "2 errors: nothing was built",
+    ] {
+        assert!(stderr.contains(part), "no {part:?} in\n{stderr}");
+    }
+}
+
+#[test]
+fn the_package_of_cog_comes_from_where_it_is_said() {
+    let wheel = "cog-0.24.0rc1-py3-none-any.whl";
+    let folder = model(SMALL, &[wheel]);
+    fs::create_dir(folder.path().join("dist")).unwrap();
+    fs::write(folder.path().join("dist").join(wheel), "").unwrap();
+    let address = format!("https://example.com/{wheel}");
+    let of_project = |path: &str| format!("cog @ file:///run/cog-python/project/{path}");
+    for (origin, requirement, version) in [
+        ("pypi", "cog==0.23.1".to_owned(), "0.23.1"),
+        ("pypi:0.22.0", "cog==0.22.0".to_owned(), "0.22.0"),
+        (wheel, of_project(wheel), "0.24.0rc1"),
+        ("dist", of_project(&format!("dist/{wheel}")), "0.24.0rc1"),
+        (&address, format!("cog @ {address}"), "0.24.0rc1"),
+    ] {
+        let (code, plan, stderr) = run(folder.path(), &["plan", "--sdk-wheel", origin]);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(
+            plan.contains(&format!("            {requirement}\n")),
+            "{plan}"
+        );
+        let label = format!("run.cog.version={version}\n");
+        assert!(plan.contains(&label), "{plan}");
+    }
+    let other = model(SMALL, &[wheel]);
+    let outside = other.path().join(wheel).display().to_string();
+    for (origin, expected) in [
+        (outside.as_str(), "is outside of the project"),
+        ("cog-0.1.0-py3-none-any.whl", "must be at least 0.16.0"),
+        ("cog-0.24.0-py3-none-any.whl", "does not exist"),
+        ("other-1.0-py3-none-any.whl", "must be `pypi`"),
+    ] {
+        let (code, _, stderr) = run(folder.path(), &["plan", "--sdk-wheel", origin]);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains(expected), "no {expected:?} in\n{stderr}");
+    }
+}
+
+#[test]
+fn system_packages_of_a_day_are_asked_for() {
+    let config = format!("{SMALL}x-cog-python:\n  apt_snapshot: 2025-08-01\n");
+    let folder = model(&config, &[]);
+    let (_, plan, stderr) = run(folder.path(), &["plan"]);
+    assert!(
+        plan.contains("tini, and what they recommend, as of 20250801T000000Z"),
+        "{plan}{stderr}"
+    );
+    let (_, dockerfile, _) = run(
+        folder.path(),
+        &["plan", "--dockerfile", "--apt-snapshot", "2025-09-01"],
+    );
+    for part in ["\"APT_SNAPSHOT=20250901T000000Z\"", "snapshot.debian.org"] {
+        assert!(dockerfile.contains(part), "no {part:?} in\n{dockerfile}");
+    }
+    let (_, graph, _) = run(folder.path(), &["plan", "--llb"]);
+    for part in ["APT_SNAPSHOT", "20250801T000000Z"] {
+        assert!(graph.contains(part), "no {part:?} in\n{graph}");
+    }
+    fs::write(
+        folder.path().join("cog.yaml"),
+        config.replace("2025-08-01", "yesterday"),
+    )
+    .unwrap();
+    let (code, _, stderr) = run(folder.path(), &["plan"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains("`apt_snapshot` must be a day such as 2025-08-01"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn the_graph_of_a_plan_is_printed() {
+    let folder = model(SMALL, &[]);
+    let (code, text, stderr) = run(folder.path(), &["plan", "--llb"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        text.contains("docker-image://docker.io/library/python:3.12-slim"),
+        "{text}"
+    );
+    assert!(
+        stderr.contains("packages are chosen in the middle of the build"),
+        "{stderr}"
+    );
+    let (_, dot, _) = run(folder.path(), &["plan", "--llb=dot"]);
+    assert!(dot.starts_with("digraph"), "{dot}");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cog-python"))
+        .args(["plan", "--llb=protobuf"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let definition = llb::Definition::from_bytes(&output.stdout).unwrap();
+    assert_eq!(definition.to_text(), text);
 }

@@ -10,7 +10,7 @@ use llb::value::ImageRef;
 
 use super::input::InputOption;
 use super::output::OutputOption;
-use crate::config::ImageName;
+use crate::config::{AptSnapshot, ImageName};
 use crate::engine::Gpus;
 use crate::model::ResolveMode;
 use crate::plan::{Compilers, Network, PythonProvider};
@@ -121,6 +121,10 @@ pub(crate) struct PlanArgs {
     /// Version of Cog's Python package, or `prerelease` [default: a fixed release].
     #[arg(long, value_name = "VERSION")]
     pub(crate) sdk_version: Option<SdkVersion>,
+    /// Where Cog's Python package comes from, before any version: pypi, pypi:VERSION, or a wheel by its address or its
+    /// path in the project.
+    #[arg(long, env = "COG_SDK_WHEEL", value_name = "ORIGIN", value_parser = public_url)]
+    pub(crate) sdk_wheel: Option<String>,
     /// Image that holds the uv program.
     #[arg(long, value_name = "IMAGE")]
     pub(crate) uv_image: Option<ImageRef>,
@@ -139,6 +143,9 @@ pub(crate) struct PlanArgs {
     /// Leave out what system packages only recommend.
     #[arg(long)]
     pub(crate) no_recommends: bool,
+    /// Day that system packages are taken of, such as 2025-08-01 [default: the day of the build].
+    #[arg(long, value_name = "DAY")]
+    pub(crate) apt_snapshot: Option<AptSnapshot>,
     /// Label of the image (repeatable).
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     pub(crate) label: Vec<(String, String)>,
@@ -269,6 +276,9 @@ pub(crate) struct PlanCommand {
     /// Print the steps as a picture: for Graphviz, or as SVG.
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "dot", conflicts_with_all = ["json", "explain", "dockerfile"])]
     pub(crate) graph: Option<GraphOption>,
+    /// Print the graph that BuildKit is given: as text, for Graphviz, or as the bytes of its definition.
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "text", conflicts_with_all = ["json", "explain", "dockerfile", "graph"])]
+    pub(crate) llb: Option<LlbOption>,
     /// Say of every decision what else could have been chosen, and why it was not.
     #[arg(long, conflicts_with = "json")]
     pub(crate) explain: bool,
@@ -504,6 +514,17 @@ pub(crate) enum GraphOption {
     Dot,
     /// For browsers.
     Svg,
+}
+
+/// Values of `--llb`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LlbOption {
+    /// Text, one op after the other.
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// Protobuf, as `buildctl build` takes it.
+    Protobuf,
 }
 
 /// Values of `--use-cuda-base-image`.

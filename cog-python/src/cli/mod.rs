@@ -12,6 +12,7 @@ mod explain;
 mod failure;
 mod frontend;
 mod frontend_image;
+mod graph;
 mod helper;
 mod init;
 mod input;
@@ -88,6 +89,8 @@ fn plan(command: &PlanCommand) -> Result<(), Failure> {
             GraphOption::Dot => project.plan.to_dot(),
             GraphOption::Svg => project.plan.to_svg(),
         })
+    } else if let Some(form) = command.llb {
+        graph::print_graph(&project.plan, form)
     } else if command.explain {
         print(&format!("{:#}\n{}", project.plan, project.plan.forecast()))
     } else {
@@ -109,11 +112,12 @@ fn debug(args: &args::PlanArgs) -> Result<(), Failure> {
 
 /// Writes a result to stdout.
 fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         // `cog-python plan | head` is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("cannot write the result: {error}")))

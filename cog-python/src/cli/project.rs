@@ -14,7 +14,7 @@ use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Report, Severity, Source, Spanned};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
 use crate::plan::{Action, EXCLUDED, Plan};
-use crate::resolution::{Options, resolve};
+use crate::resolution::{Options, contradictions, resolve};
 use crate::schema::Schema;
 use crate::sdk::SdkVersion;
 use crate::tables::{Release, Tables};
@@ -86,6 +86,7 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
 /// Reads the project and plans the build.
 fn read(args: &PlanArgs) -> Result<(Project, Report), Failure> {
     let (root, file) = locate(args.file.as_deref())?;
+    let args = &with_wheel_of_project(args, &root)?;
     let (revision, release) = revision(&root);
     let folder = root
         .file_name()
@@ -151,11 +152,12 @@ pub(crate) fn plan(
     let text = files
         .read(file)
         .map_err(|problem| Failure::new(format!("configuration file `{file}` {problem}")))?;
-    let (config, mut report) =
-        config::read(&Source::new(file, text), files, args.sdk_version.as_ref());
+    let sdk = sdk(args, files)?;
+    let (config, mut report) = config::draft(&Source::new(file, text), files, sdk.as_ref());
     let Some(config) = config else {
         return Ok((None, report));
     };
+    let is_right = !report.has_errors();
     let ignore = match files.read(".dockerignore") {
         Ok(text) => Some(text),
         Err(FileProblem::Missing) => None,
@@ -163,13 +165,15 @@ pub(crate) fn plan(
     };
     let mut options = options(args, named, around)?;
     options.ignore = ignore;
+    options.sdk_version = sdk;
     schema(&config, args, files, named, &mut options, &mut report)?;
-    if report.has_errors() {
+    if !is_right {
+        report.extend(contradictions(&config, &options));
         return Ok((None, report));
     }
     let (plan, findings) = Plan::new(&config, &options);
     report.extend(findings);
-    let Some(plan) = plan else {
+    let Some(plan) = plan.filter(|_| !report.has_errors()) else {
         return Ok((None, report));
     };
     check_excluded(&config, &plan)?;
@@ -234,12 +238,13 @@ fn schema(
     if run.is_none() && train.is_none() {
         return Ok(());
     }
-    let sdk = args
+    let sdk = options.sdk_version.as_ref().or(config
+        .build
         .sdk_version
         .as_ref()
-        .or(config.build.sdk_version.as_ref().map(|sdk| &sdk.value));
+        .map(|sdk| &sdk.value));
     let sdk = sdk.cloned().unwrap_or_else(SdkVersion::default_release);
-    match Schema::read(run, train, files, &sdk.to_string()) {
+    match Schema::read(run, train, files, &sdk.version()) {
         Ok(schema) => {
             options.schema = Some(schema.document.to_string());
             options.concurrency = schema.concurrency;
@@ -267,6 +272,58 @@ fn schema(
         Err(findings) => report.extend(findings),
     }
     Ok(())
+}
+
+/// The SDK that the arguments name: an origin before a version.
+fn sdk(args: &PlanArgs, files: &dyn ProjectFiles) -> Result<Option<SdkVersion>, Failure> {
+    let origin = args.sdk_wheel.as_deref().map(str::trim);
+    let Some(origin) = origin.filter(|origin| !origin.is_empty()) else {
+        return Ok(args.sdk_version.clone());
+    };
+    let wrong = |problem: &dyn std::fmt::Display| {
+        Failure::usage(format!("--sdk-wheel: `{origin}` {problem}"))
+    };
+    let sdk = SdkVersion::from_origin(origin).map_err(|error| wrong(&error))?;
+    if let Some(path) = sdk.path() {
+        files.check_file(path).map_err(|problem| wrong(&problem))?;
+    }
+    Ok(Some(sdk))
+}
+
+/// The arguments with the path of a wheel as it is in the project. Of a folder, its only wheel of Cog's package is meant.
+fn with_wheel_of_project(args: &PlanArgs, root: &Path) -> Result<PlanArgs, Failure> {
+    let mut args = args.clone();
+    let Some(origin) = args.sdk_wheel.as_deref().map(str::trim) else {
+        return Ok(args);
+    };
+    // What is no file here may be something else.
+    let Ok(mut path) = Path::new(origin).canonicalize() else {
+        return Ok(args);
+    };
+    let wrong = |problem: &str| Failure::usage(format!("--sdk-wheel: `{origin}` {problem}"));
+    if path.is_dir() {
+        let entries = fs::read_dir(&path).map_err(|error| wrong(&error.to_string()))?;
+        let mut wheels = entries.filter_map(Result::ok).filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("cog-") && name.ends_with(".whl")
+        });
+        path = match (wheels.next(), wheels.next()) {
+            (Some(only), None) => only.path(),
+            (None, _) => return Err(wrong("holds no wheel called cog-VERSION-….whl")),
+            (Some(_), Some(_)) => {
+                return Err(wrong("holds several wheels called cog-VERSION-….whl"));
+            }
+        };
+    }
+    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let inside = path.strip_prefix(root).ok().and_then(Path::to_str);
+    let inside = inside.ok_or_else(|| {
+        wrong("is outside of the project, which is all that the builder is given")
+            .hint("copy the wheel into the project, or name its address")
+    })?;
+    args.sdk_wheel = Some(inside.to_owned());
+    Ok(args)
 }
 
 /// Commit and release of the project: what a build service says, or git.
@@ -308,7 +365,6 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
         gpu_architectures: args.gpu_arch.clone(),
         driver: args.driver.clone(),
         tables,
-        sdk_version: args.sdk_version.clone(),
         uv_image: args
             .uv_image
             .as_ref()
@@ -318,6 +374,7 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
         network: args.network.into(),
         pip_after_apt: args.pip_after_apt,
         no_recommends: args.no_recommends,
+        apt_snapshot: args.apt_snapshot.clone(),
         no_source: args.no_source,
         include_weights: args.include_weights,
         labels: args.label.clone(),

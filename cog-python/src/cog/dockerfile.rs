@@ -328,6 +328,9 @@ ENTRYPOINT ["/sbin/tini", "--"]"#,
                     version: None,
                     prerelease: true,
                 },
+                SdkVersion::Wheel(wheel) => {
+                    Wheel::parse(&wheel.to_string()).unwrap_or_else(Wheel::newest)
+                }
             });
         let sdk = self
             .shape

@@ -1,5 +1,6 @@
 //! `x-cog-python`: what this program knows beyond Cog.
 
+use super::AptSnapshot;
 use crate::diagnostic::{Span, Spanned};
 use crate::plan::{Compilers, Mount, Network, PythonProvider};
 use crate::tables::{Architecture, Release};
@@ -7,6 +8,8 @@ use crate::tables::{Architecture, Release};
 /// The mapping `x-cog-python`. Cog ignores the key, so a file that has it stays valid there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extension {
+    /// Day of the past that system packages are taken of.
+    pub apt_snapshot: Option<Spanned<AptSnapshot>>,
     /// Base image.
     pub base: Option<Spanned<String>>,
     /// Where the compilers of a GPU build are.

@@ -309,6 +309,11 @@ pub(super) const WEIGHT_SOURCE: Mapping = Mapping {
 pub(super) const EXTENSION: Mapping = Mapping {
     name: EXTENSION_KEY,
     keys: &[
+        key(
+            "apt_snapshot",
+            Shape::Text,
+            "Day that system packages are taken of, such as 2025-08-01 [default: the day of the build].",
+        ),
         key("base", Shape::Text, "Base image; what it lacks is added."),
         key(
             "compilers",

@@ -5,6 +5,7 @@
 //! follows ([`Resolution`](crate::Resolution), [`Plan`](crate::Plan)) has no user mistakes to
 //! deal with.
 
+mod apt_snapshot;
 mod environment;
 mod extension;
 mod image_name;
@@ -17,11 +18,12 @@ mod schema;
 mod system_package;
 mod weight;
 
+pub use apt_snapshot::{AptSnapshot, AptSnapshotError};
 pub use extension::{Extension, RunStep};
 pub use image_name::{ImageName, ImageNameError};
 pub use label::label;
 pub use python::{PythonVersion, PythonVersionError};
-pub use read::read;
+pub use read::{draft, read};
 pub use run_reference::{RunReference, RunReferenceError};
 pub use schema::schema;
 pub use system_package::{SystemPackage, SystemPackageError};

@@ -141,7 +141,7 @@ pub fn cuda_apt(
     let list = format!("deb [{trust}] {}\n", repository.line);
     let list =
         scratch().file(file::mkfile("/cuda.list", 0o644, list).name("list of CUDA's packages"));
-    let Some(exec) = install(packages, false)? else {
+    let Some(exec) = install(packages, false, None)? else {
         return Ok(base);
     };
     let exec = exec.mount(bind(LIST, list).selector("/cuda.list").readonly());

@@ -299,7 +299,9 @@ impl<'a> Builder<'a> {
             Action::Apt {
                 packages,
                 recommends,
+                snapshot,
             } => {
+                let options = options.apt_snapshot(snapshot.clone());
                 let names: Vec<&str> = packages.iter().map(SystemPackage::as_str).collect();
                 let apt = apt(&names, *recommends, &options);
                 self.one_piece(ground.whole(step)?.layer(apt))

@@ -1,6 +1,6 @@
 //! Shell text of steps, which the Dockerfile of a plan has word for word.
 
-pub(crate) use super::apt::{CONFIG as APT_SETTINGS, SCRIPT as APT};
+pub(crate) use super::apt::{CONFIG as APT_SETTINGS, SNAPSHOT as APT_SNAPSHOT, script as apt};
 pub(crate) use super::facts::ASK_SCRIPT as ASK;
 pub(crate) use super::python::{
     INSTALL_SCRIPT as INSTALL, SETTLE, UV_SCRIPT as UV, VENV_SCRIPT as VENV,

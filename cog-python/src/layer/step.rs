@@ -4,6 +4,7 @@ use llb::{Constrain, Exec, ProxyEnv, SourceLocation, secret, ssh};
 
 use super::Context;
 use crate::ca;
+use crate::config::AptSnapshot;
 use crate::plan::Network;
 
 /// How git starts ssh. A step has no file of known hosts.
@@ -20,6 +21,7 @@ pub struct StepOptions {
     location: Option<SourceLocation>,
     context: Context,
     proxy: Option<ProxyEnv>,
+    apt_snapshot: Option<AptSnapshot>,
 }
 
 impl StepOptions {
@@ -48,6 +50,18 @@ impl StepOptions {
     /// The project.
     pub(super) fn project(&self) -> Context {
         self.context.clone()
+    }
+
+    /// A step that installs system packages as they were on a day: those of Debian's and Ubuntu's archives.
+    #[must_use = "returns the changed options"]
+    pub fn apt_snapshot(mut self, snapshot: impl Into<Option<AptSnapshot>>) -> Self {
+        self.apt_snapshot = snapshot.into();
+        self
+    }
+
+    /// The day that system packages are taken of.
+    pub(super) fn day(&self) -> Option<&AptSnapshot> {
+        self.apt_snapshot.as_ref()
     }
 
     /// Proxies of a step that fetches something; they are no part of its cache key.

@@ -11,6 +11,7 @@ use super::{
     WeightFiles, WeightOrigin, literal,
 };
 use crate::ca;
+use crate::config::AptSnapshot;
 use crate::layer::{
     SSH_COMMAND, WEIGHTS_ENDPOINT as ENDPOINT, WEIGHTS_FETCH as FETCH, WEIGHTS_FETCHER as FETCHER,
     WEIGHTS_TOKEN as TOKEN, scripts,
@@ -70,7 +71,11 @@ impl Writer<'_> {
                     Action::Apt {
                         packages,
                         recommends,
-                    } => self.apt(packages.iter().map(ToString::to_string), *recommends),
+                        snapshot,
+                    } => {
+                        let packages = packages.iter().map(ToString::to_string);
+                        self.apt(packages, *recommends, snapshot.as_ref());
+                    }
                     Action::Python {
                         version,
                         uv,
@@ -242,9 +247,15 @@ impl Writer<'_> {
         self.line(format!("RUN {options}{}", serde_json::json!(all)));
     }
 
-    fn apt(&mut self, packages: impl Iterator<Item = String>, recommends: bool) {
+    fn apt(
+        &mut self,
+        packages: impl Iterator<Item = String>,
+        recommends: bool,
+        snapshot: Option<&AptSnapshot>,
+    ) {
         let packages: Vec<String> = packages.collect();
-        let mut words = vec!["/bin/sh", "-ec", scripts::APT, "apt"];
+        let script = scripts::apt(snapshot.is_some());
+        let mut words = vec!["/bin/sh", "-ec", &script, "apt"];
         if !recommends {
             words.push("--no-install-recommends");
         }
@@ -263,11 +274,9 @@ impl Writer<'_> {
              --mount=type=cache,id=cog-python-apt-lists,target=/var/lib/apt/lists,sharing=locked ",
             self.connected()
         );
-        self.run(
-            &options,
-            &["DEBIAN_FRONTEND=noninteractive".to_owned()],
-            &words,
-        );
+        let mut environment = vec!["DEBIAN_FRONTEND=noninteractive".to_owned()];
+        environment.extend(snapshot.map(|day| format!("{}={day}", scripts::APT_SNAPSHOT)));
+        self.run(&options, &environment, &words);
     }
 
     fn python(&mut self, step: &Step, version: &str, uv: &str, downloads: Option<&str>) {

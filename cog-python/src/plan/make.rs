@@ -186,6 +186,7 @@ impl Maker<'_> {
         let install = (!packages.is_empty()).then(|| Action::Apt {
             packages,
             recommends: resolution.recommends,
+            snapshot: resolution.apt_snapshot.clone(),
         });
         if let Some(install) = &install {
             self.push("apt", &["base"], place.clone(), None, install.clone());
@@ -252,6 +253,8 @@ impl Maker<'_> {
         // One resolution for all: a conflict with the SDK is then an error, not a downgrade.
         let mut lines = resolution.requirements.clone();
         lines.push(resolution.sdk.requirement());
+        let mut local = requirements.local.clone();
+        local.extend(resolution.sdk.path().map(str::to_owned));
         let python = (below == "python").then_some("python");
         let place = self.requirements_place();
         let lock = LockPackages {
@@ -260,7 +263,7 @@ impl Maker<'_> {
             requirements: lines,
             constraints: requirements.constraints.clone(),
             secrets: requirements.secrets.clone(),
-            local: requirements.local.iter().cloned().collect(),
+            local: local.into_iter().collect(),
             environment: self.environment.clone(),
             site_packages: resolution.base.kind == BaseKind::Cog,
         };
@@ -475,7 +478,7 @@ impl Maker<'_> {
             layers: Vec::new(),
         });
         let facts = Facts {
-            version: resolution.sdk.to_string(),
+            version: resolution.sdk.version(),
             config: label(self.config, cuda, cudnn),
             schema: options.schema.clone(),
             pip_freeze: None,

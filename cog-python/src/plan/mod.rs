@@ -32,7 +32,7 @@ pub use weights::{CopyWeights, WeightFiles, WeightOrigin};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{PythonVersion, SystemPackage};
+use crate::config::{AptSnapshot, PythonVersion, SystemPackage};
 use crate::sdk::SdkVersion;
 
 /// Version of the JSON form that this crate writes and reads.
@@ -130,6 +130,9 @@ pub enum Action {
         packages: Vec<SystemPackage>,
         /// Whether what they recommend is installed, too.
         recommends: bool,
+        /// Day of the past that they are taken of, if not that of the build.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<AptSnapshot>,
     },
     /// Installs a Python with uv.
     Python {

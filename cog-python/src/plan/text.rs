@@ -108,6 +108,7 @@ fn describe(action: &Action) -> Vec<String> {
         Action::Apt {
             packages,
             recommends,
+            snapshot,
         } => {
             let names: Vec<_> = packages.iter().map(ToString::to_string).collect();
             let recommends = if *recommends {
@@ -115,7 +116,9 @@ fn describe(action: &Action) -> Vec<String> {
             } else {
                 ""
             };
-            vec![format!("install {}{recommends}", names.join(" "))]
+            let day = snapshot.as_ref().map(|day| format!(", as of {day}"));
+            let day = day.unwrap_or_default();
+            vec![format!("install {}{recommends}{day}", names.join(" "))]
         }
         Action::Python { version, uv, .. } => {
             vec![format!(

@@ -7,7 +7,7 @@ use super::framework::{Framework, Frameworks};
 use super::{At, Resolver};
 use crate::diagnostic::Severity;
 use crate::plan::Rejected;
-use crate::tables::{Flavour, Release};
+use crate::tables::{Flavour, Release, TensorFlowRelease};
 
 /// CUDA and cuDNN.
 pub(super) struct Toolkit {
@@ -94,6 +94,48 @@ impl Resolver<'_> {
         false
     }
 
+    /// Whether the base is an image of NVIDIA.
+    fn needs_image(&self) -> bool {
+        let named = self.options.base.is_some() || self.config.extension.base.is_some();
+        !named && self.options.cog_base != Some(true) && self.options.cuda_base != Some(false)
+    }
+
+    /// Whether the CUDA that the file names is of the major version that a release of TensorFlow is built with.
+    fn given_cuda_runs(&mut self, version: &str, row: &TensorFlowRelease) -> bool {
+        let Some(given) = &self.config.build.cuda else {
+            return true;
+        };
+        let fits = given.value.major() == row.cuda.major();
+        if !fits {
+            let found = format!(
+                "TensorFlow {version} needs CUDA {}, found `{}`",
+                row.cuda.line(),
+                given.value
+            );
+            self.find(
+                Severity::Error,
+                At::Key(given.span),
+                found,
+                "remove `cuda` to have it chosen",
+            );
+        }
+        fits
+    }
+
+    /// Finds what cannot be together of the CUDA, the cuDNN and the TensorFlow that the file names.
+    pub(super) fn contradictions(&mut self, frameworks: &Frameworks<'_>) {
+        if !self.config.build.gpu {
+            return;
+        }
+        self.given_pair_exists();
+        let tensorflow = frameworks.tensorflow.as_ref();
+        if let Some(version) = tensorflow.and_then(|tensorflow| tensorflow.version.as_deref())
+            && let Some(row) = self.tables.tensorflow.release(version)
+        {
+            self.given_cuda_runs(version, row);
+        }
+    }
+
     fn for_tensorflow(&mut self, tensorflow: &Framework<'_>) -> Option<Toolkit> {
         let version = tensorflow.version.clone().unwrap_or_default();
         let row = self.tables.tensorflow.release(&version).cloned();
@@ -112,17 +154,7 @@ impl Resolver<'_> {
                 (given.value.clone(), At::Key(given.span))
             }
             (Some(given), Some(row)) => {
-                if given.value.major() != row.cuda.major() {
-                    self.find(
-                        Severity::Error,
-                        At::Key(given.span),
-                        format!(
-                            "TensorFlow {version} needs CUDA {}, found `{}`",
-                            row.cuda.line(),
-                            given.value
-                        ),
-                        "remove `cuda` to have it chosen",
-                    );
+                if !self.given_cuda_runs(&version, row) {
                     return None;
                 }
                 // Wheels run on every CUDA of their major version, but are tested with one.
@@ -185,7 +217,7 @@ impl Resolver<'_> {
             .tables
             .cuda
             .image(&cuda, wanted.as_str(), Flavour::Devel);
-        if image.is_none() && self.options.cuda_base != Some(false) {
+        if image.is_none() && self.needs_image() {
             let others = self.tables.cuda.with_cudnn(wanted.as_str());
             let near = others
                 .iter()
@@ -210,11 +242,7 @@ impl Resolver<'_> {
     }
 
     /// The CUDA that TensorFlow is built with, or the nearest one of its major version that has an image with its cuDNN.
-    fn tensorflow_cuda(
-        &mut self,
-        version: &str,
-        row: &crate::tables::TensorFlowRelease,
-    ) -> Release {
+    fn tensorflow_cuda(&mut self, version: &str, row: &TensorFlowRelease) -> Release {
         let line: Release = row.cuda.line().parse().unwrap_or_else(|_| row.cuda.clone());
         let cudnn = row.cudnn.major().to_string();
         if self
@@ -222,7 +250,7 @@ impl Resolver<'_> {
             .cuda
             .image(&line, &cudnn, Flavour::Devel)
             .is_some()
-            || self.options.cuda_base == Some(false)
+            || !self.needs_image()
         {
             self.decide(
                 "cuda",
@@ -380,8 +408,23 @@ impl Resolver<'_> {
             .tables
             .cuda
             .image(&cuda, cudnn.as_str(), Flavour::Devel);
-        if image.is_none() {
+        if image.is_none() && known.is_empty() {
             self.unknown_cuda(&cuda, at);
+            return None;
+        }
+        // The CUDA is chosen, or the file names a pair that is refused elsewhere.
+        if image.is_none() && self.needs_image() {
+            let span = self.config.build.cudnn.as_ref().map(|cudnn| cudnn.span);
+            let known: Vec<String> = known.iter().map(Release::to_string).collect();
+            self.find(
+                Severity::Error,
+                span.map_or(at, At::Key),
+                format!("NVIDIA has no image of CUDA {cuda} with cuDNN {cudnn}"),
+                format!(
+                    "CUDA {cuda} goes with cuDNN {}; without the key it is chosen, and `cuda` names another CUDA",
+                    known.join(", ")
+                ),
+            );
             return None;
         }
         Some(Toolkit { cuda, cudnn, image })

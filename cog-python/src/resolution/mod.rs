@@ -23,7 +23,7 @@ mod wheels;
 
 use std::sync::Arc;
 
-use crate::config::{Config, ImageName, SystemPackage};
+use crate::config::{AptSnapshot, Config, ImageName, SystemPackage};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span};
 use crate::plan::{Compilers, Decision, Network, PythonProvider, Rejected, UvProgram};
 use crate::sdk::SdkVersion;
@@ -62,7 +62,7 @@ pub struct Options {
     pub driver: Option<Release>,
     /// What is known of releases (`--tables`), instead of the tables of this crate.
     pub tables: Option<Arc<Tables>>,
-    /// SDK version (`--sdk-version`).
+    /// SDK version (`--sdk-version`), or where the SDK comes from (`--sdk-wheel`).
     pub sdk_version: Option<SdkVersion>,
     /// Image that holds uv (`--uv-image`).
     pub uv_image: Option<String>,
@@ -76,6 +76,8 @@ pub struct Options {
     pub pip_after_apt: bool,
     /// Leaves out packages that system packages only recommend (`--no-recommends`).
     pub no_recommends: bool,
+    /// Day of the past that system packages are taken of (`--apt-snapshot`).
+    pub apt_snapshot: Option<AptSnapshot>,
     /// Leaves out the project (`--no-source`): it is mounted when the image runs.
     pub no_source: bool,
     /// Folders and files of the project that are weights (`--separate-weights`): each gets a layer of its own.
@@ -126,6 +128,13 @@ pub enum PlatformError {
     Unsupported,
 }
 
+impl Default for Platform {
+    /// Cog's platform when none is named.
+    fn default() -> Self {
+        Self("linux/amd64".into())
+    }
+}
+
 impl std::str::FromStr for Platform {
     type Err = PlatformError;
 
@@ -173,6 +182,8 @@ pub struct Resolution {
     pub system_packages: Vec<SystemPackage>,
     /// Whether packages that they recommend are installed, too.
     pub recommends: bool,
+    /// Day of the past that they are taken of.
+    pub apt_snapshot: Option<AptSnapshot>,
     /// Whether Python packages are installed on top of the system packages.
     pub pip_after_apt: bool,
     /// Weights that become a part of the image.
@@ -207,16 +218,20 @@ pub enum BaseKind {
 
 /// Resolves a configuration. The resolution is there exactly when the report has no errors.
 pub fn resolve(config: &Config, options: &Options) -> (Option<Resolution>, Report) {
-    let mut resolver = Resolver {
-        config,
-        options,
-        tables: options.tables.as_deref().unwrap_or(Tables::built_in()),
-        report: Report::new(),
-        decisions: Vec::new(),
-    };
+    let mut resolver = Resolver::new(config, options);
     let resolution = resolver.resolve();
     let report = resolver.report;
     ((!report.has_errors()).then_some(resolution), report)
+}
+
+/// What cannot be together of what a configuration names, which may have [other mistakes](crate::config::draft).
+pub fn contradictions(config: &Config, options: &Options) -> Report {
+    let mut resolver = Resolver::new(config, options);
+    let frameworks = resolver.frameworks(&options.platform.clone().unwrap_or_default());
+    // What else it says depends on what may be wrong.
+    resolver.report = Report::new();
+    resolver.contradictions(&frameworks);
+    resolver.report
 }
 
 struct Resolver<'a> {
@@ -236,6 +251,18 @@ enum At<'p> {
     Package(&'p crate::requirement::Package),
     /// The command line, or nothing the user wrote.
     Nowhere,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(config: &'a Config, options: &'a Options) -> Self {
+        Self {
+            config,
+            options,
+            tables: options.tables.as_deref().unwrap_or(Tables::built_in()),
+            report: Report::new(),
+            decisions: Vec::new(),
+        }
+    }
 }
 
 impl Resolver<'_> {
@@ -296,7 +323,7 @@ impl Resolver<'_> {
         let (platform, reason) = match &self.options.platform {
             Some(platform) => (platform.clone(), "the command line names it"),
             None => (
-                Platform("linux/amd64".into()),
+                Platform::default(),
                 "it is Cog's platform when none is named",
             ),
         };
@@ -320,6 +347,7 @@ impl Resolver<'_> {
         self.decide("cog", sdk.to_string(), reason);
         let system_packages = self.system_packages(chosen.base.kind);
         let recommends = self.recommends();
+        let apt_snapshot = self.apt_snapshot();
         let pip_after_apt = self.placement(&system_packages);
         self.source();
         let weights = self.included_weights();
@@ -340,6 +368,7 @@ impl Resolver<'_> {
             requirements: wheels.lines,
             system_packages,
             recommends,
+            apt_snapshot,
             pip_after_apt,
             weights,
             decisions: std::mem::take(&mut self.decisions),

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::{BaseKind, Resolver};
-use crate::config::SystemPackage;
+use crate::config::{AptSnapshot, SystemPackage};
 
 /// The init program that reaps processes, as a Debian package.
 const INIT_PACKAGE: &str = "tini";
@@ -67,6 +67,21 @@ impl Resolver<'_> {
         };
         self.decide("system packages", choice, reason);
         recommends
+    }
+
+    /// The day of the past that system packages are taken of.
+    pub(super) fn apt_snapshot(&mut self) -> Option<AptSnapshot> {
+        let key = self.config.extension.apt_snapshot.as_ref();
+        let (snapshot, reason) = match (&self.options.apt_snapshot, key) {
+            (Some(snapshot), _) => (snapshot.clone(), "the command line names it"),
+            (None, Some(snapshot)) => (
+                snapshot.value.clone(),
+                "`x-cog-python.apt_snapshot` names it",
+            ),
+            (None, None) => return None,
+        };
+        self.decide("apt snapshot", snapshot.as_str(), reason);
+        Some(snapshot)
     }
 
     /// Whether pip must wait for apt.

@@ -133,22 +133,8 @@ impl Resolver<'_> {
         version: &str,
         toolkit: Option<&Toolkit>,
     ) -> Option<Wheel> {
-        let release = version.parse::<Release>().ok()?;
-        let tagged = release.local().and_then(Build::from_folder);
-        let plain = release.without_local();
-        let wheel = match toolkit {
-            None => self
-                .tables
-                .torch_cpu_wheel(TorchPackage::Torchvision, plain),
-            Some(toolkit) => {
-                let cuda = tagged
-                    .as_ref()
-                    .and_then(Build::cuda)
-                    .unwrap_or(&toolkit.cuda);
-                self.tables
-                    .torch_gpu_wheel(TorchPackage::Torchvision, plain, cuda)
-            }
-        };
+        let cuda = toolkit.map(|toolkit| &toolkit.cuda);
+        let wheel = self.tables.torchvision_wheel(version, cuda);
         if wheel.is_none()
             && let Some(toolkit) = toolkit
         {
@@ -162,14 +148,7 @@ impl Resolver<'_> {
                 "pin all three numbers of the release that goes with torch",
             );
         }
-        let wheel = wheel?;
-        // A tag that the user wrote stays.
-        let version = if tagged.is_some() {
-            version.to_owned()
-        } else {
-            wheel.version
-        };
-        Some(Wheel { version, ..wheel })
+        wheel
     }
 
     fn decide_wheel(
@@ -191,7 +170,11 @@ impl Resolver<'_> {
                     reason: "its wheel may be built for another CUDA".into(),
                 }],
             ),
-            (None, _) => (
+            (None, Some(cuda)) => (
+                format!("its tag names the build for CUDA {cuda}"),
+                Vec::new(),
+            ),
+            (None, None) => (
                 format!("{name} {version} for CPU, since `gpu` is off"),
                 vec![Rejected {
                     choice: "PyPI".into(),

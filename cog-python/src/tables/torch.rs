@@ -239,6 +239,29 @@ impl Tables {
             .map(|(_, wheel)| wheel)
     }
 
+    /// The wheel of a version of torchvision: for a CUDA, or for CPU. A local tag (`+cu121`, `+cpu`) says which build is meant,
+    /// and stays.
+    pub fn torchvision_wheel(&self, version: &str, cuda: Option<&Release>) -> Option<Wheel> {
+        let release = version.parse::<Release>().ok()?;
+        let tagged = release.local().and_then(Build::from_folder);
+        let cuda = match &tagged {
+            Some(build) => build.cuda(),
+            None => cuda,
+        };
+        let plain = release.without_local();
+        let wheel = match cuda {
+            Some(cuda) => self.torch_gpu_wheel(TorchPackage::Torchvision, plain, cuda),
+            None => self.torch_cpu_wheel(TorchPackage::Torchvision, plain),
+        }?;
+        Some(match tagged {
+            Some(_) => Wheel {
+                version: version.to_owned(),
+                ..wheel
+            },
+            None => wheel,
+        })
+    }
+
     /// CUDA releases that wheels of a version of torch are built for, oldest first.
     ///
     /// A local tag (`+cu121`) names one of them; a tag that no build has says nothing.
@@ -305,6 +328,26 @@ mod tests {
         assert!(wheel("2.5.1", "12.6").index.unwrap().ends_with("/cu124/"));
         assert_eq!(wheel("2.3", "11.8").version, "2.3.1");
         assert_eq!(wheel("2.0.1", "11.7").index, None);
+    }
+
+    #[test]
+    fn a_local_tag_of_torchvision_names_the_build() {
+        let tables = Tables::built_in();
+        let wheel = |version: &str, cuda: &str| {
+            let cuda = cuda.parse().ok();
+            let wheel = tables.torchvision_wheel(version, cuda.as_ref()).unwrap();
+            (wheel.version, wheel.index.unwrap())
+        };
+        let index = |folder: &str| format!("https://download.pytorch.org/whl/{folder}/");
+        for (version, cuda, folder) in [
+            ("0.13.0+cu116", "12.1", "cu116"),
+            ("0.18.1+cu121", "12.4", "cu121"),
+            ("0.13.1+cpu", "11.6", "cpu"),
+            ("0.18.1", "12.4", "cu121"),
+        ] {
+            assert_eq!(wheel(version, cuda), (version.to_owned(), index(folder)));
+        }
+        assert_eq!(wheel("0.13.1", ""), ("0.13.1+cpu".to_owned(), index("cpu")));
     }
 
     #[test]

@@ -137,6 +137,23 @@ fn a_repository_is_built_at_the_commit_that_it_had() {
     }
 }
 
+/// A wheel of Cog's package that lies in the project takes the place of the one of PyPI.
+#[test]
+fn the_package_of_cog_comes_from_the_project() {
+    for engine in ENGINES {
+        let project = project(engine, "", "");
+        let version = format!("0.24.{}", unique());
+        let (file, content) = wheel("cog", &version, "VALUE = 1\n");
+        fs::write(project.folder.path().join(&file), content).unwrap();
+        project.run(&["build", "--sdk-wheel", &file]).succeeded();
+        let labels = project.labels(&project.tag);
+        assert_eq!(labels["run.cog.version"], version);
+        let line = format!("cog @ file:///src/{file}");
+        let packages = &labels["run.cog.pip_freeze"];
+        assert!(packages.starts_with(&line), "{packages}");
+    }
+}
+
 /// Wheels and folders of the project, each built or installed again when it changes, and only then.
 #[test]
 fn wheels_and_folders_of_the_project_are_installed() {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cog_python::config::{self, Config};
 use cog_python::files::{FileProblem, ProjectFiles};
-use cog_python::resolution::{Options, Resolution, resolve};
+use cog_python::resolution::{Options, Resolution, contradictions, resolve};
 use cog_python::{Report, Source};
 use serde_json::Value;
 
@@ -46,12 +46,17 @@ impl Project {
         answer
     }
 
+    /// The configuration, or all that is wrong with it.
     pub fn read(&self) -> (Option<Config>, Report) {
-        config::read(
-            &Source::new(self.name.clone(), self.config.clone()),
-            self,
-            None,
-        )
+        let source = Source::new(self.name.clone(), self.config.clone());
+        let (config, mut report) = config::draft(&source, self, None);
+        let config = config.filter(|config| {
+            if report.has_errors() {
+                report.extend(contradictions(config, &Options::default()));
+            }
+            !report.has_errors()
+        });
+        (config, report)
     }
 }
 

@@ -19,9 +19,17 @@ pub fn resolve(input: &Value) -> Answer {
     let (chosen, found) = match resolution(&config, &Options::default()) {
         Ok(found) => found,
         Err(found) => {
-            let mut answer = Answer::refused(&found);
-            on_purpose(&config, &mut answer);
-            return answer;
+            // Cog looks for an image when all is chosen; what is chosen stands without one.
+            let options = Options {
+                cuda_base: Some(false),
+                ..Options::default()
+            };
+            let Ok(found) = resolution(&config, &options) else {
+                let mut answer = Answer::refused(&found);
+                on_purpose(&config, &mut answer);
+                return answer;
+            };
+            found
         }
     };
     let mut answer = Answer::new();
@@ -120,10 +128,16 @@ fn on_purpose(config: &Config, answer: &mut Answer) {
                     "B11: on CPU, `torch==2.3` means a wheel for CPU, too",
                 );
             }
-            ("torchvision", Some(pin)) if build.gpu && pin.contains('+') => {
+            ("torch", Some(pin)) if build.gpu && pin.contains('+') => {
                 answer.differs_because(
-                    &["console"],
-                    "B6: a torchvision with a local tag is known, so there is nothing to warn about",
+                    &["pip_options", "pip_requirements", "torch_wheel"],
+                    "B6: a local tag of torch names the build that is wanted, and it is taken",
+                );
+            }
+            ("torchvision", Some(pin)) if pin.contains('+') => {
+                answer.differs_because(
+                    &["console", "pip_options"],
+                    "B6: a torchvision with a local tag is known, so its index is, and there is nothing to warn about",
                 );
             }
             ("tensorflow", Some(pin)) if build.gpu => {

@@ -64,18 +64,21 @@ pub fn torch_wheel(input: &Value) -> Answer {
         text(input, "version"),
         text(input, "cuda"),
     );
-    let kind = if package == "torch" {
-        TorchPackage::Torch
-    } else {
-        TorchPackage::Torchvision
-    };
-    let wheel = match cuda.parse::<Release>() {
-        Ok(cuda) => tables.torch_gpu_wheel(kind, version, &cuda),
-        Err(_) => tables.torch_cpu_wheel(kind, version),
+    let of_cuda = cuda.parse::<Release>().ok();
+    let wheel = match (package, &of_cuda) {
+        ("torchvision", cuda) => tables.torchvision_wheel(version, cuda.as_ref()),
+        (_, Some(cuda)) => tables.torch_gpu_wheel(TorchPackage::Torch, version, cuda),
+        (_, None) => tables.torch_cpu_wheel(TorchPackage::Torch, version),
     };
     let mut answer = Answer::new();
     if wheel.is_none() {
         answer.say(format!("{package} {version} is not known for CUDA {cuda}"));
+    }
+    if package == "torchvision" && version.contains('+') {
+        answer.differs_because(
+            &["extra_index_url", "console"],
+            "B6: a local tag of torchvision names the build, so its index is known",
+        );
     }
     let (version, index) = wheel.map_or((version.to_owned(), None), |wheel| {
         (wheel.version, wheel.index)

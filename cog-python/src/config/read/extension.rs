@@ -18,6 +18,10 @@ impl Reader<'_> {
         let Some(entries) = self.mapping(node, EXTENSION_KEY, &keys::EXTENSION) else {
             return extension;
         };
+        extension.apt_snapshot = entries.value("apt_snapshot").and_then(|node| {
+            let text = self.text(node, "apt_snapshot")?;
+            self.parsed(&text, "apt_snapshot")
+        });
         extension.base = entries.value("base").and_then(|node| {
             let text = self.text(node, "base")?;
             let reference = self.parsed::<llb::value::ImageRef>(&text, "base")?;

@@ -18,7 +18,7 @@ use super::keys;
 use super::{Build, Config, SystemPackage};
 use crate::diagnostic::{Report, Source, Span, Spanned};
 use crate::files::ProjectFiles;
-use crate::sdk::SdkVersion;
+use crate::sdk::{self, SdkVersion};
 use crate::yaml::{self, Kind, Node, Value};
 use node::Entries;
 
@@ -26,6 +26,18 @@ use node::Entries;
 ///
 /// `sdk` is the SDK version of the command line, which overrules `build.sdk_version`.
 pub fn read(
+    source: &Source,
+    files: &dyn ProjectFiles,
+    sdk: Option<&SdkVersion>,
+) -> (Option<Config>, Report) {
+    let (config, report) = draft(source, files, sdk);
+    (config.filter(|_| !report.has_errors()), report)
+}
+
+/// Reads as much of a configuration as can be read, so that [`contradictions`](crate::resolution::contradictions) in it
+/// can be told together with its other mistakes. What is wrong is missing; in the place of a wrong Python version is one
+/// that the runtime knows.
+pub fn draft(
     source: &Source,
     files: &dyn ProjectFiles,
     sdk: Option<&SdkVersion>,
@@ -46,8 +58,7 @@ pub fn read(
         sources: BTreeMap::from([(source.name().to_owned(), source.clone())]),
     };
     let config = reader.root(root.as_ref());
-    let report = reader.report;
-    (config.filter(|_| !report.has_errors()), report)
+    (config, reader.report)
 }
 
 const START: Span = Span {
@@ -141,7 +152,8 @@ impl Reader<'_> {
             gpu,
             cuda,
             cudnn,
-            python_version: python_version?,
+            python_version: python_version
+                .unwrap_or_else(|| Spanned::new(sdk::python_declared_up_to(), key)),
             python,
             requirements,
             system_packages,
