@@ -352,8 +352,26 @@ fn a_builder_that_is_not_there_says_the_way_out() {
     insta::assert_snapshot!(transcript(project.path(), &arguments));
     insta::assert_snapshot!(transcript(
         project.path(),
-        &["build", "--addr", "carrier-pigeon"]
+        &["build", "--addr", "carrier/pigeon"]
     ));
+}
+
+#[test]
+fn a_builder_is_named_as_buildx_names_it() {
+    let project = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
+    let home = project.path().display().to_string();
+    let variables = [("BUILDX_CONFIG", home.as_str())];
+    let text = transcript_with(
+        project.path(),
+        &["build", "--builder", "my-builder"],
+        &variables,
+    );
+    assert!(text.contains("exit code 1"), "{text}");
+    assert!(
+        text.contains("buildx://my-builder") || text.contains("`my-builder`"),
+        "{text}"
+    );
+    assert!(!text.contains("scheme"), "{text}");
 }
 
 #[test]

@@ -130,6 +130,47 @@ fn b08_a_range_is_not_its_bound() {
 }
 
 #[test]
+fn b08_a_tensorflow_that_is_left_open_is_pinned_or_refused() {
+    for (lines, range, pinned, cuda) in [
+        ("", "<2.19,>=2.16", "tensorflow==2.18.0", "12.5"),
+        ("  cuda: \"12.2\"\n", "<2.18", "tensorflow==2.17.0", "12.2"),
+    ] {
+        let packages = format!("  python_packages: [\"tensorflow{range}\"]");
+        let (plan, _) = plan(&format!("  gpu: true\n{lines}{packages}"));
+        let requirements = &pip(&plan).requirements;
+        assert!(
+            requirements.contains(&pinned.to_owned()),
+            "{requirements:?}"
+        );
+        assert_eq!(choice(&plan, "cuda"), Some(cuda));
+    }
+    let report = refused(&build("  gpu: true\n  python_packages: [tensorflow]"));
+    assert!(
+        report.contains("tensorflow needs a version in a GPU build"),
+        "{report}"
+    );
+    let (plan, report) = plan("  gpu: true\n  cuda: \"12.5\"\n  python_packages: [tensorflow]");
+    assert_eq!(choice(&plan, "cuda"), Some("12.5"));
+    assert!(
+        report.contains("the version of tensorflow is not known"),
+        "{report}"
+    );
+}
+
+#[test]
+fn b21_a_configuration_of_another_name_and_folder_is_copied_as_cog_yaml() {
+    let mut project = build("");
+    let config = project.remove("cog.yaml").unwrap();
+    let source = cog_python::Source::new("model.yaml", config);
+    let (config, report) = cog_python::config::read(&source, &project, None);
+    let config = config.unwrap_or_else(|| panic!("{report}"));
+    let (plan, report) = Plan::new(&config, &Options::default());
+    let text = text(&plan.unwrap_or_else(|| panic!("{report}")));
+    let copied = "\"/model.yaml\" => \"/src/cog.yaml\"";
+    assert!(text.contains(copied), "{text}");
+}
+
+#[test]
 fn b09_the_warning_about_tensorflow_is_about_another_cuda_than_its_own() {
     let (_, report) =
         plan("  gpu: true\n  cuda: \"12.5\"\n  python_packages: [tensorflow==2.18.0]");

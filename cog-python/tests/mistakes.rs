@@ -186,6 +186,10 @@ fn keys() {
         ],
     );
     build("  gpu: true", &[]);
+    build(
+        "  cuda: \"\"\n  cudnn: \"\"\n  python_requirements: \"\"",
+        &[],
+    );
     build("  gpu: false", &[]);
     build(
         "  gpu: yes please",

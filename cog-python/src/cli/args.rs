@@ -154,7 +154,7 @@ pub(crate) struct PlanArgs {
 /// Who builds.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BuilderArgs {
-    /// Address of BuildKit: unix://, tcp://, docker:// … [default: searched].
+    /// Address of BuildKit: unix://, tcp://, docker:// …, or the name of a builder of buildx [default: searched].
     #[arg(
         long,
         visible_alias = "builder",

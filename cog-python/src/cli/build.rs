@@ -230,6 +230,12 @@ pub(super) async fn connect(
 ) -> Result<Client, Failure> {
     let client = match address.or(engine) {
         Some(address) => {
+            // buildx's word: a builder by its name.
+            let is_name = address
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+            let named = is_name.then(|| format!("buildx://{address}"));
+            let address = named.as_deref().unwrap_or(address);
             let address = address.parse().map_err(|error| failure(&error, None))?;
             Client::connect(&address).await
         }

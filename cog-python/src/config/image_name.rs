@@ -37,14 +37,12 @@ impl ImageName {
         if !name.starts_with("cog-") {
             name.insert_str(0, "cog-");
         }
-        // Separators may neither end a name nor follow each other three times or more.
-        let words: Vec<_> = name.split('-').filter(|word| !word.is_empty()).collect();
-        let name = words.join("-");
-        Self(if name == "cog" {
-            "cog-model".to_owned()
-        } else {
-            name
-        })
+        // A name may hold any number of dashes, and end with none.
+        name.truncate(name.trim_end_matches('-').len());
+        if name == "cog" {
+            name.push_str("-model");
+        }
+        Self(name)
     }
 }
 
@@ -206,6 +204,7 @@ mod tests {
             ("Ünï_çode", "cog-node"),
             ("", "cog-model"),
             ("---", "cog-model"),
+            ("My  Model-", "cog-my--model"),
             (
                 "abcdefghijklmnopqrstuvwxyz0123",
                 "cog-abcdefghijklmnopqrstuvwxyz",

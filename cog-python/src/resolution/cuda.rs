@@ -137,7 +137,9 @@ impl Resolver<'_> {
     }
 
     fn for_tensorflow(&mut self, tensorflow: &Framework<'_>) -> Option<Toolkit> {
-        let version = tensorflow.version.clone().unwrap_or_default();
+        let Some(version) = tensorflow.version.clone() else {
+            return self.for_any_tensorflow(tensorflow);
+        };
         let row = self.tables.tensorflow.release(&version).cloned();
         let given = self.config.build.cuda.clone();
         let (cuda, at) = match (&given, &row) {
@@ -239,6 +241,42 @@ impl Resolver<'_> {
             cudnn: wanted,
             image,
         })
+    }
+
+    /// A TensorFlow whose version is left open: it is not known which CUDA it needs.
+    fn for_any_tensorflow(&mut self, tensorflow: &Framework<'_>) -> Option<Toolkit> {
+        let newest = self.tables.tensorflow.releases.last();
+        let known = newest.map(|row| row.tensorflow.to_string());
+        let known = known.unwrap_or_default();
+        let open = tensorflow.package.is_unbound();
+        let hint = format!("write for example `tensorflow=={known}`");
+        let Some(given) = self.config.build.cuda.clone() else {
+            let found = if open {
+                "tensorflow needs a version in a GPU build: its wheel decides about CUDA".to_owned()
+            } else {
+                format!(
+                    "no known TensorFlow up to {known} is allowed by this requirement and has wheels for this Python"
+                )
+            };
+            self.find(
+                Severity::Error,
+                At::Package(tensorflow.package),
+                found,
+                hint,
+            );
+            return None;
+        };
+        self.find(
+            Severity::Warning,
+            At::Package(tensorflow.package),
+            format!(
+                "the version of tensorflow is not known, so CUDA {} may not be what it needs",
+                given.value
+            ),
+            hint,
+        );
+        self.decide("cuda", given.value.as_str(), "`build.cuda` names it");
+        self.with_newest_cudnn(given.value, At::Key(given.span))
     }
 
     /// The CUDA that TensorFlow is built with, or the nearest one of its major version that has an image with its cuDNN.

@@ -131,20 +131,39 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn tensorflow(&self, package: &'a Package) -> Framework<'a> {
+    fn tensorflow(&mut self, package: &'a Package) -> Framework<'a> {
         let pin = package.pin().map(ToString::to_string);
         let pinned = pin.is_some();
-        let newest = || {
-            let line = self.config.build.python_version.value.line();
-            let mut releases = self.tables.tensorflow.releases.iter().rev();
-            releases
-                .find(|row| row.python.contains(&line) && package.allows(row.tensorflow.as_str()))
-                .map(|row| row.tensorflow.to_string())
+        // A range means the newest release within it, as for torch.
+        let version = if pinned || package.is_unbound() {
+            pin
+        } else {
+            self.newest_tensorflow(package)
         };
         Framework {
             package,
-            version: pin.or_else(newest),
+            version,
             pinned,
         }
+    }
+
+    fn newest_tensorflow(&mut self, package: &Package) -> Option<String> {
+        let line = self.config.build.python_version.value.line();
+        let given = self.config.build.cuda.as_ref().map(|cuda| &cuda.value);
+        let mut releases = self.tables.tensorflow.releases.iter().rev();
+        let newest = releases.find(|row| {
+            row.python.contains(&line)
+                && package.allows(row.tensorflow.as_str())
+                && given.is_none_or(|given| given.major() == row.cuda.major())
+        })?;
+        let version = newest.tensorflow.to_string();
+        if self.config.build.gpu {
+            self.decide(
+                "tensorflow",
+                version.as_str(),
+                format!("the newest known release that the requirement allows and that has wheels for Python {line}"),
+            );
+        }
+        Some(version)
     }
 }

@@ -79,6 +79,14 @@ impl Resolver<'_> {
             self.decide_wheel("torchvision", version, &wheel, toolkit);
             wheel.index.into_iter().for_each(&mut add);
         }
+        if let Some(found) = &frameworks.tensorflow
+            && !found.pinned
+            && toolkit.is_some()
+            && let Some(version) = &found.version
+            && let Some(line) = lines.get_mut(found.package.line)
+        {
+            *line = found.package.pinned(version);
+        }
         let options = indexes
             .into_iter()
             .map(|index| format!("--extra-index-url {index}"));

@@ -83,6 +83,10 @@ impl Reader<'_> {
     fn release(&mut self, entries: &Entries<'_>, name: &str) -> Option<Spanned<Release>> {
         let node = entries.value(name)?;
         let text = self.text(node, name)?;
+        // As Cog has it: an empty text asks for nothing.
+        if text.value.is_empty() {
+            return None;
+        }
         let release = self.parsed::<Release>(&text, name)?;
         if release.value.local().is_some() {
             self.error(

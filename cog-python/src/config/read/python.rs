@@ -73,6 +73,7 @@ impl Reader<'_> {
         }
         let packages = self.texts(entries, "python_packages", "build.python_packages");
         let path = file.and_then(|node| self.text(node, "python_requirements"));
+        let path = path.filter(|path| !path.value.is_empty());
         let text = path
             .as_ref()
             .and_then(|path| match self.files.read(&path.value) {
