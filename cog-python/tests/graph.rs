@@ -270,6 +270,9 @@ fn secrets_of_requirements_are_named_and_never_valued() {
     );
     let plan = plan_of(&after, &Options::default());
     assert_eq!(plan.required_secrets(), ["INDEX_TOKEN", "INDEX_USER"]);
+    // A frontend cannot make it of the others.
+    let header = ("authorization.example.com".to_owned(), true);
+    assert!(plan.secrets().contains(&header));
     let lock = lock_of(&plan, &around(Joining::Merge)).unwrap();
     let text = lock.unwrap().to_text();
     assert!(

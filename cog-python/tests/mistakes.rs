@@ -245,6 +245,14 @@ fn keys() {
         ],
     );
     top(
+        "run: run.py:Runner\nx-cog-python:\n  run:\n    - {command: ls, mounts: [{type: bind, from: Models, target: /a}, {type: bind, from: m, source: ../x, target: /b}, {type: cache, from: m, target: /c}]}",
+        &[
+            "6:49 `from` is neither the name of a context nor of an image: invalid reference format: repository name (library/Models) must be lowercase (hint: write models)",
+            "6:100 `source` of a bind mount must be a path of m, found `../x`",
+            "6:139 a `cache` mount has no `from` | only `bind` mounts show files of a context or an image",
+        ],
+    );
+    top(
         "run: run.py:Runner\nx-cog-python:\n  compilers: none\n  run:\n    - {command: ls, writes: kernels}\n    - {command: ls, writes: /opt/venv/lib}\n    - {command: ls, writes: /opt/a/}\n    - {command: ls, writes: /opt/a/b}\n    - {command: ls, writes: /}",
         &[
             "5:14 `compilers` must be `build` or `image`, found `none`",

@@ -10,6 +10,8 @@ pub(super) struct Circumstances {
     pub(super) has_certificates: bool,
     /// Steps use the network of the host.
     pub(super) has_host_network: bool,
+    /// Indexes of packages are given a login.
+    pub(super) has_logins: bool,
 }
 
 /// Words of a program, and what to do about them.
@@ -19,6 +21,14 @@ struct Case {
     applies: fn(Circumstances) -> bool,
     advice: &'static str,
 }
+
+/// How a lock and BuildKit say that a server wants to know who asks.
+const UNAUTHORIZED: [&str; 4] = [
+    "401 unauthorized",
+    "403 forbidden",
+    "response status 401",
+    "response status 403",
+];
 
 /// The first that fits is given.
 const CASES: &[Case] = &[
@@ -43,6 +53,30 @@ const CASES: &[Case] = &[
         ],
         applies: |circumstances| !circumstances.has_host_network,
         advice: "the step reaches no network; if the builder has none to give, use `--network host`",
+    },
+    Case {
+        words: &UNAUTHORIZED,
+        applies: |circumstances| circumstances.has_logins,
+        advice: "the index refuses the login: look at the user and the password or token that `--secret` \
+                 gives; what is special in an URL is written as `%` and two digits, such as `%40` for `@`",
+    },
+    Case {
+        words: &UNAUTHORIZED,
+        applies: |circumstances| !circumstances.has_logins,
+        advice: "an index wants a login: write its address as `https://${USER}:${TOKEN}@host/…`, and give both \
+                 with `--secret id=NAME,src=FILE`",
+    },
+    Case {
+        words: &["digest mismatch"],
+        applies: |circumstances| circumstances.has_logins,
+        advice: "what was fetched is not the file of the lock: a server that refuses a login may answer with a page \
+                 instead, so look at the user and the password or token that `--secret` gives",
+    },
+    Case {
+        words: &["digest mismatch"],
+        applies: |circumstances| !circumstances.has_logins,
+        advice: "what was fetched is not the file that was asked for: it is another one now, or its server answers \
+                 with a page, such as one that wants a login",
     },
     Case {
         words: &[
@@ -110,6 +144,7 @@ mod tests {
     const BARE: Circumstances = Circumstances {
         has_certificates: false,
         has_host_network: false,
+        has_logins: false,
     };
 
     fn advise(line: &str, circumstances: Circumstances) -> Option<&'static str> {
@@ -162,7 +197,11 @@ mod tests {
         let given = Circumstances {
             has_certificates: true,
             has_host_network: true,
+            has_logins: true,
         };
+        let refused = "invalid response status 401";
+        assert!(advise(refused, BARE).unwrap().contains("${TOKEN}"));
+        assert!(advise(refused, given).unwrap().contains("refuses"));
         assert_eq!(advise("certificate verification failed", given), None);
         assert_eq!(advise("Could not resolve host: pypi.org", given), None);
     }

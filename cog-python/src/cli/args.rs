@@ -191,7 +191,8 @@ pub(crate) struct BuildArgs {
     /// Cache to write, such as type=registry,ref=NAME,mode=max or type=inline (repeatable).
     #[arg(long, value_name = "CACHE")]
     pub(crate) cache_to: Vec<String>,
-    /// What takes the place of the image of this name: a folder, or an address such as `docker-image://NAME` (repeatable).
+    /// What takes the place of the image of this name, or is mounted by it: a folder, or an address such as
+    /// `docker-image://NAME` (repeatable).
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     pub(crate) build_context: Vec<(String, String)>,
     /// Give steps the proxies that `HTTP_PROXY`, `HTTPS_PROXY`, `FTP_PROXY`, `NO_PROXY` and `ALL_PROXY` name.

@@ -9,6 +9,7 @@ use llb::client::{CacheOption, Client, Engine, Entitlement, Outcome, Secret, Sol
 use llb::command_line::{self, OnError};
 use llb::gateway::Build;
 use llb::progress::{Display, Recorder};
+use llb::value::ImageRef;
 
 use super::advice::{Circumstances, advice};
 use super::args::{BackendOption, BuildArgs, BuildCommand};
@@ -474,14 +475,37 @@ impl<'a> Builder<'a> {
         let output = error.step().map_or(&[][..], |step| &step.output);
         match advice(&error.to_string(), output, self.circumstances()) {
             Some(advice) => failure.hint(advice),
-            None => failure,
+            None => match self.lacking_context(&error.to_string()) {
+                Some(name) => failure.hint(format!(
+                    "nothing is given by the name `{name}`: add `--build-context {name}=FOLDER`"
+                )),
+                None => failure,
+            },
         }
+    }
+
+    /// A name that a command mounts, that no context was given by, and that the failure is about as the name of an image.
+    fn lacking_context(&self, message: &str) -> Option<&str> {
+        let given = |name: &str| {
+            self.args
+                .build_context
+                .iter()
+                .any(|(known, _)| known == name)
+        };
+        let is_image =
+            |name: &str| ImageRef::parse(name).is_ok_and(|image| message.contains(image.as_str()));
+        let mut names = self.plan().mounted_names().into_iter();
+        names.find(|name| !given(name) && is_image(name))
     }
 
     fn circumstances(&self) -> Circumstances {
         Circumstances {
             has_certificates: self.secrets.iter().any(|(id, _)| id == ca::BUNDLE_SECRET),
             has_host_network: self.plan().network == Network::Host,
+            has_logins: self
+                .plan()
+                .wheels()
+                .is_some_and(|(_, install)| !install.logins.is_empty()),
         }
     }
 
@@ -594,7 +618,7 @@ fn epoch(args: &BuildArgs) -> Result<Option<i64>, Failure> {
 
 /// Refuses a build whose steps would fail, minutes later, for lack of a secret.
 fn check_secrets(plan: &Plan, given: &[(String, Secret)]) -> Result<(), Failure> {
-    let missing: Vec<&str> = plan
+    let missing: Vec<String> = plan
         .required_secrets()
         .into_iter()
         .filter(|id| given.iter().all(|(known, _)| known != id))

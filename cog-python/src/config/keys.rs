@@ -378,6 +378,11 @@ pub(super) const STEP_MOUNT: Mapping = Mapping {
     name: "x-cog-python.run mount",
     keys: &[
         key(
+            "from",
+            Shape::Text,
+            "Context by name (`--build-context`), or image, that a `bind` mount shows, read-only [default: the project].",
+        ),
+        key(
             "id",
             Shape::Text,
             "Name of a secret, an SSH agent or a cache.",
@@ -390,7 +395,7 @@ pub(super) const STEP_MOUNT: Mapping = Mapping {
         key(
             "source",
             Shape::Text,
-            "Folder of the project that a `bind` mount shows [default: all of it].",
+            "Folder or file that a `bind` mount shows, of the project or of `from` [default: all of it].",
         ),
         key(
             "target",

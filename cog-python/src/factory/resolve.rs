@@ -20,6 +20,7 @@ use crate::layer::{
 };
 use crate::lock::{Facts, Lock};
 use crate::plan::{CudaTwice, InstallWheels, Measured, Plan, WheelOrigin};
+use crate::requirement::index_options;
 use crate::wheel::{self, Collision};
 
 /// A plan that names every wheel, and the lock that was made for it.
@@ -178,6 +179,10 @@ async fn answers(
     };
     lock.ties = Some(ties);
     lock.distributions = looked_into(&plan, &distributions);
+    if let Some((_, install)) = plan.wheels() {
+        // Whoever builds from the lock logs in to them, or chooses again.
+        lock.indexes = index_options(&install.options);
+    }
     Ok(Complete {
         plan,
         lock: Some(lock),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use llb::lower::Helper;
 use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State, file};
 
-use super::program::remote;
+use super::program::remote_for;
 use super::source::read_project;
 use super::{
     Context, Environment, Interpreter, Joining, LOCK_FILE, Program, Stack, StepOptions, Tree, Uv,
@@ -231,7 +231,8 @@ pub fn inspection_of(
         let files = builder.step(before)?;
         builder.results.insert(before.name.clone(), files);
     }
-    let mut files = builder.wheel_files(step, install.wheels())?;
+    let options = builder.options(step);
+    let mut files = builder.wheel_files(step, install.wheels(), &options)?;
     files.sort_by(|one, other| one.name.cmp(&other.name));
     let helper = circumstances.helper.as_ref().ok_or(GraphError::NoHelper)?;
     Ok(Some(inspect(helper, &files, environment(install))))
@@ -595,7 +596,7 @@ impl<'a> Builder<'a> {
             .ok_or(GraphError::NoHelper)?;
         let mut trees = Vec::new();
         for group in install.groups.iter().flatten() {
-            let files = self.wheel_files(step, &group.wheels)?;
+            let files = self.wheel_files(step, &group.wheels, options)?;
             let around = environment(install);
             let tree = if install.precompile {
                 let interpreter = Interpreter {
@@ -628,6 +629,7 @@ impl<'a> Builder<'a> {
         &self,
         step: &Step,
         wheels: impl IntoIterator<Item = &'w Wheel>,
+        options: &StepOptions,
     ) -> Result<Vec<WheelFile>, GraphError> {
         let file = |wheel: &Wheel| {
             let (state, path) = match &wheel.from {
@@ -642,7 +644,7 @@ impl<'a> Builder<'a> {
                         sha256: sha256.clone(),
                         authorization: authorization.clone(),
                     };
-                    (remote(&file), format!("/{}", wheel.file))
+                    (remote_for(&file, options), format!("/{}", wheel.file))
                 }
                 WheelOrigin::Project { path } => (
                     project(self.project("context"), std::slice::from_ref(path)),
@@ -748,8 +750,11 @@ impl<'a> Builder<'a> {
     }
 
     fn options(&mut self, step: &Step) -> StepOptions {
+        let given = self.circumstances.images.iter();
+        let given = given.filter_map(|(name, base)| Some((name.as_str(), base.state.clone()?)));
         let options = StepOptions::new(self.plan.network)
             .context(self.project("context"))
+            .contexts(given)
             .proxy(self.circumstances.base.proxy.clone());
         let place = step
             .source

@@ -40,6 +40,32 @@ if sys.argv[1] == "yes":
 json.dump(facts, sys.stdout)
 "#;
 
+/// Says which indexes of a requirements file refuse whoever asks: to uv, they are indexes that lack the package. The argument
+/// is the file; logins are not repeated.
+const REFUSED: &str = r#"import base64, os, re, sys
+from urllib.error import HTTPError
+from urllib.parse import unquote, urlsplit
+from urllib.request import Request, urlopen
+option = re.compile(r"(?:-i|-f|--index-url|--extra-index-url|--find-links)[ =]+(\S+)")
+for found in filter(None, map(option.match, open(sys.argv[1]))):
+    url = re.sub(r"\$\{(\w+)\}", lambda name: os.environ.get(name[1], ""), found[1])
+    try:
+        parts = urlsplit(url)
+        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/") + "/"
+        request = Request(plain)
+        if parts.username is not None:
+            login = unquote(parts.username) + ":" + unquote(parts.password or "")
+            header = base64.b64encode(login.encode()).decode()
+            request.add_unredirected_header("Authorization", "Basic " + header)
+        urlopen(request, timeout=10)
+    except HTTPError as error:
+        if error.code in (401, 403):
+            who = "wants a login" if parts.username is None else "refuses the login"
+            print(f"error: {plain} {who} ({error.code} {error.reason})", file=sys.stderr)
+    except Exception:
+        pass
+"#;
+
 /// The arguments are the interpreter, the program of the facts and its argument, then options of uv.
 const SCRIPT: &str = r#"python="$(command -v "$1")" || {
   echo "error: there is no $1 in the base image" >&2
@@ -48,7 +74,11 @@ const SCRIPT: &str = r#"python="$(command -v "$1")" || {
 "$python" -c "$2" "$3" > /run/cog-python/lock/facts.json
 shift 3
 cd /run/cog-python/lock
-exec /run/cog-python/bin/uv pip compile --quiet --python "$python" --format pylock.toml --output-file pylock.toml --index-strategy unsafe-best-match "$@""#;
+/run/cog-python/bin/uv pip compile --quiet --python "$python" --format pylock.toml --output-file pylock.toml --index-strategy unsafe-best-match "$@" || {
+  code=$?
+  "$python" /run/cog-python/requirements/refused.py /run/cog-python/requirements/requirements.txt
+  exit $code
+}"#;
 
 /// Makes a lock: a state with [`LOCK_FILE`] and [`FACTS_FILE`].
 ///
@@ -63,7 +93,11 @@ pub fn lock(
 ) -> State {
     let lines = |lines: &[String]| lines.join("\n") + "\n";
     let told = dialect(&packages.requirements);
-    let mut files = file::mkfile("/requirements.txt", 0o644, lines(&told.lines));
+    let mut files = file::mkfile("/requirements.txt", 0o644, lines(&told.lines)).mkfile(
+        "/refused.py",
+        0o644,
+        REFUSED,
+    );
     let required = format!("{REQUIREMENTS_FOLDER}/requirements.txt");
     let constrained = format!("{REQUIREMENTS_FOLDER}/constraints.txt");
     let mut command: Vec<&str> = vec![

@@ -3,6 +3,7 @@
 use llb::lower::Helper;
 use llb::{Constrain, Exec, Image, Network, State, args, bind, http, scratch};
 
+use super::StepOptions;
 use crate::plan::{RemoteFile, UvProgram};
 
 /// A program in a file system of its own.
@@ -62,6 +63,12 @@ pub fn uv(uv: &UvProgram, helper: Option<&Helper>) -> Program {
 /// A file of an index: a state with nothing else. Without a digest it is whatever the index has.
 #[track_caller]
 pub fn remote(file: &RemoteFile) -> State {
+    remote_for(file, &StepOptions::default())
+}
+
+/// The same for a step, at whose line a failure is reported.
+#[track_caller]
+pub(super) fn remote_for(file: &RemoteFile, options: &StepOptions) -> State {
     let mut source = http(file.url.as_str()).filename(file.name.as_str());
     if !file.sha256.is_empty() {
         source = source.checksum(format!("sha256:{}", file.sha256));
@@ -70,5 +77,7 @@ pub fn remote(file: &RemoteFile) -> State {
         Some(secret) => source.auth_header_secret(secret.as_str()),
         None => source,
     };
-    source.name(format!("fetch {}", file.name)).state()
+    options
+        .located(source.name(format!("fetch {}", file.name)))
+        .state()
 }

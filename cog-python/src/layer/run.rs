@@ -95,7 +95,20 @@ fn exec(
                 exec.mount(if *required { mount } else { mount.optional() })
             }
             Mount::Cache { id, target } => exec.mount(cache(target.as_str(), id.as_str())),
-            Mount::Bind { source, target } => {
+            Mount::Bind {
+                source,
+                target,
+                from: Some(from),
+            } => {
+                // Read-only, so that the step is cached by what is mounted.
+                let files = bind(target.as_str(), options.named(from)).readonly();
+                exec.mount(files.selector(format!("/{source}")))
+            }
+            Mount::Bind {
+                source,
+                target,
+                from: None,
+            } => {
                 let files = writable_project(options.project(), std::slice::from_ref(source));
                 exec.mount(bind(target.as_str(), files).selector(format!("/{source}")))
             }

@@ -1,6 +1,8 @@
 //! What steps have in common: network, trust, and the line that asked for them.
 
-use llb::{Constrain, Exec, ProxyEnv, SourceLocation, secret, ssh};
+use std::collections::BTreeMap;
+
+use llb::{Constrain, Exec, ProxyEnv, SourceLocation, State, secret, ssh};
 
 use super::Context;
 use crate::ca;
@@ -20,6 +22,7 @@ pub struct StepOptions {
     network: Network,
     location: Option<SourceLocation>,
     context: Context,
+    contexts: BTreeMap<String, State>,
     proxy: Option<ProxyEnv>,
     apt_snapshot: Option<AptSnapshot>,
 }
@@ -45,6 +48,40 @@ impl StepOptions {
     pub fn context(mut self, context: impl Into<Context>) -> Self {
         self.context = context.into();
         self
+    }
+
+    /// A command that mounts these by their names; a name that is not among them is that of an image.
+    ///
+    /// ```
+    /// use cog_python::layer::{StepOptions, run};
+    /// use cog_python::plan::Mount;
+    ///
+    /// let mounts = [Mount::Bind { source: "a".into(), target: "/a".into(), from: Some("models".into()) }];
+    /// let options = StepOptions::default().contexts([("models", llb::local("shared").state())]);
+    /// let environment = Default::default();
+    /// let image = llb::image("alpine").layer(run("ls /a", &[], &mounts, None, &environment, &options));
+    /// let text = image.to_text();
+    /// assert!(text.contains("local \"shared\""), "{text}");
+    /// ```
+    #[must_use = "returns the changed options"]
+    pub fn contexts<N: Into<String>>(
+        mut self,
+        contexts: impl IntoIterator<Item = (N, State)>,
+    ) -> Self {
+        let contexts = contexts.into_iter();
+        self.contexts
+            .extend(contexts.map(|(name, state)| (name.into(), state)));
+        self
+    }
+
+    /// The context of this name, or the image.
+    pub(super) fn named(&self, name: &str) -> State {
+        match self.contexts.get(name) {
+            Some(state) => state.clone(),
+            None => llb::Image::new(name)
+                .name(format!("files of {name}"))
+                .state(),
+        }
     }
 
     /// The project.

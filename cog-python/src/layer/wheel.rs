@@ -2,7 +2,7 @@
 
 use llb::{Constrain, State, args, bind, cache, file, scratch, secret};
 
-use super::program::remote;
+use super::program::remote_for;
 use super::source::writable_project;
 use super::{REQUIREMENTS_FOLDER, StepOptions, Tree};
 use crate::plan::BuildWheel;
@@ -66,7 +66,7 @@ pub fn wheel<'t>(
     }
     if let Some(archive) = &build.archive {
         let path = format!("{ARCHIVE_FOLDER}/{}", archive.name);
-        let source = bind(path, remote(archive));
+        let source = bind(path, remote_for(archive, options));
         exec = exec.mount(source.selector(format!("/{}", archive.name)).readonly());
     }
     if !build.local.is_empty() {

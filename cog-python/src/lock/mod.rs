@@ -20,8 +20,8 @@ pub use dialect::{Dialect, dialect};
 pub use direct_url::{ArchiveInfo, DirInfo, DirectUrl, VcsInfo};
 pub use facts::{Facts, FactsError};
 pub use read::LockError;
-pub(crate) use url::file_name;
 pub use url::{Login, host, login};
+pub(crate) use url::{file_name, with_login};
 
 /// A lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub struct Lock {
     /// What wheels are called by their own metadata, such as `PyYAML==6.0.3`, by file name: of those that whoever made the
     /// lock has looked into.
     pub distributions: BTreeMap<String, String>,
+    /// Options of the indexes that it was made from, as a requirements file has them: with the names of secrets where an index
+    /// wants a login.
+    pub indexes: Vec<String>,
 }
 
 /// A package of a lock.

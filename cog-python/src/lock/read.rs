@@ -40,6 +40,8 @@ struct Own {
     ties: Option<Vec<Vec<String>>>,
     #[serde(default)]
     distributions: BTreeMap<String, String>,
+    #[serde(default)]
+    indexes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +97,7 @@ impl Lock {
             packages: file.packages.into_iter().map(package).collect(),
             ties: own.ties,
             distributions: own.distributions,
+            indexes: own.indexes,
         })
     }
 }

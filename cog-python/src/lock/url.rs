@@ -1,6 +1,10 @@
 //! What is read out of URLs of indexes and files.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::requirement::variables;
 
 /// A host that wants a login, by the names of secrets: never with their values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -15,12 +19,36 @@ pub struct Login {
 }
 
 impl Login {
+    /// The login of a host that is written as `USER:PASSWORD`, or as a user alone.
+    ///
+    /// ```
+    /// let login = cog_python::lock::Login::of("pypi.example.com", "${USER}:${TOKEN}");
+    /// assert_eq!(login.names(), ["TOKEN", "USER"]);
+    /// ```
+    pub fn of(host: &str, text: &str) -> Self {
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        Self {
+            host: host.to_owned(),
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    /// Names of the secrets that it is made of, sorted, each once.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = variables(&self.to_string());
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Name of the secret that is sent as `Authorization` header to the host.
     pub fn secret(&self) -> String {
         format!("authorization.{}", self.host)
     }
 
-    /// The login with the values of secrets in the place of `${NAME}`; nothing if one has no value.
+    /// The login with the values of secrets in the place of `${NAME}`, and `%` escapes resolved, as pip and uv resolve
+    /// them in an URL; nothing if a secret has no value.
     pub fn expand(
         &self,
         mut value: impl FnMut(&str) -> Option<String>,
@@ -37,7 +65,18 @@ impl Login {
             whole.push_str(rest);
             Some(whole)
         };
-        Some((expand(&self.user)?, expand(&self.password)?))
+        let (user, password) = (expand(&self.user)?, expand(&self.password)?);
+        Some((unescaped(&user), unescaped(&password)))
+    }
+}
+
+impl fmt::Display for Login {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.user)?;
+        if !self.password.is_empty() {
+            write!(formatter, ":{}", self.password)?;
+        }
+        Ok(())
     }
 }
 
@@ -67,12 +106,15 @@ pub fn host(url: &str) -> Option<&str> {
 pub fn login(url: &str) -> Option<Login> {
     let (start, end) = authority(url)?;
     let (login, host) = url[start..end].rsplit_once('@')?;
-    let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    Some(Login {
-        host: host.to_owned(),
-        user: user.to_owned(),
-        password: password.to_owned(),
-    })
+    Some(Login::of(host, login))
+}
+
+/// The URL with a login in front of its host.
+pub(crate) fn with_login(url: &str, login: &Login) -> String {
+    match authority(url) {
+        Some((start, _)) => format!("{}{login}@{}", &url[..start], &url[start..]),
+        None => url.to_owned(),
+    }
 }
 
 /// The URL without a login.
@@ -89,9 +131,13 @@ pub(super) fn without_login(url: &str) -> String {
 /// The name of the file that an URL or a path ends with, `%` escapes resolved.
 pub(crate) fn file_name(location: &str) -> String {
     let path = location.split(['?', '#']).next().unwrap_or_default();
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
+    unescaped(path.rsplit('/').next().unwrap_or_default())
+}
+
+/// A part of an URL with its `%` escapes resolved.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         let escaped = (*first == b'%')
             .then(|| tail.get(..2))
@@ -123,6 +169,11 @@ mod tests {
             ("${USER}", "${TOKEN}")
         );
         assert_eq!(without_login(url), "https://host:1/simple/@x");
+        assert_eq!(with_login(&without_login(url), &found), url);
+        assert_eq!(
+            with_login("https://host", &Login::of("host", "${TOKEN}")),
+            "https://${TOKEN}@host"
+        );
         assert_eq!(login("https://host/@x"), None);
         assert_eq!(without_login("path"), "path");
     }
@@ -132,6 +183,8 @@ mod tests {
         let found = login("https://u-${A}:${B}@host/").unwrap();
         let value = |name: &str| Some(name.to_lowercase());
         assert_eq!(found.expand(value), Some(("u-a".into(), "b".into())));
+        let escaped = |_: &str| Some("a%40b%3A%2F100%".to_owned());
+        assert_eq!(found.expand(escaped).unwrap().1, "a@b:/100%");
         assert_eq!(found.expand(|_| None), None);
     }
 

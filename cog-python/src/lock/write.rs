@@ -14,8 +14,18 @@ impl Lock {
         for package in &self.packages {
             package_text(&mut text, package);
         }
+        if self.ties.is_some() || !self.indexes.is_empty() {
+            text.push_str("\n[tool.cog-python]\n");
+        }
+        if !self.indexes.is_empty() {
+            text.push_str("# Where packages were looked for.\nindexes = [\n");
+            for index in &self.indexes {
+                let _ = writeln!(text, "    {},", quoted(index));
+            }
+            text.push_str("]\n");
+        }
         if let Some(ties) = &self.ties {
-            text.push_str("\n# Wheels that have files in common.\n[tool.cog-python]\nties = [");
+            text.push_str("# Wheels that have files in common.\nties = [");
             for (index, tie) in ties.iter().enumerate() {
                 let names: Vec<String> = tie.iter().map(|name| quoted(name)).collect();
                 let comma = if index == 0 { "" } else { ", " };
@@ -171,6 +181,7 @@ mod tests {
                 vec!["c.whl".into(), "d.whl".into()],
             ]),
             distributions: [("a-1-py3-none-any.whl".into(), "A==1".into())].into(),
+            indexes: vec!["--extra-index-url https://${USER}:${TOKEN}@example.com/simple".into()],
         };
         assert_eq!(Lock::from_pylock(&lock.to_pylock()), Ok(lock));
     }

@@ -333,7 +333,7 @@ impl Writer<'_> {
             uv: crate::resolution::uv_program(self.plan.machine()),
             requirements: Vec::new(),
             constraints: Vec::new(),
-            secrets: Vec::new(),
+            secrets: install.secrets(),
             local: Vec::new(),
             environment: indexmap::IndexMap::new(),
             site_packages: false,
@@ -439,13 +439,25 @@ impl Writer<'_> {
                 Mount::Cache { id, target } => {
                     write!(options, "--mount=type=cache,id={id},target={target} ")
                 }
-                Mount::Bind { source, target } => {
+                Mount::Bind {
+                    source,
+                    target,
+                    from: None,
+                } => {
                     let source = if source.is_empty() { "." } else { source };
                     write!(
                         options,
                         "--mount=type=bind,source={source},target={target},rw "
                     )
                 }
+                Mount::Bind {
+                    source,
+                    target,
+                    from: Some(from),
+                } => write!(
+                    options,
+                    "--mount=type=bind,from={from},source=/{source},target={target} "
+                ),
             };
         }
         // The image has the same folders first, in the same order; later commands take them over.

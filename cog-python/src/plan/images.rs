@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Plan, Step, UvProgram, WeightFiles, WeightOrigin};
+use super::{Action, Mount, Plan, Step, UvProgram, WeightFiles, WeightOrigin};
 
 impl Plan {
     /// The image that the result is based on.
@@ -19,7 +19,8 @@ impl Plan {
             .collect()
     }
 
-    /// Images that files are taken of, sorted, each once: programs that steps are lent, and weights.
+    /// Images and contexts that files are taken of, sorted, each once: programs that steps are lent, weights, and what
+    /// commands mount.
     pub fn sources(&self) -> Vec<&str> {
         let programs = self.steps.iter().filter_map(|step| match &step.action {
             Action::Python { uv, .. } => Some(uv),
@@ -41,8 +42,22 @@ impl Plan {
             WeightOrigin::Image { reference, .. } => Some(reference.as_str()),
             _ => None,
         });
-        let sources: BTreeSet<&str> = images.chain(weights).collect();
+        let mounts = self.mounted_names();
+        let sources: BTreeSet<&str> = images.chain(weights).chain(mounts).collect();
         sources.into_iter().collect()
+    }
+
+    /// Names of contexts and images that commands mount, sorted, each once.
+    pub fn mounted_names(&self) -> BTreeSet<&str> {
+        let mounts = self.steps.iter().flat_map(|step| match &step.action {
+            Action::Run { mounts, .. } => mounts.as_slice(),
+            _ => &[],
+        });
+        let names = mounts.filter_map(|mount| match mount {
+            Mount::Bind { from, .. } => from.as_deref(),
+            _ => None,
+        });
+        names.collect()
     }
 
     fn bases(&self) -> impl Iterator<Item = &str> {

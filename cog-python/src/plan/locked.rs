@@ -7,7 +7,7 @@ use super::{
     Action, BuildWheel, InstallWheels, LockPackages, Plan, RemoteFile, Step, Wheel, WheelGroup,
     WheelOrigin,
 };
-use crate::lock::{ChooseError, Chosen, DirectUrl, Facts, Found, Lock, LockedFile, host};
+use crate::lock::{self, ChooseError, Chosen, DirectUrl, Facts, Found, Lock, LockedFile, host};
 use crate::requirement::LOCAL_FOLDER;
 use crate::wheel::{Grouping, Member, group};
 
@@ -308,7 +308,7 @@ fn remote(install: &InstallWheels, file: &LockedFile) -> Result<RemoteFile, Lock
         .find(|login| host(&url) == Some(login.host.as_str()));
     Ok(RemoteFile {
         name: file.name.clone(),
-        authorization: login.map(crate::lock::Login::secret),
+        authorization: login.map(lock::Login::secret),
         url,
         sha256,
     })
@@ -320,15 +320,7 @@ fn with_login(install: &InstallWheels, url: &str) -> String {
         .logins
         .iter()
         .find(|login| host(url) == Some(login.host.as_str()));
-    match (login, url.split_once("://")) {
-        (Some(login), Some((scheme, rest))) if login.password.is_empty() => {
-            format!("{scheme}://{}@{rest}", login.user)
-        }
-        (Some(login), Some((scheme, rest))) => {
-            format!("{scheme}://{}:{}@{rest}", login.user, login.password)
-        }
-        _ => url.to_owned(),
-    }
+    login.map_or_else(|| url.to_owned(), |login| lock::with_login(url, login))
 }
 
 /// A path of a lock as one of the project.

@@ -248,12 +248,16 @@ pub enum Mount {
         /// Absolute path.
         target: String,
     },
-    /// A folder or file of the project; what the command writes there is dropped.
+    /// A folder or file of the project, where what the command writes is dropped, or of something else, which it cannot
+    /// write to.
     Bind {
-        /// Path in the project; empty is all of it.
+        /// Path in the project or in `from`; empty is all of it.
         source: String,
         /// Absolute path.
         target: String,
+        /// Name of a context, or of an image where no context takes its place; the project if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
     },
 }
 

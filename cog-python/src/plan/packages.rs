@@ -195,4 +195,21 @@ impl InstallWheels {
     pub fn wheels(&self) -> impl Iterator<Item = &Wheel> {
         self.groups.iter().flatten().flat_map(|group| &group.wheels)
     }
+
+    /// Logins that wheels are fetched with; while wheels are not known, all that there may be.
+    pub fn used_logins(&self) -> impl Iterator<Item = &Login> {
+        self.logins.iter().filter(|login| {
+            let secret = login.secret();
+            let uses = |wheel: &Wheel| matches!(&wheel.from, WheelOrigin::Remote { authorization: Some(used), .. } if *used == secret);
+            self.groups.is_none() || self.wheels().any(uses)
+        })
+    }
+
+    /// Secrets that logins are made of, sorted, each once.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.used_logins().flat_map(Login::names).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
 }

@@ -7,13 +7,17 @@ use crate::ca;
 use crate::layer::{WEIGHTS_ENDPOINT, WEIGHTS_TOKEN};
 
 impl Plan {
-    /// Names of the secrets that steps take, sorted, each once, and whether a build without it fails.
-    pub fn secrets(&self) -> Vec<(&str, bool)> {
+    /// Names of the secrets that steps take, sorted, each once, and whether a build without it fails: also those that the
+    /// program makes of others, which a frontend has to be given.
+    pub fn secrets(&self) -> Vec<(String, bool)> {
         let required = self.required_secrets();
-        let mut secrets: BTreeMap<&str, bool> =
+        let mut secrets: BTreeMap<String, bool> =
             required.into_iter().map(|name| (name, true)).collect();
-        let mut optional = |name| {
-            secrets.entry(name).or_insert(false);
+        if let Some((_, install)) = self.wheels() {
+            secrets.extend(install.used_logins().map(|login| (login.secret(), true)));
+        }
+        let mut optional = |name: &str| {
+            secrets.entry(name.to_owned()).or_insert(false);
         };
         // Every step with a network takes the certificates.
         optional(ca::BUNDLE_SECRET);
@@ -61,17 +65,18 @@ impl Plan {
     }
 
     /// Names of the secrets a build must be given, sorted, without repeats.
-    pub fn required_secrets(&self) -> Vec<&str> {
+    pub fn required_secrets(&self) -> Vec<String> {
         let mut ids = Vec::new();
         for step in &self.steps {
             match &step.action {
-                Action::Lock(lock) => ids.extend(lock.secrets.iter().map(String::as_str)),
-                Action::Build(build) => ids.extend(build.secrets.iter().map(String::as_str)),
+                Action::Lock(lock) => ids.extend(lock.secrets.iter().cloned()),
+                Action::Build(build) => ids.extend(build.secrets.iter().cloned()),
+                Action::Wheels(install) => ids.extend(install.secrets()),
                 Action::Run { mounts, .. } => {
                     let required = mounts.iter().filter_map(|mount| match mount {
                         Mount::Secret {
                             id, required: true, ..
-                        } => Some(id.as_str()),
+                        } => Some(id.clone()),
                         _ => None,
                     });
                     ids.extend(required);

@@ -240,6 +240,8 @@ fn wheels(install: &InstallWheels) -> Vec<String> {
             .collect();
         lines.push(format!("{:>9}  {}", in_units(size), names.join(" ")));
     }
+    let secrets = install.secrets().into_iter();
+    lines.extend(secrets.map(|name| format!("secret {name}")));
     lines
 }
 
@@ -256,8 +258,16 @@ fn mount(mount: &Mount) -> String {
         Mount::Secret { id, target, .. } => format!("secret {id} at {target}"),
         Mount::Ssh { id, .. } => format!("SSH agent {id}"),
         Mount::Cache { id, target } => format!("cache {id} at {target}"),
-        Mount::Bind { source, target } if source.is_empty() => format!("project at {target}"),
-        Mount::Bind { source, target } => format!("project file {source} at {target}"),
+        Mount::Bind {
+            source,
+            target,
+            from,
+        } => match (from, source.as_str()) {
+            (None, "") => format!("project at {target}"),
+            (None, source) => format!("project file {source} at {target}"),
+            (Some(from), "") => format!("{from} at {target}"),
+            (Some(from), source) => format!("{source} of {from} at {target}"),
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one logical line of a requirements file is.
 
 use std::path::Path;
+use std::slice;
 
 use indexmap::IndexMap;
 
@@ -155,6 +156,12 @@ pub(crate) fn indexes(lines: &[String]) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Lines that name an index, or a page with links, which everybody can reach: not a folder of the project.
+pub(crate) fn index_options(lines: &[String]) -> Vec<String> {
+    let is_remote = |line: &&String| indexes(slice::from_ref(line)).any(is_remote);
+    lines.iter().filter(is_remote).cloned().collect()
+}
+
 /// SHA-256 digests that lines allow, by the normalized name of the package.
 pub(crate) fn hashes(lines: &[String]) -> IndexMap<String, Vec<String>> {
     let mut hashes: IndexMap<String, Vec<String>> = IndexMap::new();
@@ -175,7 +182,7 @@ pub(crate) fn hashes(lines: &[String]) -> IndexMap<String, Vec<String>> {
 }
 
 /// Names of the variables a line uses. pip expands `${NAME}` with uppercase names only.
-pub(super) fn variables(text: &str) -> Vec<String> {
+pub(crate) fn variables(text: &str) -> Vec<String> {
     text.match_indices("${")
         .filter_map(|(index, mark)| {
             let name = text[index + mark.len()..].split_once('}')?.0;

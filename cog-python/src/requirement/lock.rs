@@ -278,8 +278,7 @@ fn uv_lock(lock: &UvLock) -> Option<Lock> {
     Some(Lock {
         requires_python: lock.requires_python.clone(),
         packages,
-        ties: None,
-        distributions: BTreeMap::new(),
+        ..Lock::default()
     })
 }
 
@@ -418,6 +417,21 @@ struct Pylock {
     version: Spanned<String>,
     #[serde(default)]
     packages: Vec<PylockPackage>,
+    #[serde(default)]
+    tool: PylockTool,
+}
+
+#[derive(Default, Deserialize)]
+struct PylockTool {
+    #[serde(default, rename = "cog-python")]
+    own: PylockOwn,
+}
+
+#[derive(Default, Deserialize)]
+struct PylockOwn {
+    /// Index options, as a requirements file has them.
+    #[serde(default)]
+    indexes: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -520,7 +534,16 @@ fn pylock(lock: &Pylock) -> Result<Vec<LockLine>, LockError> {
             offset,
         });
     }
-    Ok(to_lines(indexes, entries))
+    let own = &lock.tool.own.indexes;
+    if own.is_empty() {
+        return Ok(to_lines(indexes, entries));
+    }
+    // Addresses of packages have no logins.
+    let options = own.iter().map(|option| LockLine {
+        offset: option.span().start,
+        text: option.get_ref().clone(),
+    });
+    Ok(options.chain(to_lines(Vec::new(), entries)).collect())
 }
 
 /// A package of a lock.
@@ -602,6 +625,16 @@ mod tests {
                 "numpy ; python_version > '3'"
             ]
         );
+    }
+
+    #[test]
+    fn a_lock_says_where_its_packages_were_looked_for() {
+        let package = "lock-version = \"1.0\"\n[[packages]]\nname = \"a\"\nversion = \"1\"\nindex = \"https://h:1/simple\"\n";
+        let index = "--extra-index-url https://${USER}:${TOKEN}@h:1/simple";
+        let own = format!("{package}[tool.cog-python]\nindexes = [\"{index}\"]\n");
+        assert_eq!(texts("pylock.toml", &own), [index, "a==1"]);
+        let index = "--extra-index-url https://h:1/simple";
+        assert_eq!(texts("pylock.toml", package), [index, "a==1"]);
     }
 
     const UV: &str = r#"

@@ -35,7 +35,7 @@ mod read;
 
 use std::collections::BTreeSet;
 
-pub(crate) use line::{has_credentials, hashes, indexes};
+pub(crate) use line::{has_credentials, hashes, index_options, indexes, variables};
 pub(crate) use package::environment;
 pub use package::{Package, Wanted};
 pub(crate) use read::{Reader, Statement};

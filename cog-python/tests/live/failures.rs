@@ -32,6 +32,20 @@ fn a_failed_step_is_reported_at_its_line_with_its_output() {
     }
 }
 
+/// What the daemon says of a failed step has its command in it, several times.
+#[test]
+fn a_failed_step_with_a_long_command_is_reported_at_its_line() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let long = format!("echo {} > /dev/null; exit 3 #", "x".repeat(20_000));
+        project.edit("cog.yaml", "mkdir -p /etc/hello &&", &long);
+        let run = project.run(&["build", "--progress", "quiet"]);
+        assert_eq!(run.code, Some(1));
+        assert!(run.stderr.contains("exited with code 3"), "{}", run.stderr);
+        assert!(run.stderr.contains("--> cog.yaml:9\n"), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn a_base_with_another_python_is_refused() {
     let project = Project::new("containerd");

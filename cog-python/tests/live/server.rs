@@ -7,9 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// Status and body of an answer.
+/// What somebody asks for.
+pub(crate) struct Request {
+    /// Path, with what follows it.
+    pub(crate) target: String,
+    /// Who asks, as the header `Authorization` says it.
+    pub(crate) authorization: Option<String>,
+}
+
+/// Status, kind and body of an answer.
 pub(crate) struct Answer {
     status: &'static str,
+    kind: &'static str,
     body: Vec<u8>,
 }
 
@@ -18,7 +27,16 @@ impl Answer {
     pub(crate) fn found(body: Vec<u8>) -> Self {
         Self {
             status: "200 OK",
+            kind: "application/octet-stream",
             body,
+        }
+    }
+
+    /// A page.
+    pub(crate) fn page(body: &str) -> Self {
+        Self {
+            kind: "text/html",
+            ..Self::found(body.into())
         }
     }
 
@@ -26,7 +44,15 @@ impl Answer {
     pub(crate) fn missing() -> Self {
         Self {
             status: "404 Not Found",
-            body: b"not here\n".to_vec(),
+            ..Self::found(b"not here\n".to_vec())
+        }
+    }
+
+    /// Nobody gets it without a login.
+    pub(crate) fn unauthorized() -> Self {
+        Self {
+            status: "401 Unauthorized",
+            ..Self::found(b"who are you?\n".to_vec())
         }
     }
 }
@@ -38,7 +64,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
@@ -71,20 +97,35 @@ impl Drop for Server {
 }
 
 /// Answers one question and closes the connection.
-fn serve(stream: &TcpStream, answer: impl Fn(&str) -> Answer) -> Option<()> {
+fn serve(stream: &TcpStream, answer: impl Fn(&Request) -> Answer) -> Option<()> {
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next()?.ok()?;
     let mut parts = first.split(' ');
     let (method, target) = (parts.next()?, parts.next()?);
+    let mut request = Request {
+        target: target.to_owned(),
+        authorization: None,
+    };
     for line in lines {
-        if line.ok()?.is_empty() {
-            break;
+        let line = line.ok()?;
+        match line.split_once(": ") {
+            _ if line.is_empty() => break,
+            Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
+                request.authorization = Some(value.to_owned());
+            }
+            _ => {}
         }
     }
-    let answer = answer(target);
+    let answer = answer(&request);
+    let challenge = if answer.status.starts_with("401") {
+        "WWW-Authenticate: Basic realm=\"packages\"\r\n"
+    } else {
+        ""
+    };
     let head = format!(
-        "HTTP/1.1 {}\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {}\r\n{challenge}Content-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         answer.status,
+        answer.kind,
         answer.body.len()
     );
     let mut stream = stream;

@@ -12,7 +12,7 @@ use crate::server::{Answer, Server, wheel};
 use crate::support::{ENGINES, Project, Run, unique};
 
 /// A project whose model needs nothing.
-fn project(engine: &str, build: &str, requirements: &str) -> Project {
+pub(crate) fn project(engine: &str, build: &str, requirements: &str) -> Project {
     let project = Project::new(engine);
     let write = |name: &str, text: &str| {
         fs::write(project.folder.path().join(name), text).unwrap();
@@ -32,7 +32,7 @@ fn project(engine: &str, build: &str, requirements: &str) -> Project {
 }
 
 /// Where packages are in an image.
-const SITE: &str = "opt/venv/lib/python3.11/site-packages";
+pub(crate) const SITE: &str = "opt/venv/lib/python3.11/site-packages";
 
 /// Builds the project into an archive; gives the content of its files by their path.
 fn built(project: &Project) -> (Run, BTreeMap<String, Vec<u8>>) {
@@ -54,7 +54,7 @@ fn built(project: &Project) -> (Run, BTreeMap<String, Vec<u8>>) {
 }
 
 /// Runs git, without what the user of this machine has configured.
-fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(["-c", "user.name=me", "-c", "user.email=me@example.com"])
         .args([
@@ -85,7 +85,7 @@ fn package(folder: &Path, name: &str, module: &str) {
 }
 
 /// A file below a folder, as a server of files has it.
-fn file_below(folder: &Path, target: &str) -> Answer {
+pub(crate) fn file_below(folder: &Path, target: &str) -> Answer {
     let path = target.split('?').next().unwrap_or_default();
     let path: PathBuf = path.split('/').filter(|part| *part != "..").collect();
     match fs::read(folder.join(path)) {
@@ -112,7 +112,7 @@ fn a_repository_is_built_at_the_commit_that_it_had() {
         );
         git(&folder.path().join("served.git"), &["update-server-info"]);
         let served = folder.path().to_owned();
-        let server = Server::start(move |target| file_below(&served, target));
+        let server = Server::start(move |request| file_below(&served, &request.target));
         let url = format!("http://{}/served.git", server.address);
         let project = project(
             engine,

@@ -27,6 +27,8 @@ const DIRECT_SINCE: (u32, u32) = (1, 53);
 const SNAPSHOTTER_LABEL: &str = "org.mobyproject.buildkit.worker.snapshotter";
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Largest headers taken from a daemon, in bytes: what it says of a failed step, its command among it, is one of them.
+const LONGEST_HEADERS: u32 = 16 << 20;
 /// Largest message taken from a daemon, in bytes. Go's clients take 16 MiB.
 pub(crate) const LARGEST_MESSAGE: usize = 64 << 20;
 
@@ -121,6 +123,7 @@ impl Client {
         });
         // The authority is never looked at: the connector decides where bytes go.
         let channel = Endpoint::from_static("http://localhost")
+            .http2_max_header_list_size(LONGEST_HEADERS)
             .connect_with_connector(connector)
             .await
             .map_err(|error| {

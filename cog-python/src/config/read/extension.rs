@@ -159,6 +159,18 @@ impl Reader<'_> {
             .value("required")
             .and_then(|node| self.boolean(node, "required"))
             .unwrap_or(true);
+        let from = match entries.value("from") {
+            Some(node) => Some(self.text(node, "from")?),
+            None => None,
+        };
+        if let Some(from) = from.as_ref().filter(|_| kind.value != "bind") {
+            self.error_hint(
+                from.span,
+                format!("a `{}` mount has no `from`", kind.value),
+                "only `bind` mounts show files of a context or an image".to_owned(),
+            );
+            return None;
+        }
         let name = |reader: &mut Self, default: &str| match entries.value("id") {
             Some(node) => reader.text(node, "id").map(|text| text.value),
             None => Some(default.to_owned()),
@@ -193,19 +205,26 @@ impl Reader<'_> {
                     .trim_matches('/')
                     .trim_start_matches("./")
                     .to_owned();
-                if source.value.starts_with('/') || path.split('/').any(|part| part == "..") {
+                let is_outside = from.is_none() && source.value.starts_with('/');
+                if is_outside || path.split('/').any(|part| part == "..") {
+                    let of = from.as_ref().map_or("the project", |from| &from.value);
                     self.error(
                         source.span,
                         format!(
-                            "`source` of a bind mount must be a path of the project, found `{}`",
+                            "`source` of a bind mount must be a path of {of}, found `{}`",
                             source.value
                         ),
                     );
                     return None;
                 }
+                let from = match from {
+                    Some(from) => Some(self.context_name(&from)?),
+                    None => None,
+                };
                 Some(Mount::Bind {
                     source: path,
                     target,
+                    from,
                 })
             }
             found => {
@@ -214,6 +233,20 @@ impl Reader<'_> {
                     format!(
                         "mount type must be `bind`, `cache`, `secret` or `ssh`, found `{found}`"
                     ),
+                );
+                None
+            }
+        }
+    }
+
+    /// The name of a context, which is that of an image where no context takes its place.
+    fn context_name(&mut self, text: &Spanned<String>) -> Option<String> {
+        match llb::value::ImageRef::parse(&text.value) {
+            Ok(_) => Some(text.value.clone()),
+            Err(error) => {
+                self.error(
+                    text.span,
+                    format!("`from` is neither the name of a context nor of an image: {error}"),
                 );
                 None
             }
