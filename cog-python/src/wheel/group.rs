@@ -5,7 +5,7 @@
 //!
 //! * a wheel of [`Grouping::ALONE`] bytes or more is alone, the largest first, for up to four fifths of the budget;
 //! * the others are in a fixed number of buckets, a fifth of the budget, by a hash of their name;
-//! * a bucket of more than [`Grouping::BUCKET`] bytes is halved by the next bit of the hash, and its halves again, while
+//! * a bucket of more than [`Grouping::ALONE`] bytes is halved by the next bit of the hash, and its halves again, while
 //!   there are less than [`Grouping::MOST`] groups: nothing small shares a layer with much else.
 //!
 //! The order is that of layers, the lowest first: single wheels by the power of two of their size, the largest first,
@@ -38,10 +38,8 @@ impl Default for Grouping {
 }
 
 impl Grouping {
-    /// A wheel of this many bytes gets a group of its own.
+    /// A wheel of this many bytes gets a group of its own, and a bucket of more bytes is split.
     pub const ALONE: u64 = 1 << 20;
-    /// A bucket of more bytes is split.
-    pub const BUCKET: u64 = 16 << 20;
     /// Most groups there are in any case. Engines that keep images in a graph driver take 125 layers, and base, system
     /// packages and the project need some.
     pub const MOST: usize = 72;
@@ -112,7 +110,7 @@ fn split(buckets: &mut BTreeMap<Bucket, Vec<usize>>, members: &[Member], others:
     };
     while others + buckets.len() < Grouping::MOST {
         let too_large = buckets.iter().filter(|((_, bits), bucket)| {
-            bucket.len() > 1 && size(bucket) > Grouping::BUCKET && bits.len() < DEEPEST
+            bucket.len() > 1 && size(bucket) > Grouping::ALONE && bits.len() < DEEPEST
         });
         // The first of the largest: the order of the map decides between equals.
         let largest = too_large.min_by_key(|(_, bucket)| std::cmp::Reverse(size(bucket)));
@@ -188,9 +186,23 @@ mod tests {
         }
 
         #[test]
-        fn a_small_wheel_that_comes_touches_one_group_of_small_wheels(
+        fn a_small_wheel_that_comes_touches_groups_of_one_bucket(
             sizes in prop::collection::vec(("[a-z]{2,6}", 1_u64..200_000), 1..60),
             size in 1_u64..200_000,
+        ) {
+            let before = members(&sizes);
+            let mut after = before.clone();
+            after.push(Member { name: "0".to_owned(), size });
+            let (before, after) = (names(&before), names(&after));
+            let buckets = Grouping::default().buckets() as u64;
+            let mut changed = after.iter().filter(|group| !before.contains(group));
+            prop_assert!(changed.all(|group| hash(&group[0]) % buckets == hash("0") % buckets));
+        }
+
+        #[test]
+        fn a_small_wheel_that_comes_touches_one_group_if_none_is_full(
+            sizes in prop::collection::vec(("[a-z]{2,6}", 1_u64..17_000), 1..60),
+            size in 1_u64..17_000,
         ) {
             let before = members(&sizes);
             let mut after = before.clone();
@@ -224,18 +236,14 @@ mod tests {
     /// What no longer fits into groups of its own shares none with small wheels, as long as there are layers.
     #[test]
     fn buckets_are_split_when_they_are_large() {
-        let large = (0..48).map(|number| (format!("large-{number}"), 12 << 20));
+        let large = (0..40).map(|number| (format!("large-{number}"), 12 << 20));
         let small = (0..40).map(|number| (format!("small-{number}"), 1 << 17));
         let members = members(&large.chain(small).collect::<Vec<_>>());
         let groups = group(&members, Grouping::default());
-        let sizes: Vec<u64> = groups
-            .iter()
-            .map(|group| group.iter().map(|&index| members[index].size).sum())
-            .collect();
-        assert!(
-            sizes.iter().all(|size| *size <= Grouping::BUCKET),
-            "{sizes:?}"
-        );
         assert!(groups.len() <= Grouping::MOST);
+        for group in groups.iter().filter(|group| group.len() > 1) {
+            let size: u64 = group.iter().map(|&index| members[index].size).sum();
+            assert!(size <= Grouping::ALONE, "{group:?}: {size}");
+        }
     }
 }
