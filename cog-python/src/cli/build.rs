@@ -28,15 +28,6 @@ use crate::lock::Login;
 use crate::plan::{Network, Plan};
 use crate::secret::{SecretOption, SecretOrigin};
 
-/// Variables that name proxies.
-const PROXIES: [&str; 5] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "FTP_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-];
-
 /// What becomes of a build beside its options.
 #[derive(Default)]
 pub(super) struct Target<'a> {
@@ -540,7 +531,7 @@ impl<'a> Builder<'a> {
             solve = solve.no_cache();
         }
         if self.args.proxy {
-            for name in PROXIES {
+            for name in factory::PROXIES {
                 let value = std::env::var(name)
                     .or_else(|_| std::env::var(name.to_lowercase()))
                     .unwrap_or_default();

@@ -239,6 +239,15 @@ async fn look_up(build: &Build, reference: &str, platform: &Platform) -> Result<
     })
 }
 
+/// Build arguments that name proxies, as BuildKit knows them. Each may also be written in small letters.
+pub(crate) const PROXIES: [&str; 5] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+];
+
 /// The proxies that a build was given, as `docker build` gives them to frontends.
 fn proxy(build: &Build) -> Option<ProxyEnv> {
     let value = |name: &str| {
@@ -247,12 +256,13 @@ fn proxy(build: &Build) -> Option<ProxyEnv> {
             .or_else(|| build.build_arg(&name.to_lowercase()));
         given.unwrap_or_default().to_owned()
     };
+    let [http_proxy, https_proxy, ftp_proxy, no_proxy, all_proxy] = PROXIES.map(value);
     let proxy = ProxyEnv {
-        http_proxy: value("HTTP_PROXY"),
-        https_proxy: value("HTTPS_PROXY"),
-        ftp_proxy: value("FTP_PROXY"),
-        no_proxy: value("NO_PROXY"),
-        all_proxy: value("ALL_PROXY"),
+        http_proxy,
+        https_proxy,
+        ftp_proxy,
+        no_proxy,
+        all_proxy,
     };
     (proxy != ProxyEnv::default()).then_some(proxy)
 }

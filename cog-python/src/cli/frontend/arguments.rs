@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, Args, FromArgMatches, Parser};
 use llb::gateway::{Error, Result, Warning};
 
 use crate::cli::args::PlanArgs;
+use crate::factory::PROXIES;
 use crate::suggest::nearest;
 
 /// Options that BuildKit has words of its own for, or that only the command line has.
@@ -20,16 +21,8 @@ const OF_BUILDKIT: [&str; 6] = [
     "separate-weights",
 ];
 
-/// Build arguments that BuildKit or its clients understand, or that every build may have.
-const PREDEFINED: [&str; 7] = [
-    "SOURCE_DATE_EPOCH",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "FTP_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "COG_PYTHON_SYNTAX",
-];
+/// Build arguments that BuildKit or its clients understand, or that every build may have, beside proxies.
+const PREDEFINED: [&str; 2] = ["SOURCE_DATE_EPOCH", "COG_PYTHON_SYNTAX"];
 
 #[derive(Parser)]
 #[command(name = "frontend", disable_help_flag = true)]
@@ -120,7 +113,9 @@ pub(super) fn read<'a>(
 }
 
 fn is_predefined(given: &str) -> bool {
-    given.starts_with("BUILDKIT_") || PREDEFINED.contains(&given.to_uppercase().as_str())
+    let name = given.to_uppercase();
+    let mut known = PREDEFINED.iter().chain(&PROXIES);
+    given.starts_with("BUILDKIT_") || known.any(|known| *known == name)
 }
 
 fn unknown(given: &str, names: &[String]) -> Warning {
