@@ -380,3 +380,34 @@ fn the_graph_of_a_plan_is_printed() {
     let definition = llb::Definition::from_bytes(&output.stdout).unwrap();
     assert_eq!(definition.to_text(), text);
 }
+
+#[test]
+fn pip_is_what_the_project_says() {
+    let plan = |pip: &str, packages: &str| {
+        let config = format!(
+            "build:\n  python_version: \"3.12\"\n  python_packages: [{packages}]\nrun: run.py:Runner\nx-cog-python:\n  pip: {pip}\n"
+        );
+        let folder = model(&config, &[]);
+        let (_, plan, stderr) = run(folder.path(), &["plan"]);
+        let (_, dockerfile, _) = run(folder.path(), &["plan", "--dockerfile"]);
+        (plan, dockerfile, stderr)
+    };
+    let program = "/opt/venv/lib/python3.12/site-packages/pip";
+    let (text, dockerfile, _) = plan("shim", "six");
+    assert!(
+        text.contains(&format!("write {program}/__main__.py")),
+        "{text}"
+    );
+    let copied = format!("COPY --from=pip {program} {program}");
+    assert!(dockerfile.contains(&copied), "{dockerfile}");
+    let (text, ..) = plan("real", "six");
+    assert!(text.contains("            pip\n"), "{text}");
+    let (text, _, stderr) = plan("shim", "pip==25.0");
+    assert!(!text.contains(program), "{text}");
+    assert!(stderr.contains("a requirement names pip"), "{stderr}");
+    let (_, _, stderr) = plan("fake", "six");
+    assert!(
+        stderr.contains("`pip` must be `none`, `real` or `shim`"),
+        "{stderr}"
+    );
+}

@@ -2,7 +2,7 @@
 
 use super::AptSnapshot;
 use crate::diagnostic::{Span, Spanned};
-use crate::plan::{Compilers, Mount, Network, PythonProvider};
+use crate::plan::{Compilers, Mount, Network, Pip, PythonProvider};
 use crate::tables::{Architecture, Release};
 
 /// The mapping `x-cog-python`. Cog ignores the key, so a file that has it stays valid there.
@@ -14,6 +14,8 @@ pub struct Extension {
     pub base: Option<Spanned<String>>,
     /// Where the compilers of a GPU build are.
     pub compilers: Option<Spanned<Compilers>>,
+    /// What runs as `pip` in the image.
+    pub pip: Option<Spanned<Pip>>,
     /// Where Python comes from.
     pub python: Option<Spanned<PythonProvider>>,
     /// GPUs that the image must run on.

@@ -331,6 +331,11 @@ pub(super) const EXTENSION: Mapping = Mapping {
             "Compute capabilities that the image must run on, such as \"9.0\".",
         ),
         key(
+            "pip",
+            Shape::Word(&["none", "real", "shim"]),
+            "What runs as pip in the image: nothing, pip, or a program that installs nothing and succeeds [default: none].",
+        ),
+        key(
             "python",
             Shape::Word(&["base", "uv"]),
             "Where Python comes from: the base image, or uv.",

@@ -20,7 +20,7 @@ use indexmap::IndexMap;
 
 use super::{
     Action, CopyWeights, CudaTwice, ImageConfig, InstallWheels, LockPackages, Measured, Mount,
-    Network, PLAN_VERSION, Plan, PythonProvider, Source, Step, WeightFiles,
+    Network, PLAN_VERSION, Pip, Plan, PythonProvider, Source, Step, WeightFiles,
 };
 use crate::config::{Config, PythonPackages, label};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span};
@@ -41,6 +41,9 @@ const COMPILERS: &str = "compilers";
 const COMPILERS_APT: &str = "compilers-apt";
 /// Folder of the project in the image; Cog's tools expect it there.
 pub(super) const SOURCE: &str = "/src";
+/// The program that runs as `python -m pip` where nothing is to be installed.
+const PIP_SHIM: &str =
+    "import sys\n\nprint(\"pip: nothing is installed in this image\", file=sys.stderr)\n";
 /// What never belongs to an image. `.dockerignore` can take a pattern back with `!`.
 pub(crate) const EXCLUDED: [&str; 4] = [".git", ".cog", ".venv", "**/__pycache__"];
 
@@ -69,6 +72,7 @@ impl Plan {
         maker.system(&resolution);
         let packages = maker.python(&resolution);
         let below = maker.commands(&resolution, packages);
+        let pip = (resolution.pip == Pip::Shim).then(|| maker.pip_shim());
         let weights = maker.weights(&resolution, options);
         let source = (!options.no_source).then(|| maker.source(options));
         let image_config = maker.image_config(&resolution, options);
@@ -83,6 +87,7 @@ impl Plan {
             name: "image".into(),
             after: below
                 .into_iter()
+                .chain(pip)
                 .chain(weights)
                 .chain(source)
                 .chain(schema)
@@ -252,6 +257,9 @@ impl Maker<'_> {
         };
         // One resolution for all: a conflict with the SDK is then an error, not a downgrade.
         let mut lines = resolution.requirements.clone();
+        if resolution.pip == Pip::Real {
+            lines.push("pip".to_owned());
+        }
         lines.push(resolution.sdk.requirement());
         let mut local = requirements.local.clone();
         local.extend(resolution.sdk.path().map(str::to_owned));
@@ -424,6 +432,20 @@ impl Maker<'_> {
         });
         self.push("source", &[], None, Some(SOURCE), action);
         "source".into()
+    }
+
+    /// What runs as `pip` and does nothing.
+    fn pip_shim(&mut self) -> String {
+        let python = self.config.build.python_version.value.line();
+        let folder = format!("{VENV}/lib/python{python}/site-packages/pip");
+        let place = self.config.extension.pip.as_ref();
+        let place = place.map(|pip| self.place(pip.span));
+        let action = Action::Write {
+            path: format!("{folder}/__main__.py"),
+            text: PIP_SHIM.into(),
+        };
+        self.push("pip", &[], place, Some(&folder), action);
+        "pip".into()
     }
 
     /// The OpenAPI document, where Cog's runtime reads it.

@@ -292,6 +292,19 @@ pub enum PythonProvider {
     Uv,
 }
 
+/// What runs as `pip` in the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pip {
+    /// Nothing, unless a requirement names it.
+    #[default]
+    None,
+    /// pip itself.
+    Real,
+    /// A program that installs nothing and succeeds, for runtimes that call pip when they start.
+    Shim,
+}
+
 /// Where the compilers of a GPU build are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

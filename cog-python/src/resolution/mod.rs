@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use crate::config::{AptSnapshot, Config, ImageName, SystemPackage};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span};
-use crate::plan::{Compilers, Decision, Network, PythonProvider, Rejected, UvProgram};
+use crate::plan::{Compilers, Decision, Network, Pip, PythonProvider, Rejected, UvProgram};
 use crate::sdk::SdkVersion;
 use crate::tables::{Architecture, Release, Tables};
 
@@ -188,6 +188,8 @@ pub struct Resolution {
     pub pip_after_apt: bool,
     /// Weights that become a part of the image.
     pub weights: Vec<IncludedWeights>,
+    /// What runs as `pip` in the image.
+    pub pip: Pip,
     /// Every choice with its reason, in the order of reading.
     pub decisions: Vec<Decision>,
 }
@@ -349,6 +351,7 @@ impl Resolver<'_> {
         let recommends = self.recommends();
         let apt_snapshot = self.apt_snapshot();
         let pip_after_apt = self.placement(&system_packages);
+        let pip = self.pip();
         self.source();
         let weights = self.included_weights();
         Resolution {
@@ -371,6 +374,7 @@ impl Resolver<'_> {
             apt_snapshot,
             pip_after_apt,
             weights,
+            pip,
             decisions: std::mem::take(&mut self.decisions),
         }
     }

@@ -4,8 +4,10 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{BaseKind, Resolver};
+use super::{At, BaseKind, Resolver};
 use crate::config::{AptSnapshot, SystemPackage};
+use crate::diagnostic::Severity;
+use crate::plan::Pip;
 
 /// The init program that reaps processes, as a Debian package.
 const INIT_PACKAGE: &str = "tini";
@@ -82,6 +84,33 @@ impl Resolver<'_> {
         };
         self.decide("apt snapshot", snapshot.as_str(), reason);
         Some(snapshot)
+    }
+
+    /// What runs as `pip` in the image.
+    pub(super) fn pip(&mut self) -> Pip {
+        let Some(asked) = &self.config.extension.pip else {
+            return Pip::None;
+        };
+        let (asked, span) = (asked.value, asked.span);
+        let packages = &self.config.build.requirements.packages;
+        if packages.iter().any(|package| package.name == "pip") {
+            if asked != Pip::Real {
+                self.find(
+                    Severity::Warning,
+                    At::Key(span),
+                    "`pip` decides nothing: a requirement names pip, which is installed",
+                    "remove the key, or the requirement",
+                );
+            }
+            return Pip::None;
+        }
+        let choice = match asked {
+            Pip::None => "none",
+            Pip::Real => "pip itself",
+            Pip::Shim => "a program that installs nothing",
+        };
+        self.decide("pip", choice, "`x-cog-python.pip` names it");
+        asked
     }
 
     /// Whether pip must wait for apt.

@@ -1,5 +1,6 @@
 //! Predictions, and what is left of them.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -135,8 +136,7 @@ def train(steps: int) -> str:
 #[test]
 fn outputs_of_every_kind_are_shown() {
     let project = Project::new("containerd");
-    let write =
-        |name: &str, text: &str| std::fs::write(project.folder.path().join(name), text).unwrap();
+    let write = |name: &str, text: &str| fs::write(project.folder.path().join(name), text).unwrap();
     write("outputs.py", OUTPUTS);
     let config = |run: &str| {
         format!(
@@ -165,12 +165,12 @@ fn outputs_of_every_kind_are_shown() {
     write("cog.yaml", &config("Files"));
     let run = project.run(&["predict", "-o", "number.txt"]).succeeded();
     assert_eq!(run.stdout, "number.0.txt\nnumber.1.txt\n", "{}", run.stderr);
-    let second = std::fs::read_to_string(project.folder.path().join("number.1.txt")).unwrap();
+    let second = fs::read_to_string(project.folder.path().join("number.1.txt")).unwrap();
     assert_eq!(second, "1");
 
     let run = project.run(&["train", "-i", "steps=3"]).succeeded();
     assert!(run.stderr.contains("training"), "{}", run.stderr);
-    let weights = std::fs::read_to_string(project.folder.path().join("weights")).unwrap();
+    let weights = fs::read_to_string(project.folder.path().join("weights")).unwrap();
     assert_eq!(weights, "trained 3\n");
     assert_eq!(project.containers(), 0);
 }
@@ -231,6 +231,25 @@ fn commands_run_in_the_projects_environment() {
         assert_eq!(run.code, Some(7), "{}", run.stderr);
         assert!(project.folder.path().join("copy.py").exists());
         assert_eq!(project.containers(), 0);
+    }
+}
+
+#[test]
+fn pip_installs_nothing_where_a_runtime_only_calls_it() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let config = project.folder.path().join("cog.yaml");
+        let text = fs::read_to_string(&config).unwrap() + "x-cog-python:\n  pip: shim\n";
+        fs::write(config, text).unwrap();
+        let run = project.run_command(&["exec"], &["python", "-m", "pip", "install", "cowsay"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("nothing is installed"),
+            "{}",
+            run.stderr
+        );
+        let run = project.run_command(&["exec"], &["python", "-c", "import cowsay"]);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
     }
 }
 

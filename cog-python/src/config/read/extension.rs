@@ -6,7 +6,7 @@ use crate::config::keys::{self, EXTENSION_KEY};
 use crate::config::weight::{clean, overlaps};
 use crate::config::{Extension, RunStep};
 use crate::diagnostic::Spanned;
-use crate::plan::{Compilers, Mount, Network, PYTHON, PythonProvider, VENV};
+use crate::plan::{Compilers, Mount, Network, PYTHON, Pip, PythonProvider, VENV};
 use crate::yaml::Node;
 
 impl Reader<'_> {
@@ -59,6 +59,22 @@ impl Reader<'_> {
                 }
             };
             Some(Spanned::new(place, text.span))
+        });
+        extension.pip = entries.value("pip").and_then(|node| {
+            let text = self.text(node, "pip")?;
+            let pip = match text.value.as_str() {
+                "none" => Pip::None,
+                "real" => Pip::Real,
+                "shim" => Pip::Shim,
+                found => {
+                    self.error(
+                        text.span,
+                        format!("`pip` must be `none`, `real` or `shim`, found `{found}`"),
+                    );
+                    return None;
+                }
+            };
+            Some(Spanned::new(pip, text.span))
         });
         extension.driver = entries.value("driver").and_then(|node| {
             let text = self.text(node, "driver")?;
