@@ -47,6 +47,11 @@ impl Annotation {
         }
     }
 
+    /// Whether it is no type: a call, or a number.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Name(name) if name == "?")
+    }
+
     pub(super) fn is_none(&self) -> bool {
         matches!(self, Self::Name(name) if name == "None")
     }

@@ -1,10 +1,13 @@
 //! Inputs: parameters, their types and what `Input()` says about them.
 
-use rustpython_parser::ast::{Expr, Operator};
 use serde_json::{Map, Value, json};
 
-use super::annotation::{Annotation, dotted};
+use super::annotation::Annotation;
 use super::module::{Function, ModuleId, Modules, range};
+use super::options::Options;
+
+/// Key of what files an input takes.
+const ACCEPT: &str = "x-cog-accept";
 
 /// One input.
 pub(super) struct Parameter {
@@ -74,15 +77,6 @@ impl Primitive {
     }
 }
 
-/// What `Input()` says.
-#[derive(Clone, Debug, Default)]
-struct Options {
-    default: Option<Value>,
-    choices: Option<Vec<Value>>,
-    /// Keys of the schema, by their names there.
-    schema: Map<String, Value>,
-}
-
 impl Kind {
     fn of(shape: Shape) -> Self {
         Self {
@@ -93,6 +87,20 @@ impl Kind {
 
     fn is_union(&self) -> bool {
         matches!(self.shape, Shape::Union(_))
+    }
+
+    /// What it is, or what its items are.
+    fn primitive(&self) -> Primitive {
+        match &self.shape {
+            Shape::Primitive(primitive) => *primitive,
+            Shape::List(items) => items.primitive(),
+            Shape::Any | Shape::Union(_) => Primitive::Any,
+        }
+    }
+
+    /// Whether it is a file, or a list of files.
+    fn is_file(&self) -> bool {
+        self.primitive() == Primitive::Path
     }
 
     fn schema(&self) -> Map<String, Value> {
@@ -136,25 +144,19 @@ pub(super) fn schema(parameters: &[Parameter]) -> (Map<String, Value>, Vec<(Stri
         } = parameter;
         let mut property = Map::new();
         property.insert("x-order".into(), json!(order));
-        match &options.choices {
-            Some(choices) if !choices.is_empty() => {
-                let of = match &kind.shape {
-                    Shape::Primitive(primitive) => primitive.schema()["type"].clone(),
-                    _ => json!("string"),
-                };
-                enums.push((
-                    name.clone(),
-                    json!({"title": name, "description": "An enumeration.", "enum": choices, "type": of}),
-                ));
-                property.insert(
-                    "allOf".into(),
-                    json!([{"$ref": format!("#/components/schemas/{name}")}]),
-                );
-            }
-            _ => {
-                property.insert("title".into(), json!(title(name)));
-                property.extend(kind.schema());
-            }
+        if options.choices.is_empty() {
+            property.insert("title".into(), json!(title(name)));
+            property.extend(kind.schema());
+        } else {
+            let (of, choices) = (kind.primitive().schema(), &options.choices);
+            enums.push((
+                name.clone(),
+                json!({"title": name, "description": "An enumeration.", "enum": choices, "type": of["type"]}),
+            ));
+            property.insert(
+                "allOf".into(),
+                json!([{"$ref": format!("#/components/schemas/{name}")}]),
+            );
         }
         let none = options.default == Some(Value::Null);
         // `Secret = None` means that there may be none; for other types None stands for a value made later.
@@ -182,6 +184,15 @@ pub(super) fn schema(parameters: &[Parameter]) -> (Map<String, Value>, Vec<(Stri
     (schema, enums)
 }
 
+/// Whether the first parameter is the object that a method belongs to.
+fn is_self(function: &Function, name: &str) -> bool {
+    let arguments = &function.arguments;
+    let first = arguments.posonlyargs.iter().chain(&arguments.args).next();
+    first.is_some_and(|first| {
+        name == "self" || name == "cls" || function.is_method && first.def.annotation.is_none()
+    })
+}
+
 /// `guidance_scale` as `Guidance Scale`.
 pub(super) fn title(name: &str) -> String {
     let capital = |word: &str| {
@@ -206,7 +217,7 @@ impl Modules<'_> {
         let mut parameters = Vec::new();
         for (index, argument) in all.enumerate() {
             let name = argument.def.arg.to_string();
-            if index == 0 && (name == "self" || name == "cls") {
+            if index == 0 && is_self(function, &name) {
                 continue;
             }
             let Some(annotation) = &argument.def.annotation else {
@@ -226,12 +237,16 @@ impl Modules<'_> {
             match (kind, options.transpose()) {
                 (Ok(kind), Ok(options)) => {
                     let options = options.unwrap_or_default();
-                    let bound = ["minimum", "maximum", "minLength", "maxLength", "pattern"];
-                    if kind.is_union()
-                        && (options.choices.is_some()
-                            || bound.iter().any(|key| options.schema.contains_key(*key)))
-                    {
+                    if kind.is_union() && options.is_bounded() {
                         self.error(module, range(annotation), format!("input `{name}` of several types can have neither choices nor bounds"), "give it one type");
+                    }
+                    if options.schema.contains_key(ACCEPT) && !kind.is_file() {
+                        self.error(
+                            module,
+                            range(annotation),
+                            format!("input `{name}` is no file, so `accept` says nothing about it"),
+                            "use `accept` with Path or File alone",
+                        );
                     }
                     parameters.push(Parameter {
                         name,
@@ -249,6 +264,18 @@ impl Modules<'_> {
                         );
                     }
                 }
+            }
+        }
+        let variadic = [&function.arguments.vararg, &function.arguments.kwarg];
+        for argument in variadic.into_iter().flatten() {
+            if argument.annotation.is_some() {
+                let name = &argument.arg;
+                self.error(
+                    module,
+                    argument.range,
+                    format!("`{name}` of `{}` takes any number of values, which is no input", function.name),
+                    format!("write `{name}: list[…]` without the star, or no annotation if it is not meant as an input"),
+                );
             }
         }
         parameters
@@ -288,6 +315,13 @@ impl Modules<'_> {
                     }
                     ("Union", members) => self.union(module, members),
                     ("Annotated", [inner, metadata @ ..]) => {
+                        if metadata.iter().any(Annotation::is_unknown) {
+                            return Err((
+                                "what `Annotated[…]` says by a call is not read".to_owned(),
+                                "write it as the default, as in `steps: int = Input(ge=1)`"
+                                    .to_owned(),
+                            ));
+                        }
                         if self.is_opaque(module, metadata) {
                             return Ok(self.opaque(module, inner));
                         }
@@ -352,29 +386,34 @@ impl Modules<'_> {
     }
 
     /// What `Annotated[X, Opaque]` is: JSON, as a list or optional where `X` is.
-    fn opaque(&mut self, module: ModuleId, inner: &Annotation) -> Kind {
-        let any = || Kind::of(Shape::Any);
-        match inner {
-            Annotation::Name(name) | Annotation::Generic(name, _)
-                if matches!(self.plain(module, name).as_str(), "list" | "List") =>
-            {
-                Kind::of(Shape::List(Box::new(any())))
-            }
-            Annotation::Generic(name, arguments) if self.plain(module, name) == "Optional" => {
-                match arguments.as_slice() {
-                    [inner] => Kind {
-                        nullable: true,
-                        ..self.opaque(module, inner)
-                    },
-                    _ => any(),
-                }
-            }
-            Annotation::Union(members) if members.iter().any(Annotation::is_none) => Kind {
+    fn opaque(&self, module: ModuleId, inner: &Annotation) -> Kind {
+        if let Some(inner) = self.optional(module, inner) {
+            return Kind {
                 nullable: true,
-                ..any()
-            },
-            _ => any(),
+                ..self.opaque(module, &inner)
+            };
         }
+        let any = Kind::of(Shape::Any);
+        match inner {
+            Annotation::Generic(name, arguments) if self.plain(module, name) == "Annotated" => {
+                arguments
+                    .first()
+                    .map_or(any, |inner| self.opaque(module, inner))
+            }
+            _ if self.is_list(module, inner) => Kind::of(Shape::List(Box::new(any))),
+            _ => any,
+        }
+    }
+
+    /// Whether a type is Python's own list.
+    pub(super) fn is_list(&self, module: ModuleId, annotation: &Annotation) -> bool {
+        let (Annotation::Name(name) | Annotation::Generic(name, _)) = annotation else {
+            return false;
+        };
+        let own = self.origin(module, name).is_none_or(|(from, _)| {
+            ["typing", "typing_extensions", "builtins"].contains(&from.as_str())
+        });
+        own && matches!(self.plain(module, name).as_str(), "list" | "List")
     }
 
     pub(super) fn is_opaque(&self, module: ModuleId, metadata: &[Annotation]) -> bool {
@@ -397,165 +436,5 @@ impl Modules<'_> {
                 "types are str, int, float, bool, Path, File, Secret, list, dict, and classes derived from `BaseModel`".into(),
             ),
         }
-    }
-
-    /// The default of a parameter: a literal, or `Input()`.
-    fn options(
-        &mut self,
-        module: ModuleId,
-        name: &str,
-        default: &Expr,
-    ) -> Result<Options, (String, String)> {
-        match default {
-            Expr::Call(call) if self.is_input(module, &call.func) => {
-                let mut options = Options::default();
-                for keyword in &call.keywords {
-                    let Some(key) = keyword.arg.as_ref() else {
-                        continue;
-                    };
-                    self.option(module, name, key.as_str(), &keyword.value, &mut options)?;
-                }
-                // `Input(50)` is `Input(default=50)`.
-                if let Some(first) = call.args.first() {
-                    options.default = Some(self.value(module, first).unwrap_or(Value::Null));
-                }
-                Ok(options)
-            }
-            Expr::Attribute(attribute) => {
-                let class = dotted(&attribute.value);
-                let field = attribute.attr.to_string();
-                let found = self.class(module, &class).and_then(|class| {
-                    let value = class
-                        .definition
-                        .body
-                        .iter()
-                        .find_map(|statement| assigned(statement, &field));
-                    value.map(|value| (class.module, value))
-                });
-                match found {
-                    Some((module, value)) => self.options(module, name, &value),
-                    None => Err(not_literal()),
-                }
-            }
-            other => {
-                let default = self.value(module, other).ok_or_else(not_literal)?;
-                Ok(Options {
-                    default: Some(default),
-                    ..Options::default()
-                })
-            }
-        }
-    }
-
-    fn is_input(&self, module: ModuleId, function: &Expr) -> bool {
-        let name = dotted(function);
-        name == "Input"
-            || self
-                .origin(module, &name)
-                .is_some_and(|(from, original)| from == "cog" && original == "Input")
-    }
-
-    fn option(
-        &self,
-        module: ModuleId,
-        name: &str,
-        key: &str,
-        value: &Expr,
-        options: &mut Options,
-    ) -> Result<(), (String, String)> {
-        let found = self.value(module, value);
-        let schema_key = match key {
-            "default" => {
-                options.default = Some(found.unwrap_or(Value::Null));
-                return Ok(());
-            }
-            "default_factory" => {
-                return Err((
-                    format!("`default_factory` of `{name}` would have to be run"),
-                    "write the value as `default`".into(),
-                ));
-            }
-            "choices" => {
-                options.choices = Some(self.choices(module, value).ok_or_else(|| {
-                    (
-                        format!("`choices` of `{name}` would have to be computed"),
-                        "write them as a list, or name a list of the same file".to_owned(),
-                    )
-                })?);
-                return Ok(());
-            }
-            "description" => "description",
-            "ge" => "minimum",
-            "le" => "maximum",
-            "min_length" => "minLength",
-            "max_length" => "maxLength",
-            "regex" => "pattern",
-            "deprecated" => "deprecated",
-            "accept" => "x-cog-accept",
-            _ => return Ok(()),
-        };
-        if let Some(found) = found.filter(|found| !found.is_null() && *found != json!(false)) {
-            options.schema.insert(schema_key.to_owned(), found);
-        }
-        Ok(())
-    }
-
-    /// A list of literals, a name of one, keys or values of a dict, or several of these added up.
-    fn choices(&self, module: ModuleId, expression: &Expr) -> Option<Vec<Value>> {
-        match expression {
-            Expr::BinOp(sum) if sum.op == Operator::Add => {
-                let mut choices = self.choices(module, &sum.left)?;
-                choices.extend(self.choices(module, &sum.right)?);
-                Some(choices)
-            }
-            Expr::Call(call) if dotted(&call.func) == "list" => {
-                let [argument] = call.args.as_slice() else {
-                    return None;
-                };
-                let Expr::Call(inner) = argument else {
-                    return match self.value(module, argument)? {
-                        Value::Object(map) => Some(map.keys().map(|key| json!(key)).collect()),
-                        Value::Array(items) => Some(items),
-                        _ => None,
-                    };
-                };
-                let Expr::Attribute(method) = inner.func.as_ref() else {
-                    return None;
-                };
-                let map = self.value(module, &method.value)?;
-                let map = map.as_object()?;
-                match method.attr.as_str() {
-                    "keys" => Some(map.keys().map(|key| json!(key)).collect()),
-                    "values" => Some(map.values().cloned().collect()),
-                    _ => None,
-                }
-            }
-            other => match self.value(module, other)? {
-                Value::Array(items) => Some(items),
-                _ => None,
-            },
-        }
-    }
-}
-
-fn not_literal() -> (String, String) {
-    (
-        "the default would have to be computed".into(),
-        "write a string, a number, True, False, None, a list or `Input(…)`".into(),
-    )
-}
-
-fn assigned(statement: &rustpython_parser::ast::Stmt, field: &str) -> Option<Expr> {
-    use rustpython_parser::ast::Stmt;
-    match statement {
-        Stmt::Assign(assign) => match assign.targets.as_slice() {
-            [Expr::Name(name)] if name.id.as_str() == field => Some((*assign.value).clone()),
-            _ => None,
-        },
-        Stmt::AnnAssign(assign) => match assign.target.as_ref() {
-            Expr::Name(name) if name.id.as_str() == field => assign.value.as_deref().cloned(),
-            _ => None,
-        },
-        _ => None,
     }
 }

@@ -37,6 +37,14 @@ pub(super) fn value(expression: &Expr) -> Option<Value> {
     }
 }
 
+/// The keys of a dict that is written out, as far as its keys are.
+pub(super) fn keys(expression: &Expr) -> Option<Vec<Value>> {
+    let Expr::Dict(dict) = expression else {
+        return None;
+    };
+    dict.keys.iter().map(|key| value(key.as_ref()?)).collect()
+}
+
 fn constant_value(constant: &Constant) -> Option<Value> {
     Some(match constant {
         Constant::None => Value::Null,

@@ -22,9 +22,11 @@
 
 mod annotation;
 mod document;
+mod fstring;
 mod input;
 mod literal;
 mod module;
+mod options;
 mod output;
 
 use rustpython_parser::ast;
@@ -80,9 +82,10 @@ impl Schema {
             let Some(function) = modules.target(reference, mode) else {
                 continue;
             };
+            let max = modules.concurrency(&function);
             if mode == Mode::Predict {
                 is_async = function.is_async;
-                concurrency = modules.concurrency(&function);
+                concurrency = max;
             }
             parts.extend(modules.part(&function, mode));
         }
@@ -121,6 +124,15 @@ impl Modules<'_> {
         };
         let output = self.output(function.module, annotation);
         let streaming = self.is_decorated(function, "streaming");
+        let streams = |output: &Value| output.get("x-cog-array-type").is_some();
+        if streaming && output.as_ref().is_some_and(|output| !streams(output)) {
+            self.error(
+                function.module,
+                function.range,
+                format!("`{}` returns no iterator, so `@streaming` has nothing to stream", function.name),
+                "return for example `Iterator[str]` or `ConcatenateIterator[str]`, or leave `@streaming` out",
+            );
+        }
         let (input, enums) = input::schema(&inputs);
         Some(Part {
             mode,

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rustpython_parser::Parse;
 use rustpython_parser::ast::{self, Expr, Ranged, Stmt};
 use rustpython_parser::text_size::TextRange;
 use serde_json::Value;
 
 use super::annotation::dotted;
-use super::{Mode, literal};
+use super::{Mode, fstring, literal};
 use crate::config::RunReference;
 use crate::diagnostic::{Diagnostic, Report, Source, Span};
 use crate::files::ProjectFiles;
@@ -32,6 +31,8 @@ struct Module {
     imports: BTreeMap<String, (String, String)>,
     /// Values of names that are assigned literals.
     values: BTreeMap<String, Value>,
+    /// Keys of names that are assigned dicts.
+    keys: BTreeMap<String, Vec<Value>>,
 }
 
 /// A class of a module.
@@ -49,6 +50,8 @@ pub(super) struct Function {
     pub(super) returns: Option<Expr>,
     pub(super) decorators: Vec<Expr>,
     pub(super) is_async: bool,
+    /// Whether its first parameter is the object or the class it belongs to.
+    pub(super) is_method: bool,
     pub(super) range: TextRange,
 }
 
@@ -80,6 +83,7 @@ impl Function {
             returns: returns.as_deref().cloned(),
             decorators: decorators.clone(),
             is_async,
+            is_method: false,
             range,
         })
     }
@@ -189,7 +193,11 @@ impl<'f> Modules<'f> {
             .iter()
             .filter_map(|statement| Function::of(class.module, statement));
         if let Some(function) = own.rev().find(|function| function.name == name) {
-            return Some(function);
+            let mut decorators = function.decorators.iter().map(dotted);
+            return Some(Function {
+                is_method: !decorators.any(|decorator| decorator == "staticmethod"),
+                ..function
+            });
         }
         if depth > DEPTH {
             return None;
@@ -206,6 +214,7 @@ impl<'f> Modules<'f> {
         let here = self.all[module]
             .statements
             .iter()
+            .rev()
             .find_map(|statement| match statement {
                 Stmt::ClassDef(class) if class.name.as_str() == name => Some(class.clone()),
                 _ => None,
@@ -262,6 +271,11 @@ impl<'f> Modules<'f> {
     /// The value of a name that is assigned a literal.
     pub(super) fn named_value(&self, module: ModuleId, name: &str) -> Option<&Value> {
         self.all[module].values.get(name)
+    }
+
+    /// The keys of a name that is assigned a dict.
+    pub(super) fn named_keys(&self, module: ModuleId, name: &str) -> Option<&Vec<Value>> {
+        self.all[module].keys.get(name)
     }
 
     /// The literal value of an expression, names of literals included.
@@ -323,7 +337,7 @@ impl<'f> Modules<'f> {
             }
         };
         let source = Source::new(path, text);
-        let statements = match ast::Suite::parse(source.text(), path) {
+        let statements = match fstring::parse(source.text(), path) {
             Ok(statements) => statements,
             Err(error) => {
                 let range = TextRange::empty(error.offset);
@@ -341,9 +355,17 @@ impl<'f> Modules<'f> {
             statements,
             imports: BTreeMap::new(),
             values: BTreeMap::new(),
+            keys: BTreeMap::new(),
         };
         for statement in &module.statements {
-            collect(statement, &mut module.imports, &mut module.values);
+            collect_imports(statement, &mut module.imports);
+            if let Some((name, value)) = assignment(statement) {
+                let (value, keys) = (literal::value(value), literal::keys(value));
+                module
+                    .values
+                    .extend(value.map(|value| (name.to_owned(), value)));
+                module.keys.extend(keys.map(|keys| (name.to_owned(), keys)));
+            }
         }
         self.all.push(module);
         let id = self.all.len() - 1;
@@ -352,11 +374,7 @@ impl<'f> Modules<'f> {
     }
 }
 
-fn collect(
-    statement: &Stmt,
-    imports: &mut BTreeMap<String, (String, String)>,
-    values: &mut BTreeMap<String, Value>,
-) {
+fn collect_imports(statement: &Stmt, imports: &mut BTreeMap<String, (String, String)>) {
     match statement {
         Stmt::Import(import) => {
             for alias in &import.names {
@@ -390,27 +408,28 @@ fn collect(
         Stmt::If(branch) => branch
             .body
             .iter()
-            .for_each(|inner| collect(inner, imports, values)),
+            .for_each(|inner| collect_imports(inner, imports)),
         Stmt::Try(attempt) => attempt
             .body
             .iter()
-            .for_each(|inner| collect(inner, imports, values)),
-        Stmt::Assign(assign) => {
-            if let ([Expr::Name(name)], Some(value)) =
-                (assign.targets.as_slice(), literal::value(&assign.value))
-            {
-                values.insert(name.id.to_string(), value);
-            }
-        }
-        Stmt::AnnAssign(assign) => {
-            if let (Expr::Name(name), Some(value)) = (
-                assign.target.as_ref(),
-                assign.value.as_deref().and_then(literal::value),
-            ) {
-                values.insert(name.id.to_string(), value);
-            }
-        }
+            .for_each(|inner| collect_imports(inner, imports)),
         _ => {}
+    }
+}
+
+/// The name and the value of an assignment to one name.
+pub(super) fn assignment(statement: &Stmt) -> Option<(&str, &Expr)> {
+    let (target, value) = match statement {
+        Stmt::Assign(assign) => match assign.targets.as_slice() {
+            [target] => (target, assign.value.as_ref()),
+            _ => return None,
+        },
+        Stmt::AnnAssign(assign) => (assign.target.as_ref(), assign.value.as_deref()?),
+        _ => return None,
+    };
+    match target {
+        Expr::Name(name) => Some((name.id.as_str(), value)),
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@ struct Field {
     name: String,
     annotation: Annotation,
     has_default: bool,
-    /// What `Required[]`, `NotRequired[]` and `total=False` say.
+    /// Whether the key of a `TypedDict` is always there.
     required: Option<bool>,
 }
 
@@ -39,7 +39,7 @@ impl Modules<'_> {
         }
     }
 
-    /// `open` are the classes being resolved: one that contains itself is an object of any shape.
+    /// `open` are the classes being resolved, by the names they are written as: one that contains itself is an object of any shape.
     fn returned(
         &mut self,
         module: ModuleId,
@@ -56,7 +56,7 @@ impl Modules<'_> {
         match annotation {
             Annotation::Name(name) => {
                 if let Some(class) = self.model(module, name) {
-                    return self.class_schema(&class, open);
+                    return self.class_schema(&class, name, open);
                 }
                 let plain = self.plain(module, name);
                 match plain.as_str() {
@@ -116,26 +116,27 @@ impl Modules<'_> {
         }
     }
 
-    fn opaque_output(&mut self, module: ModuleId, inner: &Annotation) -> Map<String, Value> {
-        let name = match inner {
-            Annotation::Name(name) | Annotation::Generic(name, _) => self.plain(module, name),
-            Annotation::Union(_) => String::new(),
-        };
+    fn opaque_output(&self, module: ModuleId, inner: &Annotation) -> Map<String, Value> {
         let mut schema = Primitive::Any.schema();
-        if matches!(name.as_str(), "list" | "List") {
+        if self.is_list(module, inner) {
             schema.insert("type".into(), json!("array"));
             schema.insert("items".into(), Value::Object(Primitive::Any.schema()));
         }
         schema
     }
 
-    /// The type within `Optional[X]`, `Union[X, None]` and `X | None`.
-    fn optional(&self, module: ModuleId, annotation: &Annotation) -> Option<Annotation> {
+    /// The type within `Optional[X]`, `Union[X, None]` and `X | None`, also where these are annotated.
+    pub(super) fn optional(&self, module: ModuleId, annotation: &Annotation) -> Option<Annotation> {
         let members = match annotation {
             Annotation::Union(members) => members,
             Annotation::Generic(name, arguments) => {
                 match (self.plain(module, name).as_str(), arguments.as_slice()) {
                     ("Optional", [inner]) => return Some(inner.clone()),
+                    ("Annotated", [inner, metadata @ ..]) => {
+                        let mut arguments = vec![self.optional(module, inner)?];
+                        arguments.extend_from_slice(metadata);
+                        return Some(Annotation::Generic(name.clone(), arguments));
+                    }
                     ("Union", _) => arguments,
                     _ => return None,
                 }
@@ -152,9 +153,10 @@ impl Modules<'_> {
     fn class_schema(
         &mut self,
         class: &Class,
+        name: &str,
         open: &mut Vec<(ModuleId, String)>,
     ) -> Result<Map<String, Value>, Problem> {
-        let key = (class.module, class.definition.name.to_string());
+        let key = (class.module, name.to_owned());
         if open.contains(&key) {
             return Ok(Primitive::Any.schema());
         }
@@ -199,10 +201,11 @@ impl Modules<'_> {
             .map(dotted)
             .collect::<Vec<_>>()
         {
-            if let Some(base) = self.class(class.module, &base) {
+            if let Some(base) = self.model(class.module, &base) {
                 fields.extend(self.fields(&base, depth + 1));
             }
         }
+        let is_typed_dict = self.derives(class, &["TypedDict"], 0);
         let partial = class.definition.keywords.iter().any(|keyword| {
             keyword
                 .arg
@@ -219,21 +222,18 @@ impl Modules<'_> {
             };
             let name = name.id.to_string();
             let mut annotation = Annotation::of(&assign.annotation);
-            let mut required = partial.then_some(false);
+            // Keys of a `TypedDict` are there unless it says otherwise, even if they may be None.
+            let mut required = is_typed_dict.then_some(!partial);
             if let Annotation::Generic(outer, arguments) = &annotation
                 && let [inner] = arguments.as_slice()
             {
-                required = match self.plain(class.module, outer).as_str() {
-                    "Required" => Some(true),
-                    "NotRequired" => Some(false),
+                match self.plain(class.module, outer).as_str() {
                     "ClassVar" => continue,
-                    _ => required,
-                };
-                if matches!(
-                    self.plain(class.module, outer).as_str(),
-                    "Required" | "NotRequired"
-                ) {
-                    annotation = inner.clone();
+                    qualifier @ ("Required" | "NotRequired") if is_typed_dict => {
+                        required = Some(qualifier == "Required");
+                        annotation = inner.clone();
+                    }
+                    _ => {}
                 }
             }
             let field = Field {

@@ -226,7 +226,8 @@ fn names(text: &str) -> Vec<String> {
     }
     let mut names = Vec::new();
     for line in text.lines() {
-        let mut line = line.to_owned();
+        // Names that Python itself has are none of the project.
+        let mut line = line.replace(" (imported from 'builtins')", "");
         for own in [
             "(e.g.",
             "e.g.",
