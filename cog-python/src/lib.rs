@@ -68,6 +68,8 @@ pub mod cli;
 mod engine;
 #[cfg(feature = "cli")]
 pub mod factory;
+#[cfg(feature = "cli")]
+mod registry;
 
 pub use config::Config;
 pub use diagnostic::{Report, Source};

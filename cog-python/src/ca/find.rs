@@ -136,6 +136,14 @@ pub fn find(host: &dyn Host, given: Option<&str>, only: bool) -> Result<Found, C
     })
 }
 
+/// What this program itself trusts, as PEM: the bundle of [`find`], or that of the system.
+pub fn roots(host: &dyn Host, given: Option<&str>, only: bool) -> Result<Option<String>, CaError> {
+    let named = find(host, given, only)?.bundle;
+    Ok(named
+        .map(|bundle| bundle.pem().to_owned())
+        .or_else(|| Some(system_bundle(host)?.1.to_pem())))
+}
+
 /// The first of some variables that names usable certificates.
 fn named(
     host: &dyn Host,

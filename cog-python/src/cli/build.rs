@@ -439,7 +439,7 @@ impl<'a> Builder<'a> {
         let platforms: Vec<&str> = plans.map(|plan| plan.platform.as_str()).collect();
         let outputs = &self.target.outputs;
         let name = self.plan().image.as_str();
-        match layers::sizes(client, outputs, &platforms, name, outcome).await {
+        match layers::sizes(client, outputs, &platforms, name, outcome, self.args).await {
             Ok(sizes) => sizes,
             Err(failure) => {
                 let text = failure.to_string();

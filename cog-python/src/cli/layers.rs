@@ -1,14 +1,18 @@
-//! Sizes of the layers of an image, from where a build has put it: the engine, or an archive.
+//! Sizes of the layers of an image, from where a build has put it: the engine, an archive, or a registry.
 
 use std::path::Path;
 
 use llb::client::{Client, Outcome};
+use llb::value::ImageRef;
 
 use super::Failure;
+use super::args::BuildArgs;
 use super::layout::{Layout, LayoutImage};
 use super::output::{OutputKind, OutputOption};
+use crate::config::ImageName;
 use crate::engine::Engine;
 use crate::factory::{ImageSize, LayerSize, Measure};
+use crate::registry::{Access, Repository};
 
 /// Sizes of what was built, one image for each platform.
 pub(super) async fn sizes(
@@ -17,7 +21,13 @@ pub(super) async fn sizes(
     platforms: &[&str],
     name: &str,
     outcome: &Outcome,
+    args: &BuildArgs,
 ) -> Result<Vec<ImageSize>, Failure> {
+    let blobs = |layout: &Layout| {
+        let images = layout.images()?;
+        let sizes = images.iter().map(|image| size(image, platforms[0]));
+        Ok(sizes.collect())
+    };
     let archive = outputs.iter().find_map(|output| {
         let is_archive = matches!(output.kind, OutputKind::Oci | OutputKind::Docker);
         output
@@ -26,23 +36,36 @@ pub(super) async fn sizes(
             .filter(|path| is_archive && *path != Path::new("-"))
     });
     if let Some(path) = archive {
-        let images = Layout::open(path)?.images()?;
-        return Ok(images
-            .iter()
-            .map(|image| size(image, platforms[0]))
-            .collect());
+        return blobs(&Layout::open(path)?);
     }
     let is_engine = matches!(client.engine(), llb::client::Engine::Docker { .. });
     let kept = outputs.iter().find(|output| output.is_kept() && is_engine);
-    let ([platform], Some(output)) = (platforms, kept) else {
-        return Err(Failure::new(
-            "what was built is neither an image of one platform in an engine nor an archive",
-        )
-        .hint("add `-o type=oci,dest=FILE`"));
+    let named = |output: &OutputOption| {
+        let own = output.name.as_ref().map(ImageName::as_str);
+        own.unwrap_or(name).to_owned()
     };
-    let name = output.name.as_ref().map_or(name, |name| name.as_str());
+    let ([platform], Some(output)) = (platforms, kept) else {
+        let pushed = outputs.iter().find(|output| output.push);
+        let (Some(output), Some(digest)) = (pushed, outcome.image_digest()) else {
+            return Err(Failure::new(
+                "what was built is neither an image of one platform in an engine, nor an archive, nor in a registry",
+            )
+            .hint("add `-o type=oci,dest=FILE`, or `--push`"));
+        };
+        let name = named(output);
+        let image = ImageRef::parse(&name).map_err(|error| Failure::new(error.to_string()))?;
+        let access = Access {
+            insecure: output.has("registry.insecure", "true"),
+            certificates: args.ca_cert.as_deref(),
+            only: args.ca_only,
+        };
+        let mut repository = Repository::open(&image, &access).await?;
+        let documents = repository.documents(digest).await?;
+        return blobs(&Layout::of_documents(&name, documents));
+    };
+    let name = named(output);
     let engine = Engine::connect(Some(&client.address().to_string())).await?;
-    let reference = outcome.image_digest().unwrap_or(name);
+    let reference = outcome.image_digest().unwrap_or(&name);
     let layers = engine.layers(reference).await?;
     Ok(vec![ImageSize::new(*platform, Measure::Files, layers)])
 }

@@ -55,6 +55,14 @@ impl Layout {
         })
     }
 
+    /// The documents of an image that is elsewhere, by their paths in a layout.
+    pub(super) fn of_documents(name: &str, documents: BTreeMap<String, Vec<u8>>) -> Self {
+        Self {
+            path: name.into(),
+            archive: Some(documents),
+        }
+    }
+
     /// Digest of what the layout is of: an image, or an index of images.
     pub(super) fn digest(&self) -> Result<String, Failure> {
         let index = self.document("index.json")?;

@@ -1,7 +1,7 @@
 //! The image that a command runs: one that is named, or the project's environment with the project mounted into it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde_json::Value;
@@ -12,7 +12,10 @@ use super::store::{Local, Remote};
 use super::{Failure, build};
 use crate::config::ImageName;
 use crate::engine::{Engine, Gpus, Launch};
-use crate::model::{Origin, Resolver};
+use crate::model::{Model, Origin, Resolver};
+use crate::plan::megabytes;
+use crate::registry::Access;
+use crate::resolution::Platform;
 
 /// An image to run, and the OpenAPI document of its model.
 pub(super) struct Chosen {
@@ -29,7 +32,7 @@ pub(super) fn choose(
     check: impl FnOnce(Option<&Value>) -> Result<(), Failure>,
 ) -> Result<Chosen, Failure> {
     let (mut chosen, gpu) = match image {
-        Some(image) => existing(image, build, args, check)?,
+        Some(image) => existing(image, plan.platform.first(), build, args, check)?,
         None => of_project(plan, build, args, check)?,
     };
     let wished = if gpu { Gpus::IfThere } else { Gpus::None };
@@ -41,6 +44,7 @@ pub(super) fn choose(
 /// A model that is there, in the engine or in its registry.
 fn existing(
     image: &str,
+    platform: Option<&Platform>,
     build: &BuildArgs,
     args: &LaunchArgs,
     check: impl FnOnce(Option<&Value>) -> Result<(), Failure>,
@@ -48,9 +52,19 @@ fn existing(
     let host = args.docker_host.as_deref();
     build::run(async {
         let engine = Engine::connect(host).await?;
+        // That of images here and of Cog's.
+        let platform = platform.map_or("linux/amd64", Platform::as_str);
         let remote = Remote {
             address: build.builder.addr.as_deref(),
             engine: host,
+            platform: platform
+                .parse()
+                .map_err(|error| Failure::new(format!("platform {platform}: {error}")))?,
+            access: Access {
+                certificates: build.ca_cert.as_deref(),
+                only: build.ca_only,
+                insecure: false,
+            },
         };
         let resolver = Resolver::new(Local(&engine), remote, args.resolve.into());
         let model = resolver
@@ -59,7 +73,8 @@ fn existing(
             .map_err(|error| Failure::new(error.to_string()))?;
         check(model.schema.as_ref())?;
         if model.origin == Origin::Remote {
-            engine.pull(&model.reference).await?;
+            tell_size(&model);
+            engine.pull(&model.reference, platform).await?;
         }
         let gpu = model.gpu();
         let launch = Launch {
@@ -69,6 +84,19 @@ fn existing(
         let schema = model.schema;
         Ok((Chosen { launch, schema }, gpu))
     })
+}
+
+/// Says what is fetched, as far as that is known.
+fn tell_size(model: &Model) {
+    if let Some(size) = model.size {
+        // There is nobody to tell when stderr is closed.
+        let _ = writeln!(
+            io::stderr().lock(),
+            "fetching {}, {}",
+            model.reference.as_str(),
+            megabytes(size)
+        );
+    }
 }
 
 /// The environment of a project, with the project mounted: an edited source needs no build.

@@ -117,6 +117,12 @@ impl OutputOption {
         }
     }
 
+    /// Whether it has an attribute of this value.
+    pub(crate) fn has(&self, name: &str, value: &str) -> bool {
+        let mut attributes = self.attributes.iter();
+        attributes.any(|(key, found)| key == name && found == value)
+    }
+
     /// Whether the result is written to standard output.
     pub(crate) fn is_stdout(&self) -> bool {
         self.dest.as_deref() == Some(Path::new("-"))

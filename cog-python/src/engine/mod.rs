@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// Fetches an image from its registry, with the login of this user.
-    pub(crate) async fn pull(&self, reference: &ImageRef) -> Result<(), Failure> {
+    pub(crate) async fn pull(&self, reference: &ImageRef, platform: &str) -> Result<(), Failure> {
         let login = Login::of_docker_config(reference.domain())
             .await
             .map_err(|reason| {
@@ -147,6 +147,7 @@ impl Engine {
         });
         let options = CreateImageOptions {
             from_image: Some(reference.as_str().to_owned()),
+            platform: platform.to_owned(),
             ..CreateImageOptions::default()
         };
         let mut answers =

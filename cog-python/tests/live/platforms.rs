@@ -144,6 +144,37 @@ fn several_platforms_make_an_index() {
     }
     platforms.retain(|architecture| *architecture != "unknown");
     assert_eq!(platforms, ["amd64", "arm64"], "{}", run.stderr);
+
+    // What only the registry can tell of all of them, it tells.
+    let output = format!("type=image,push=true,name={reference}-sized");
+    let run = project.run(&[
+        "build",
+        "--size-report",
+        "--json",
+        "--platform",
+        "linux/amd64,linux/arm64",
+        "--base",
+        &base,
+        "--uv-image",
+        &uv,
+        "-o",
+        &output,
+    ]);
+    let run = run.succeeded();
+    let build: Value = serde_json::from_str(&run.stdout).unwrap();
+    let index = get(&testbed, &format!("/v2/{name}/manifests/{tag}-sized"));
+    for (index, image) in index["manifests"].as_array().unwrap().iter().enumerate() {
+        if image["platform"]["architecture"] == "unknown" {
+            continue;
+        }
+        let digest = image["digest"].as_str().unwrap();
+        let manifest = get(&testbed, &format!("/v2/{name}/manifests/{digest}"));
+        let size = &build["sizes"][index];
+        assert_eq!(size["measure"], "blob", "{}", run.stderr);
+        let layers = manifest["layers"].as_array().unwrap();
+        let bytes = layers.iter().map(|layer| layer["size"].as_u64().unwrap());
+        assert_eq!(size["bytes"], bytes.sum::<u64>(), "{size:#}");
+    }
 }
 
 /// It would fail at its end, after minutes.

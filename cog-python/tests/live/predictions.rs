@@ -201,6 +201,8 @@ fn a_model_is_taken_from_the_engine_or_its_registry() {
             .run(&["predict", &pushed, "-i", "name=there"])
             .succeeded();
         assert_eq!(remote.stdout, "Hello, there! The sum is 3,000.\n");
+        let told = format!("fetching {pushed}:latest, ");
+        assert!(remote.stderr.contains(&told), "{}", remote.stderr);
 
         let none = format!("{registry}/cog-python-test/none");
         let run = project.run(&["predict", &none]);
@@ -212,6 +214,17 @@ fn a_model_is_taken_from_the_engine_or_its_registry() {
         let run = project.run(&["predict", "python:3.11-slim", "-i", "name=x"]);
         assert!(run.stderr.contains("is no Cog model"), "{}", run.stderr);
         project.remove(&pushed);
+        let other = [
+            "predict",
+            &pushed,
+            "-i",
+            "name=x",
+            "--platform",
+            "linux/arm64",
+        ];
+        let run = project.run(&other);
+        let told = format!("`{pushed}:latest` has no image for linux/arm64");
+        assert!(run.stderr.contains(&told), "{}", run.stderr);
         assert_eq!(project.containers(), 0);
     }
 }
