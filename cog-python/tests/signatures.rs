@@ -72,6 +72,29 @@ fn choices_keep_the_type_of_keys_and_need_no_values() {
 }
 
 #[test]
+fn training_has_choices_of_its_own() {
+    let text = "def run(n: int = Input(choices=[1]), m: int = Input(choices=[2])) -> str: ...\ndef train(n: int = Input(choices=[3]), m: int = Input(choices=[2])) -> str: ...\n";
+    let files = BTreeMap::from([("run.py".to_owned(), format!("{HEAD}{text}"))]);
+    let (run, train) = (
+        "run.py:run".parse().unwrap(),
+        "run.py:train".parse().unwrap(),
+    );
+    let schema = Schema::read(Some(&run), Some(&train), &files, "0.23.1").unwrap();
+    let schemas = &schema.document["components"]["schemas"];
+    let choices = |input: &str, name: &str| {
+        let reference = &schemas[input]["properties"][name]["allOf"][0]["$ref"];
+        let key = reference.as_str().unwrap().rsplit('/').next().unwrap();
+        (key.to_owned(), schemas[key]["enum"].clone())
+    };
+    assert_eq!(choices("Input", "n"), ("n".into(), json!([1])));
+    assert_eq!(
+        choices("TrainingInput", "n"),
+        ("TrainingInput.n".into(), json!([3]))
+    );
+    assert_eq!(choices("TrainingInput", "m"), ("m".into(), json!([2])));
+}
+
+#[test]
 fn options_of_another_type_than_theirs_are_no_options() {
     let (property, _) = input(
         "NUMBER = 5\n",

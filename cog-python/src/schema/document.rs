@@ -63,11 +63,17 @@ pub(super) fn document(parts: &[Part], version: &str) -> Value {
         let names = part.mode.names();
         let mut input = part.input.clone();
         input.insert("title".into(), json!(names.input));
+        for (name, choices) in &part.enums {
+            // An input of the same name that predictions have may have other choices.
+            let mut own = name.clone();
+            if schemas.get(name).is_some_and(|other| other != choices) {
+                own = format!("{}.{name}", names.input);
+                input["properties"][name]["allOf"] = json!([reference(&own)]);
+            }
+            schemas.insert(own, choices.clone());
+        }
         schemas.insert(names.input.into(), Value::Object(input));
         schemas.insert(names.output.into(), part.output.clone());
-        for (name, choices) in &part.enums {
-            schemas.insert(name.clone(), choices.clone());
-        }
         exchange(&mut schemas, &names);
         operations(
             &mut paths,
