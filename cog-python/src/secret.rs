@@ -41,6 +41,9 @@ pub enum SecretError {
     /// A type that is neither `file` nor `env`.
     #[error("unknown type `{0}`; known types are `file` and `env`")]
     Type(String),
+    /// A quote that is not closed, or in the middle of a part.
+    #[error("a quote must be around a whole part, as in `id=NAME,\"src=a,b\"`")]
+    Quote,
     /// No name.
     #[error("`id` is missing; write `id=NAME,src=FILE` or `id=NAME,env=VARIABLE`")]
     Id,
@@ -51,11 +54,12 @@ impl FromStr for SecretOption {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (mut id, mut src, mut env, mut kind, mut version) = (None, None, None, None, None);
-        for (index, part) in text.split(',').enumerate() {
+        for (index, part) in fields(text)?.into_iter().enumerate() {
             let (key, value) = part
                 .split_once('=')
+                .map(|(key, value)| (key, value.to_owned()))
                 .ok_or(SecretError::Part { part: index + 1 })?;
-            match key.trim().to_ascii_lowercase().as_str() {
+            match key.to_ascii_lowercase().as_str() {
                 "id" => id = Some(value),
                 "src" | "source" => src = Some(value),
                 "env" => env = Some(value),
@@ -66,21 +70,63 @@ impl FromStr for SecretOption {
         }
         let id = id.filter(|id| !id.is_empty()).ok_or(SecretError::Id)?;
         // `type=env,src=NAME` is how Docker's own command line names a variable.
-        let origin = match (kind, src, env) {
-            (_, Some(_), Some(_)) => return Err(SecretError::Both),
+        let origin = match (kind.as_deref(), src, env) {
+            (_, Some(_), Some(_)) | (Some("file"), None, Some(_)) => return Err(SecretError::Both),
             (Some("env"), Some(name), None) | (None | Some("env"), None, Some(name)) => {
-                SecretOrigin::Variable(name.to_owned())
+                SecretOrigin::Variable(name)
             }
-            (None | Some("env"), None, None) => SecretOrigin::Variable(id.to_owned()),
+            (None | Some("env"), None, None) => SecretOrigin::Variable(id.clone()),
             (None | Some("file"), Some(path), None) => SecretOrigin::File(path.into()),
-            (Some("file"), None, _) => return Err(SecretError::Type("file without `src`".into())),
+            // Without an origin, the file is named as the secret is.
+            (Some("file"), None, None) => SecretOrigin::File(id.clone().into()),
             (Some(kind), ..) => return Err(SecretError::Type(kind.to_owned())),
         };
         Ok(Self {
-            id: id.to_owned(),
+            id,
             origin,
-            version: version.map(str::to_owned),
+            version,
         })
+    }
+}
+
+/// The parts of a line of CSV: a part in quotes may hold commas, and quotes doubled.
+fn fields(text: &str) -> Result<Vec<String>, SecretError> {
+    let mut fields = Vec::new();
+    let mut rest = text;
+    loop {
+        let (field, behind) = match rest.strip_prefix('"') {
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                let field = &rest[..end];
+                if field.contains('"') {
+                    return Err(SecretError::Quote);
+                }
+                (field.to_owned(), &rest[end..])
+            }
+            Some(quoted) => in_quotes(quoted)?,
+        };
+        fields.push(field);
+        match behind.strip_prefix(',') {
+            Some(behind) => rest = behind,
+            None if behind.is_empty() => return Ok(fields),
+            None => return Err(SecretError::Quote),
+        }
+    }
+}
+
+/// The part up to the closing quote, and what is behind it.
+fn in_quotes(mut text: &str) -> Result<(String, &str), SecretError> {
+    let mut field = String::new();
+    loop {
+        let (before, behind) = text.split_once('"').ok_or(SecretError::Quote)?;
+        field.push_str(before);
+        match behind.strip_prefix('"') {
+            Some(behind) => {
+                field.push('"');
+                text = behind;
+            }
+            None => return Ok((field, behind)),
+        }
     }
 }
 
@@ -113,6 +159,29 @@ mod tests {
         for text in ["id=a,src=x/y", "source=x/y,id=a", "type=file,id=a,src=x/y"] {
             assert_eq!(text.parse::<SecretOption>().unwrap(), file, "{text}");
         }
+    }
+
+    #[test]
+    fn parts_in_quotes_may_hold_commas() {
+        for (text, path) in [
+            ("id=a,\"src=x,y\"", "x,y"),
+            ("\"src=say \"\"hi\"\"\",id=a", "say \"hi\""),
+            ("type=file,id=a", "a"),
+        ] {
+            let found = text.parse::<SecretOption>().unwrap();
+            assert_eq!(found.origin, SecretOrigin::File(path.into()), "{text}");
+        }
+        for text in ["id=a,src=\"x\"", "\"id=a", "\"id=a\"b", "\"id=a\"\","] {
+            assert_eq!(
+                text.parse::<SecretOption>(),
+                Err(SecretError::Quote),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            "id=a, env=X".parse::<SecretOption>(),
+            Err(SecretError::Key(" env".into()))
+        );
     }
 
     #[test]

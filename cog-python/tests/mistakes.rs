@@ -297,7 +297,7 @@ fn python_versions() {
         ),
         (
             "2.7",
-            "3:19 `python_version` must be a version of Python 3, found `2.7`",
+            "3:19 `python_version` must be a version of Python 3, at least 3.10, found `2.7`",
         ),
         (
             "true",

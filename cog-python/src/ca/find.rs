@@ -188,7 +188,8 @@ fn given_certificates(host: &dyn Host, origin: &str, value: &str) -> Result<Cert
             problem,
         })
     };
-    if value.trim_start().starts_with("-----BEGIN ") {
+    let value = value.trim();
+    if value.starts_with("-----BEGIN ") {
         return parse(value);
     }
     if let Some(mut names) = host.list(value) {

@@ -74,7 +74,7 @@ pub enum DockerfileError {
     Sdk(#[from] super::wheel::TooOld),
     /// A command of several lines, which Cog's shape cannot hold.
     #[error(
-        "command `{0}` has several lines, which Cog's Dockerfile cannot hold; write one list item per line"
+        "command `{0}` of `run` has several lines, which Cog's Dockerfile cannot hold; write one list item per line"
     )]
     Lines(String),
     /// A coglet wheel wants a Python without patch version.

@@ -89,6 +89,10 @@ pub fn lines(text: &str) -> Vec<String> {
         keep(&open);
         open.clear();
     }
+    // Nothing follows the last line, so a `\\` at its end is text.
+    if text.ends_with('\\') {
+        open.push('\\');
+    }
     keep(&open);
     lines
 }

@@ -43,7 +43,7 @@ pub enum PythonVersionError {
     #[error("must be a major and a minor version, such as 3.12, or a full one, such as 3.12.1")]
     Form,
     /// Not Python 3.
-    #[error("must be a version of Python 3")]
+    #[error("must be a version of Python 3, at least 3.10")]
     Major,
     /// Before 3.10.
     #[error("must be at least 3.10")]

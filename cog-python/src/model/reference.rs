@@ -110,7 +110,7 @@ impl ModelReference {
         };
         let (registry, repository) = split(bare);
         Ok(Self {
-            registry: registry.unwrap_or(DOCKER).to_owned(),
+            registry: host(registry).to_owned(),
             repository: of_docker(registry, repository),
             version,
         })
@@ -156,11 +156,13 @@ impl ModelReference {
             .map(|model| {
                 model
                     .parse::<ImageName>()
-                    .map_err(|_| variable("model", "a repository", model))
+                    .ok()
+                    .filter(|name| name.tag().is_none())
+                    .ok_or_else(|| variable("model", "a repository without tag and digest", model))
             })
             .transpose()?;
         let base = base.as_ref().map(|name| split(name.as_str()));
-        let registry_of_base = base.map(|(registry, _)| registry.unwrap_or(DOCKER));
+        let registry_of_base = base.map(|(registry, _)| host(registry));
         let or = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let repository = or(repository)
             .or_else(|| base.map(|(registry, repository)| of_docker(registry, repository)))
@@ -185,9 +187,17 @@ fn split(name: &str) -> (Option<&str>, &str) {
     }
 }
 
+/// The host of a registry; Docker's own, which names leave out, has two names.
+fn host(registry: Option<&str>) -> &str {
+    match registry {
+        None | Some("docker.io") => DOCKER,
+        Some(registry) => registry,
+    }
+}
+
 /// Docker's registry keeps names without an owner below `library`.
 fn of_docker(registry: Option<&str>, repository: &str) -> String {
-    if registry.is_none() && !repository.contains('/') {
+    if host(registry) == DOCKER && !repository.contains('/') {
         format!("library/{repository}")
     } else {
         repository.to_owned()
@@ -220,6 +230,29 @@ mod tests {
             },
         );
         assert_eq!(found.unwrap().registry, "r8.im");
+    }
+
+    #[test]
+    fn the_registry_of_docker_has_one_name() {
+        for (model, repository) in [
+            ("acme/m", "acme/m"),
+            ("docker.io/acme/m", "acme/m"),
+            ("index.docker.io/m", "library/m"),
+            ("m", "library/m"),
+        ] {
+            let found = ModelReference::resolve(None, Some(model), &Variables::default()).unwrap();
+            assert_eq!(
+                (found.registry.as_str(), found.repository.as_str()),
+                ("index.docker.io", repository),
+                "{model}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_model_is_a_repository() {
+        let error = ModelReference::resolve(None, Some("acme/m:v1"), &Variables::default());
+        assert!(error.unwrap_err().to_string().contains("acme/m:v1"));
     }
 
     #[test]

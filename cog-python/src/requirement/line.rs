@@ -72,6 +72,37 @@ pub(super) fn classify<'a>(text: &'a str) -> Line<'a> {
     Line::Unnamed(text)
 }
 
+/// The options about indexes that a line starts with, and the requirement behind them, which pip would pass over.
+pub(super) fn behind_options(text: &str) -> Option<(Vec<String>, &str)> {
+    const NAMES: [&str; 5] = [
+        "-f",
+        "-i",
+        "--find-links",
+        "--index-url",
+        "--extra-index-url",
+    ];
+    let mut options = Vec::new();
+    let mut rest = text.trim_start();
+    while rest.starts_with('-') {
+        let (word, behind) = rest.split_once(char::is_whitespace)?;
+        let behind = behind.trim_start();
+        if word
+            .split_once('=')
+            .is_some_and(|(name, _)| NAMES.contains(&name))
+        {
+            options.push(word.to_owned());
+            rest = behind;
+        } else if NAMES.contains(&word) {
+            let (value, behind) = behind.split_once(char::is_whitespace)?;
+            options.push(format!("{word} {value}"));
+            rest = behind.trim_start();
+        } else {
+            return None;
+        }
+    }
+    (!options.is_empty() && matches!(classify(rest), Line::Named { .. })).then_some((options, rest))
+}
+
 /// The value of `-x VALUE`, `-xVALUE`, `--long VALUE` or `--long=VALUE`.
 fn option_value<'a>(text: &'a str, short: &str, long: &str) -> Option<&'a str> {
     if let Some(rest) = text.strip_prefix(long) {
@@ -204,6 +235,28 @@ mod tests {
         Line::Named {
             name: name.into(),
             url: None,
+        }
+    }
+
+    #[test]
+    fn requirements_behind_options_are_seen() {
+        let found = |text| behind_options(text).map(|(options, rest)| (options.join(" | "), rest));
+        assert_eq!(
+            found("--find-links=https://x -f https://y torch==2.4.1 --extra-index-url=z"),
+            Some((
+                "--find-links=https://x | -f https://y".to_owned(),
+                "torch==2.4.1 --extra-index-url=z"
+            ))
+        );
+        for text in [
+            "--find-links https://x",
+            "-f https://x ./y",
+            "--find-links ./my wheels/",
+            "--pre torch",
+            "-e x y",
+            "torch==2 --hash=sha256:aa",
+        ] {
+            assert_eq!(found(text), None, "{text}");
         }
     }
 

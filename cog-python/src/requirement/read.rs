@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lexer::logical_lines;
-use super::line::{Line, classify, has_credentials, is_archive, is_built, is_remote, variables};
+use super::line::{
+    Line, behind_options, classify, has_credentials, is_archive, is_built, is_remote, variables,
+};
 use super::lock;
 use super::package::{Package, Parsed, Wanted};
 use super::{LOCAL_FOLDER, Requirements};
@@ -117,6 +119,21 @@ impl<'a> Reader<'a> {
                          `--secret id=NAME,env=NAME`",
                     ),
             );
+            return;
+        }
+        if let Some((options, requirement)) = behind_options(text) {
+            self.report.push(
+                source
+                    .warning(
+                        span,
+                        format!("pip does not see `{requirement}` behind options; it is taken for a line of its own"),
+                    )
+                    .hint("write the options and the requirement on lines of their own"),
+            );
+            for option in &options {
+                self.line(source, option, span, target);
+            }
+            self.line(source, requirement, span, target);
             return;
         }
         let line = match classify(text) {
@@ -378,7 +395,9 @@ fn place(source: &Source, offset: usize) -> Span {
 /// pip resolves included files against the file that names them.
 fn relative_to(file: &str, path: &str) -> String {
     let mut parts: Vec<&str> = match file.rsplit_once('/') {
-        Some((folder, _)) if !path.starts_with('/') => folder.split('/').collect(),
+        Some((folder, _)) if !path.starts_with('/') => {
+            folder.split('/').filter(|part| *part != ".").collect()
+        }
         _ => Vec::new(),
     };
     for part in path.split('/') {
@@ -397,6 +416,18 @@ fn relative_to(file: &str, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_relative_to_their_file() {
+        for (file, path, relative) in [
+            ("r.txt", "./x", "x"),
+            ("./r.txt", "lib/x", "lib/x"),
+            ("./r.txt", "../x", "../x"),
+            ("./req/./r.txt", "../x", "x"),
+        ] {
+            assert_eq!(relative_to(file, path), relative, "{file} {path}");
+        }
+    }
 
     fn read(files: &[(&str, &str)]) -> (Requirements, String) {
         let files: BTreeMap<String, String> = files

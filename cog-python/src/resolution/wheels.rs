@@ -104,6 +104,10 @@ impl Resolver<'_> {
     ) -> Option<Wheel> {
         let release = version.parse::<Release>().ok()?;
         let Some(toolkit) = toolkit else {
+            // A wheel for CUDA or ROCm that is asked for by its tag is what was meant, wherever it runs.
+            if release.local().is_some_and(|local| local != "cpu") {
+                return None;
+            }
             // `==2.3` means 2.3.0 to pip and the newest 2.3 to Cog; of the two, the one that was meant.
             return self
                 .tables
@@ -116,16 +120,12 @@ impl Resolver<'_> {
                         .torch_cpu_wheel(TorchPackage::Torch, row.torch.as_str())
                 });
         };
-        let tagged = release
-            .local()
-            .and_then(Build::from_folder)
-            .and_then(|build| build.cuda().cloned());
-        let cuda = tagged
-            .filter(|tagged| self.tables.torch_cudas(&release).contains(tagged))
-            .unwrap_or_else(|| toolkit.cuda.clone());
-        let wheel =
-            self.tables
-                .torch_gpu_wheel(TorchPackage::Torch, release.without_local(), &cuda);
+        // A tag decides the CUDA when `cuda` does not; where both are given, `cuda` has the last word.
+        let wheel = self.tables.torch_gpu_wheel(
+            TorchPackage::Torch,
+            release.without_local(),
+            &toolkit.cuda,
+        );
         wheel.or_else(|| {
             (!found.pinned).then(|| Wheel {
                 version: version.to_owned(),
@@ -142,7 +142,23 @@ impl Resolver<'_> {
         toolkit: Option<&Toolkit>,
     ) -> Option<Wheel> {
         let cuda = toolkit.map(|toolkit| &toolkit.cuda);
-        let wheel = self.tables.torchvision_wheel(version, cuda);
+        let release = version.parse::<Release>().ok();
+        let tagged = release
+            .as_ref()
+            .and_then(Release::local)
+            .and_then(Build::from_folder);
+        // As for torch, `cuda` has the last word.
+        let overruled = self.config.build.cuda.as_ref().is_some_and(|given| {
+            let tagged = tagged.as_ref().and_then(Build::cuda);
+            toolkit.is_some() && tagged.is_some_and(|tagged| !tagged.same_line(&given.value))
+        });
+        let plain = release
+            .as_ref()
+            .filter(|_| overruled)
+            .map(Release::without_local);
+        let wheel = self
+            .tables
+            .torchvision_wheel(plain.unwrap_or(version), cuda);
         if wheel.is_none()
             && let Some(toolkit) = toolkit
         {

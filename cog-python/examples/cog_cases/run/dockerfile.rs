@@ -1,6 +1,7 @@
 //! The Dockerfile of Cog's shape, and how Cog has it built.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use cog_python::cog::dockerfile::{self, Shape, Weights};
 use cog_python::cog::wheel::Wheel;
@@ -11,7 +12,9 @@ use cog_python::{Report, weights};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
+use super::other::ca_cert;
 use super::project::{Project, resolution};
+use super::resolve::{lines, lines_on_purpose};
 
 pub fn dockerfile(input: &Value) -> Answer {
     let project = Project::of(input);
@@ -42,6 +45,18 @@ pub fn dockerfile(input: &Value) -> Answer {
     };
     answer.say(found.to_string());
     let env = |name: &str| input["env"][name].as_str().unwrap_or_default();
+    let sdk = wheel(&project, "cog", env("COG_SDK_WHEEL"));
+    let coglet = wheel(&project, "coglet", env("COGLET_WHEEL"));
+    let (sdk, coglet) = match (sdk, coglet) {
+        (Ok(sdk), Ok(coglet)) => (sdk, coglet),
+        (Err(error), _) | (_, Err(error)) => return Answer::refused(&error),
+    };
+    if !env("COG_CA_CERT").is_empty() {
+        let certificate = ca_cert(input);
+        if certificate.is_refusal() {
+            return certificate;
+        }
+    }
     let flag = |name: &str| input[name].as_bool().unwrap_or_default();
     let found_weights = flag("separate_weights").then(|| weights::find(&sizes(input)));
     let paths: Vec<String> = found_weights
@@ -53,8 +68,8 @@ pub fn dockerfile(input: &Value) -> Answer {
         exclude_source: flag("exclude_source"),
         strip: flag("strip"),
         precompile: flag("precompile"),
-        sdk: Wheel::parse(env("COG_SDK_WHEEL")),
-        coglet: Wheel::parse(env("COGLET_WHEEL")),
+        sdk,
+        coglet,
         certificate: !env("COG_CA_CERT").is_empty(),
         weights: found_weights.as_ref().map(|_| Weights {
             image: input["image_name"].as_str().unwrap_or_default().to_owned(),
@@ -106,7 +121,30 @@ pub fn dockerfile(input: &Value) -> Answer {
         answer.set("weights_exclude", json!(exclude));
     }
     on_purpose(&config, &mut answer);
+    lines_on_purpose(&lines(&config, &project), &mut answer);
     answer
+}
+
+/// A wheel of the environment: a folder stands for the one wheel in it.
+fn wheel(project: &Project, package: &str, value: &str) -> Result<Option<Wheel>, String> {
+    let Some(Wheel::Path(path)) = Wheel::parse(value) else {
+        return Ok(Wheel::parse(value));
+    };
+    let name = path.trim_start_matches("$PROJECT/").trim_end_matches('/');
+    if project.files.contains_key(name) {
+        return Ok(Some(Wheel::Path(path)));
+    }
+    let start = format!("{name}/{package}-");
+    let mut wheels = project.files.keys().filter(|file| {
+        let is_wheel = Path::new(file).extension().is_some_and(|end| end == "whl");
+        file.starts_with(&start) && is_wheel
+    });
+    match (wheels.next(), wheels.next()) {
+        (Some(found), None) => Ok(Some(Wheel::Path(found.clone()))),
+        _ => Err(format!(
+            "{value} is not a wheel of {package}, or a folder with one"
+        )),
+    }
 }
 
 /// The base image as Cog looks for it: its own, if the registry has it.
@@ -167,6 +205,18 @@ fn on_purpose(config: &Config, answer: &mut Answer) {
         .any(|entry| entry.value.value.contains([' ', '$', '"', '\'', '\\']))
     {
         answer.differs_because(&["dockerfile"], "B24: values of variables are quoted");
+    }
+    if build.requirements.packages.iter().any(|package| {
+        ["torch", "torchvision", "tensorflow"].contains(&package.name.as_str())
+            && package.pin().is_none()
+    }) {
+        answer.differs_because(&[], "B8: a range is not its first version");
+    }
+    if !build.system_packages.is_empty() {
+        answer.differs_because(
+            &["dockerfile"],
+            "B20: nothing is installed where the base image has it all",
+        );
     }
     let tables = Tables::built_in();
     if let Some(row) = pin("tensorflow")

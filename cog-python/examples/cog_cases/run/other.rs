@@ -33,7 +33,10 @@ pub fn environment(input: &Value) -> Answer {
             .filter_map(Value::as_str);
         // The line is not shown, since it may hold a secret.
         let entries: Vec<&str> = name
-            .map(|entry| entry.split('=').next().unwrap_or_default())
+            .map(|entry| match entry.split_once('=') {
+                None | Some(("", _)) => entry,
+                Some((name, _)) => name,
+            })
             .collect();
         return Answer::refused(&format!("{report}\n{}", entries.join(" ")));
     };
@@ -73,12 +76,9 @@ pub fn sdk_wheel(input: &Value) -> Answer {
             .set("source", "pypi")
             .set_some("version", version.clone()),
         Wheel::Url(url) => answer.set("source", "url").set("url", url.clone()),
-        Wheel::Path(path) if path.starts_with('/') => {
-            answer.set("source", "file").set("path", path.clone())
-        }
         Wheel::Path(path) => answer
             .set("source", "file")
-            .set("path", format!("$CWD/{path}")),
+            .set("path", absolute("$CWD", path)),
     };
     if let Err(error) = wheel.check("cog") {
         answer.refuse(&error);
@@ -150,10 +150,7 @@ pub fn secret_spec(input: &Value) -> Answer {
         Err(error) => return Answer::refused(&format!("{error} ({spec})")),
     };
     let (file, env) = match &secret.origin {
-        SecretOrigin::File(path) if path.is_absolute() => {
-            (path.display().to_string(), String::new())
-        }
-        SecretOrigin::File(path) => (format!("/proj/{}", path.display()), String::new()),
+        SecretOrigin::File(path) => (absolute("/proj", &path.to_string_lossy()), String::new()),
         SecretOrigin::Variable(name) => (String::new(), name.clone()),
     };
     let mut answer = Answer::new();
@@ -163,7 +160,7 @@ pub fn secret_spec(input: &Value) -> Answer {
         .set("env", env);
     if !spec.contains("src") && !spec.contains("source") && !spec.contains("env=") {
         answer.differs_because(
-            &["env"],
+            &["env", "file"],
             "a secret without origin is the variable of its name, as BuildKit has it",
         );
     }
@@ -174,6 +171,27 @@ pub fn secret_spec(input: &Value) -> Answer {
         );
     }
     answer
+}
+
+/// A path below a folder, unless it is absolute, without `.` and `..`.
+pub fn absolute(folder: &str, path: &str) -> String {
+    let joined = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("{folder}/{path}")
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in joined.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let root = if joined.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
 }
 
 /// A host whose files are those of a case.
@@ -190,18 +208,20 @@ impl ca::Host for CaseHost<'_> {
     fn read(&self, path: &str) -> io::Result<String> {
         let text = path
             .strip_prefix("$PROJECT/")
-            .and_then(|name| self.files.get(name))
+            .and_then(|name| self.files.get(&name.replace("//", "/")))
             .and_then(Value::as_str);
         text.map(str::to_owned)
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
     fn list(&self, path: &str) -> Option<Vec<String>> {
-        let start = format!("{}/", path.strip_prefix("$PROJECT/")?);
+        let folder = path.strip_prefix("$PROJECT/")?.trim_end_matches('/');
+        let start = format!("{folder}/");
         let names: Vec<String> = self
             .files
             .keys()
             .filter_map(|name| name.strip_prefix(&start))
+            .filter(|name| !name.contains('/'))
             .map(str::to_owned)
             .collect();
         (!names.is_empty()).then_some(names)
@@ -217,8 +237,12 @@ pub fn ca_cert(input: &Value) -> Answer {
     let empty = Map::new();
     let mut used = 0;
     let mut real = |text: &str| {
-        used += 1;
-        text.replace(PLACEHOLDER, CERTIFICATES[used % CERTIFICATES.len()])
+        let mut text = text.to_owned();
+        while text.contains(PLACEHOLDER) {
+            used += 1;
+            text = text.replacen(PLACEHOLDER, CERTIFICATES[used % CERTIFICATES.len()], 1);
+        }
+        text
     };
     let files = input["files"].as_object().unwrap_or(&empty);
     let files: Map<String, Value> = files

@@ -43,6 +43,33 @@ impl Project {
                 "B25: a secret without an absolute path is mounted who knows where",
             );
         }
+        for (words, why) in [
+            ("unknown key `", "B3: a key that is not known is a mistake"),
+            (
+                "`build.python_version` is required",
+                "B1: a build without a Python version has no base image",
+            ),
+            (
+                "`sdk_version` must be",
+                "a version that cannot be is refused when it is read",
+            ),
+            (
+                "is no requirement: ",
+                "a line that pip does not accept is refused when it is read",
+            ),
+            (
+                "nor a folder with a pyproject.toml",
+                "B17: what a requirement names in the project is installed, so it must be there",
+            ),
+            (
+                "` does not exist",
+                "B17: what a requirement names in the project is installed, so it must be there",
+            ),
+        ] {
+            if text.contains(words) {
+                answer.differs_because(&[], why);
+            }
+        }
         answer
     }
 
@@ -62,7 +89,7 @@ impl Project {
 
 impl ProjectFiles for Project {
     fn read(&self, path: &str) -> Result<String, FileProblem> {
-        self.files.read(path)
+        self.files.read(path.trim_start_matches("./"))
     }
 
     fn check_file(&self, path: &str) -> Result<(), FileProblem> {

@@ -8,6 +8,7 @@ use cog_python::tables::{Architecture, Flavour, Tables};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
+use super::other::absolute;
 use super::project::{Project, resolution};
 
 pub fn resolve(input: &Value) -> Answer {
@@ -46,6 +47,7 @@ pub fn resolve(input: &Value) -> Answer {
                 .cudnn
                 .as_ref()
                 .map(ToString::to_string)
+                .or_else(|| build.cudnn.as_ref().map(|cudnn| cudnn.value.to_string()))
                 .unwrap_or_default(),
         )
         .set("python_version", build.python_version.value.to_string())
@@ -78,10 +80,12 @@ pub fn resolve(input: &Value) -> Answer {
     let is_option = |line: &&String| line.starts_with('-');
     let mut options: Vec<&String> = chosen.requirements.iter().filter(is_option).collect();
     options.sort();
-    let packages: Vec<&String> = chosen
+    let written = lines(&config, &project);
+    let packages: Vec<String> = chosen
         .requirements
         .iter()
         .filter(|line| !is_option(line))
+        .map(|line| as_written(&config, line, &written))
         .collect();
     answer
         .set("pip_options", json!(options))
@@ -112,7 +116,64 @@ pub fn resolve(input: &Value) -> Answer {
             }),
         );
     on_purpose(&config, &mut answer);
+    lines_on_purpose(&written, &mut answer);
     answer
+}
+
+/// A file of the project as its line names it: Cog puts the path in its place later.
+fn as_written(config: &Config, line: &str, written: &[String]) -> String {
+    let PythonPackages::File(file) = &config.build.python else {
+        return line.to_owned();
+    };
+    let folder = file.value.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let names = |written: &&String| {
+        let path = requirement::local_artifact(written).ok().flatten();
+        path.is_some_and(|path| {
+            let path = absolute(&format!("{LOCAL_FOLDER}/{folder}"), path);
+            path == line
+        })
+    };
+    written
+        .iter()
+        .find(names)
+        .map_or_else(|| line.to_owned(), Clone::clone)
+}
+
+/// Where projects are while packages are installed.
+const LOCAL_FOLDER: &str = "/run/cog-python/project";
+
+/// Defects of Cog that single lines show.
+pub fn lines_on_purpose(lines: &[String], answer: &mut Answer) {
+    for line in lines {
+        let name = requirement::package_name(line);
+        let normal = requirement::normalized_name(name);
+        let framework = ["torch", "torchvision", "tensorflow"].contains(&normal.as_str());
+        if framework && name != normal {
+            answer.differs_because(&[], "B7: case and extras of a name do not hide it");
+        } else if framework && line.contains("==") && requirement::pinned(line).is_none() {
+            answer.differs_because(&[], "B8: a pin is one with blanks, too");
+        } else if framework && line.contains("===") {
+            answer.differs_because(&[], "B8: a pin is one with `===`, too");
+        }
+        if requirement::pinned(line).is_some() && (line.contains(';') || line.contains("--hash")) {
+            answer.differs_because(
+                &["pip_options", "pip_requirements"],
+                "B13: a marker and hashes are kept",
+            );
+        }
+        if matches!(normal.as_str(), "cog" | "coglet") {
+            answer.differs_because(
+                &["pip_requirements"],
+                "the builder installs it; Cog leaves the line out later",
+            );
+        }
+        if requirement::local_artifact(line).is_err() && !line.starts_with('-') {
+            answer.differs_because(
+                &["generator_error"],
+                "extras, a marker and hashes of a wheel of the project are given to pip",
+            );
+        }
+    }
 }
 
 /// Defects of Cog that show in the answer about a project.
@@ -122,7 +183,19 @@ fn on_purpose(config: &Config, answer: &mut Answer) {
     for package in &build.requirements.packages {
         let pin = package.pin().map(ToString::to_string);
         match (package.name.as_str(), pin) {
-            ("torch", Some(pin)) if !build.gpu && pin.matches('.').count() == 1 => {
+            ("torch", Some(pin))
+                if pin
+                    .parse()
+                    .is_ok_and(|release| tables.torch.is_newer(&release)) =>
+            {
+                answer.differs_because(
+                    &[],
+                    "a torch that is newer than the tables is taken to be built for their newest CUDA",
+                );
+            }
+            ("torch", Some(pin))
+                if !build.gpu && (pin.matches('.').count() <= 1 || pin.ends_with("+cpu")) =>
+            {
                 answer.differs_because(
                     &["pip_options", "pip_requirements"],
                     "B11: on CPU, `torch==2.3` means a wheel for CPU, too",
@@ -151,8 +224,10 @@ fn on_purpose(config: &Config, answer: &mut Answer) {
                     Some(row) => {
                         let line = row.cuda.line().parse().ok();
                         let cudnn = row.cudnn.major().to_string();
-                        let image =
-                            line.and_then(|line| tables.cuda.image(&line, &cudnn, Flavour::Devel));
+                        let given = build.cuda.as_ref().map(|cuda| cuda.value.clone());
+                        let image = given
+                            .or(line)
+                            .and_then(|line| tables.cuda.image(&line, &cudnn, Flavour::Devel));
                         if image.is_none() {
                             answer.differs_because(&[], "B10: a CUDA without an image for TensorFlow's cuDNN cannot be built");
                         }
@@ -165,6 +240,11 @@ fn on_purpose(config: &Config, answer: &mut Answer) {
                             &["console"],
                             "B9: Cog warns about the CUDA that TensorFlow is made for, not about others",
                         );
+                        } else if build.cuda.is_some() {
+                            answer.differs_because(
+                                &["pip_requirements"],
+                                "B12: a TensorFlow for another CUDA stays in the requirements",
+                            );
                         }
                     }
                 }
@@ -174,7 +254,31 @@ fn on_purpose(config: &Config, answer: &mut Answer) {
             {
                 answer.differs_because(&[], "B8: a range is not its first version");
             }
+            ("tensorflow", None) if build.gpu => {
+                answer.differs_because(
+                    &[],
+                    "B8: a TensorFlow without version is the newest, and has its CUDA",
+                );
+            }
             _ => {}
+        }
+    }
+    if let Some(cudnn) = &build.cudnn
+        && build.gpu
+        && build.cuda.is_none()
+    {
+        let cudnn = cudnn.value.major().to_string();
+        if tables.cuda.with_cudnn(&cudnn).is_empty()
+            || !build
+                .requirements
+                .packages
+                .iter()
+                .any(|p| p.name == "tensorflow")
+        {
+            answer.differs_because(
+                &[],
+                "B10: a CUDA without an image for the cuDNN that is named cannot be built",
+            );
         }
     }
     if build.cuda.is_some() && !build.gpu {
@@ -194,7 +298,7 @@ fn environment(config: &Config) -> Value {
 }
 
 /// The lines as Cog reads them.
-fn lines(config: &Config, project: &Project) -> Vec<String> {
+pub fn lines(config: &Config, project: &Project) -> Vec<String> {
     match &config.build.python {
         PythonPackages::None => Vec::new(),
         PythonPackages::File(path) => {

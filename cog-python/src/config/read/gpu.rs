@@ -16,8 +16,10 @@ impl Reader<'_> {
 
     pub(super) fn boolean(&mut self, node: &Node, name: &str) -> Option<bool> {
         match &node.value {
-            Value::Scalar { text, plain: true } if text.eq_ignore_ascii_case("true") => Some(true),
-            Value::Scalar { text, plain: true } if text.eq_ignore_ascii_case("false") => {
+            Value::Scalar { text, plain: true } if is_any(text, ["true", "yes", "on"]) => {
+                Some(true)
+            }
+            Value::Scalar { text, plain: true } if is_any(text, ["false", "no", "off"]) => {
                 Some(false)
             }
             _ => {
@@ -100,4 +102,9 @@ impl Reader<'_> {
         }
         Some(release)
     }
+}
+
+/// Words of YAML 1.1 stand for booleans where a boolean is wanted, as in Cog.
+fn is_any(text: &str, words: [&str; 3]) -> bool {
+    words.iter().any(|word| text.eq_ignore_ascii_case(word))
 }

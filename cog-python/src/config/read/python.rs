@@ -57,7 +57,10 @@ impl Reader<'_> {
     ) -> (PythonPackages, Requirements) {
         let list = entries.value("python_packages");
         let file = entries.value("python_requirements");
-        if let (Some(list), Some(_)) = (list, file) {
+        let packages = self.texts(entries, "python_packages", "build.python_packages");
+        if let (Some(list), Some(_)) = (list, file)
+            && !packages.is_empty()
+        {
             self.error_hint(
                 list.span,
                 "`python_packages` and `python_requirements` cannot both be set",
@@ -71,7 +74,6 @@ impl Reader<'_> {
                 "list the packages in a file and name it with `python_requirements`",
             );
         }
-        let packages = self.texts(entries, "python_packages", "build.python_packages");
         let path = file.and_then(|node| self.text(node, "python_requirements"));
         let path = path.filter(|path| !path.value.is_empty());
         let text = path
