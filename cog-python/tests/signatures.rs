@@ -223,3 +223,28 @@ fn f_strings_may_be_written_as_python_3_12_allows() {
     let error = schemas(both).unwrap_err();
     assert!(error.contains("would have to be computed"), "{error}");
 }
+
+#[test]
+fn what_has_no_end_is_refused() {
+    for (before, default) in [
+        ("class A:\n    x = A.x\n", "A.x"),
+        ("class A:\n    x = B.x\nclass B:\n    x = A.x\n", "A.x"),
+    ] {
+        let error = input(before, &format!("x: str = {default}")).unwrap_err();
+        assert!(error.contains("would have to be computed"), "{error}");
+    }
+    let deep = format!("X = {}1\n", "-".repeat(100_000));
+    let error = input(&deep, "x: int = 1").unwrap_err();
+    assert!(error.contains("nested too deeply"), "{error}");
+    let deep = format!(
+        "x: \"{}str{}\"",
+        "List[".repeat(100_000),
+        "]".repeat(100_000)
+    );
+    let error = input("", &deep).unwrap_err();
+    assert!(
+        error.contains("is not known"),
+        "{}",
+        &error[..200.min(error.len())]
+    );
+}

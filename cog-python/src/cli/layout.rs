@@ -1,6 +1,6 @@
 //! Images in an OCI layout: a folder, or an archive of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -75,21 +75,23 @@ impl Layout {
     pub(super) fn images(&self) -> Result<Vec<LayoutImage>, Failure> {
         let mut open = vec![self.document("index.json")?];
         let mut images = Vec::new();
+        // Names of one image are entries of one index, and nothing keeps an index from holding itself.
+        let mut seen = BTreeSet::new();
         while let Some(manifest) = open.pop() {
             if let Some(manifests) = manifest["manifests"].as_array() {
                 let listed = manifests.iter().rev().filter(|manifest| {
                     manifest["annotations"]["vnd.docker.reference.type"].is_null()
                 });
                 for listed in listed {
-                    open.push(self.listed(listed)?);
+                    if seen.insert(listed["digest"].to_string()) {
+                        open.push(self.listed(listed)?);
+                    }
                 }
                 continue;
             }
             let config = self.listed(&manifest["config"])?;
             images.push(LayoutImage { manifest, config });
         }
-        // Names of one image are entries of one index.
-        images.dedup();
         Ok(images)
     }
 
@@ -187,7 +189,7 @@ mod tests {
             ),
             (
                 "blobs/sha256/index",
-                serde_json::json!({"manifests": [{"digest": "sha256:amd"}, statement]}),
+                serde_json::json!({"manifests": [{"digest": "sha256:amd"}, {"digest": "sha256:index"}, statement]}),
             ),
             (
                 "blobs/sha256/amd",

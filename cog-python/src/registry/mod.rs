@@ -86,6 +86,10 @@ impl Repository {
         documents.insert("index.json".to_owned(), entry.to_string().into_bytes());
         let mut open = vec![reference.to_owned()];
         while let Some(reference) = open.pop() {
+            // A registry may say that an index holds itself.
+            if documents.contains_key(&blob(&reference)) {
+                continue;
+            }
             let bytes = self.manifest(&reference).await?;
             let document = self.understood(&bytes)?;
             documents.insert(blob(&reference), bytes.to_vec());

@@ -74,7 +74,7 @@ fn image() -> BTreeMap<&'static str, String> {
     let platform = |architecture: &str, digest: &str| json!({"digest": digest, "platform": {"os": "linux", "architecture": architecture}});
     let manifest = |config: &str, sizes: [u64; 2]| json!({"config": {"digest": config}, "layers": sizes.map(|size| json!({"size": size}))});
     let statement = json!({"digest": "sha256:none", "annotations": {"vnd.docker.reference.type": "attestation-manifest"}});
-    let index = json!({"manifests": [platform("amd64", "sha256:amd"), platform("arm64", "sha256:arm"), statement]});
+    let index = json!({"manifests": [platform("amd64", "sha256:amd"), platform("arm64", "sha256:arm"), {"digest": "sha256:index"}, statement]});
     [
         ("sha256:index", index),
         ("sha256:amd", manifest("sha256:c", [10, 20])),

@@ -3,6 +3,8 @@
 use rustpython_parser::Parse;
 use rustpython_parser::ast::{Constant, Expr, Operator};
 
+use super::nesting::too_deep;
+
 /// A type as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Annotation {
@@ -20,10 +22,13 @@ impl Annotation {
         match expression {
             Expr::Constant(constant) => match &constant.value {
                 Constant::None => Self::Name("None".into()),
-                Constant::Str(text) => match Expr::parse(text, "annotation") {
-                    Ok(inner) => Self::of(&inner),
-                    Err(_) => Self::Name(text.clone()),
-                },
+                Constant::Str(text) if too_deep(text).is_none() => {
+                    match Expr::parse(text, "annotation") {
+                        Ok(inner) => Self::of(&inner),
+                        Err(_) => Self::Name(text.clone()),
+                    }
+                }
+                Constant::Str(text) => Self::Name(text.clone()),
                 _ => Self::Name("?".into()),
             },
             Expr::Subscript(subscript) => {

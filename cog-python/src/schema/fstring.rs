@@ -45,20 +45,20 @@ fn without_text(text: &str) -> Option<String> {
 }
 
 /// What begins at a place.
-enum Token<'t> {
+pub(super) enum Token<'t> {
     Text(Literal<'t>),
     /// Anything else, with its end.
     Other(usize),
 }
 
 /// A string, after its prefix and quotes.
-struct Literal<'t> {
-    start: usize,
+pub(super) struct Literal<'t> {
+    pub(super) start: usize,
     quote: &'t [u8],
-    formatted: bool,
+    pub(super) formatted: bool,
 }
 
-fn token(bytes: &[u8], at: usize) -> Token<'_> {
+pub(super) fn token(bytes: &[u8], at: usize) -> Token<'_> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
     let length = |is: &dyn Fn(&u8) -> bool| bytes[at..].iter().take_while(|byte| is(byte)).count();
     if bytes[at] == b'#' {
@@ -86,7 +86,7 @@ fn token(bytes: &[u8], at: usize) -> Token<'_> {
 
 impl Literal<'_> {
     /// The end of the string, its quotes included.
-    fn end(&self, bytes: &[u8], depth: usize) -> Option<usize> {
+    pub(super) fn end(&self, bytes: &[u8], depth: usize) -> Option<usize> {
         let mut at = self.start;
         loop {
             let rest = bytes.get(at..)?;
@@ -106,7 +106,7 @@ impl Literal<'_> {
 }
 
 /// The end of a field that begins at a place, its brace included.
-fn field(bytes: &[u8], start: usize, depth: usize) -> Option<usize> {
+pub(super) fn field(bytes: &[u8], start: usize, depth: usize) -> Option<usize> {
     if depth > DEPTH {
         return None;
     }

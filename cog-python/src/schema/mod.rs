@@ -26,6 +26,7 @@ mod fstring;
 mod input;
 mod literal;
 mod module;
+mod nesting;
 mod options;
 mod output;
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use rustpython_parser::ast::{self, Expr, Ranged, Stmt};
-use rustpython_parser::text_size::TextRange;
+use rustpython_parser::text_size::{TextRange, TextSize};
 use serde_json::Value;
 
 use super::annotation::dotted;
-use super::{Mode, fstring, literal};
+use super::{Mode, fstring, literal, nesting};
 use crate::config::RunReference;
 use crate::diagnostic::{Diagnostic, Report, Source, Span};
 use crate::files::ProjectFiles;
@@ -337,6 +337,16 @@ impl<'f> Modules<'f> {
             }
         };
         let source = Source::new(path, text);
+        if let Some(offset) = nesting::too_deep(source.text()) {
+            let range = TextRange::empty(TextSize::try_from(offset).unwrap_or_default());
+            let finding = source.error(
+                span(source.text(), range),
+                format!("`{path}` is nested too deeply to be read"),
+            );
+            let hint = "move what is computed here into a module that the signature does not need";
+            self.report.push(finding.hint(hint));
+            return None;
+        }
         let statements = match fstring::parse(source.text(), path) {
             Ok(statements) => statements,
             Err(error) => {

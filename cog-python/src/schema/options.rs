@@ -9,6 +9,9 @@ use super::annotation::dotted;
 use super::literal;
 use super::module::{ModuleId, Modules, assignment};
 
+/// So many attributes may stand for each other: one that stands for itself has no end.
+const ATTRIBUTES: usize = 32;
+
 /// What is wrong with a default, and what to do about it.
 type Problem = (String, String);
 
@@ -43,6 +46,17 @@ impl Modules<'_> {
         name: &str,
         default: &Expr,
     ) -> Result<Options, Problem> {
+        self.options_of(module, name, default, ATTRIBUTES)
+    }
+
+    /// The same, with so many attributes left that may stand for each other.
+    fn options_of(
+        &mut self,
+        module: ModuleId,
+        name: &str,
+        default: &Expr,
+        left: usize,
+    ) -> Result<Options, Problem> {
         match default {
             Expr::Call(call) if self.is_input(module, &call.func) => {
                 let locals = BTreeMap::new();
@@ -52,7 +66,7 @@ impl Modules<'_> {
                 .returned_input(module, call)
                 .ok_or_else(not_literal)
                 .and_then(|(scope, input)| self.input(&scope, name, &input)),
-            Expr::Attribute(attribute) => {
+            Expr::Attribute(attribute) if left > 0 => {
                 let found = self
                     .class(module, &dotted(&attribute.value))
                     .and_then(|class| {
@@ -65,7 +79,7 @@ impl Modules<'_> {
                         value.map(|value| (class.module, value.clone()))
                     });
                 match found {
-                    Some((module, value)) => self.options(module, name, &value),
+                    Some((module, value)) => self.options_of(module, name, &value, left - 1),
                     None => Err(not_literal()),
                 }
             }
