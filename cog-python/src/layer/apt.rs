@@ -46,7 +46,12 @@ rm -rf "$sources"
 mkdir "$sources"
 for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
   if [ -f "$file" ]; then
-    sed -E       -e "s#https?://(deb|ftp[a-z0-9.]*|security)\.debian\.org/debian-security/?#http://snapshot.debian.org/archive/debian-security/$APT_SNAPSHOT/#g"       -e "s#https?://security\.debian\.org/? #http://snapshot.debian.org/archive/debian-security/$APT_SNAPSHOT/ #g"       -e "s#https?://(deb|ftp[a-z0-9.]*)\.debian\.org/debian/?#http://snapshot.debian.org/archive/debian/$APT_SNAPSHOT/#g"       -e "s#https?://([a-z.]*archive|security|ports)\.ubuntu\.com/ubuntu(-ports)?/?#http://snapshot.ubuntu.com/ubuntu/$APT_SNAPSHOT/#g"       "$file" > "$sources/${file##*/}"
+    sed -E \
+      -e "s#https?://(deb|ftp[a-z0-9.]*|security)\.debian\.org/debian-security/?#http://snapshot.debian.org/archive/debian-security/$APT_SNAPSHOT/#g" \
+      -e "s#https?://security\.debian\.org/? #http://snapshot.debian.org/archive/debian-security/$APT_SNAPSHOT/ #g" \
+      -e "s#https?://(deb|ftp[a-z0-9.]*)\.debian\.org/debian/?#http://snapshot.debian.org/archive/debian/$APT_SNAPSHOT/#g" \
+      -e "s#https?://([a-z.]*archive|security|ports)\.ubuntu\.com/ubuntu(-ports)?/?#http://snapshot.ubuntu.com/ubuntu/$APT_SNAPSHOT/#g" \
+      "$file" > "$sources/${file##*/}"
   fi
 done
 if [ -f "$sources/sources.list" ]; then mv "$sources/sources.list" "$sources/sources-of-image.list"; fi
