@@ -69,6 +69,8 @@ mod engine;
 #[cfg(feature = "cli")]
 pub mod factory;
 #[cfg(feature = "cli")]
+mod http;
+#[cfg(feature = "cli")]
 mod registry;
 
 pub use config::Config;

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper::header::{HOST, HeaderMap, HeaderName, USER_AGENT};
-use hyper::{Method, Request, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::{Method, Request, Response, Uri};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -21,6 +18,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::ca;
 use crate::cli::Failure;
+use crate::http::{HttpError, ask};
 
 /// Largest answer that is read, in bytes: documents, never layers.
 const ANSWER_LIMIT: usize = 16 << 20;
@@ -55,24 +53,26 @@ impl Answer {
     }
 }
 
+impl From<Response<Bytes>> for Answer {
+    fn from(response: Response<Bytes>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        }
+    }
+}
+
 /// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HttpError {
+pub(super) enum AnswerError {
     /// The address is not one of HTTP.
     #[error("`{0}` is no address of HTTP")]
     Address(String),
-    /// Nothing listens there, or it is not who it should be.
-    #[error("no connection: {0}")]
-    Connect(#[from] std::io::Error),
-    /// What was said is not HTTP.
-    #[error("broken connection: {0}")]
-    Protocol(#[from] hyper::Error),
-    /// The request cannot be written.
-    #[error("broken request: {0}")]
-    Request(#[from] hyper::http::Error),
-    /// The answer ended early, or is larger than the limit.
-    #[error("broken answer: {0}")]
-    Body(Box<dyn std::error::Error + Send + Sync>),
+    /// The registry gives none.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// TLS cannot be spoken.
     #[error("no TLS: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),
@@ -88,8 +88,8 @@ pub(super) async fn send(
     address: &Uri,
     headers: &[(HeaderName, String)],
     body: Vec<u8>,
-) -> Result<Answer, HttpError> {
-    let wrong = || HttpError::Address(address.to_string());
+) -> Result<Answer, AnswerError> {
+    let wrong = || AnswerError::Address(address.to_string());
     let authority = address.authority().ok_or_else(wrong)?;
     let path = address.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::builder()
@@ -100,7 +100,9 @@ pub(super) async fn send(
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let request = request.body(Full::new(Bytes::from(body)))?;
+    let request = request
+        .body(Full::new(Bytes::from(body)))
+        .map_err(HttpError::from)?;
     let host = authority
         .host()
         .trim_start_matches('[')
@@ -114,9 +116,11 @@ pub(super) async fn send(
         .port_u16()
         .unwrap_or(if is_secure { 443 } else { 80 });
     let asked = async {
-        let stream = TcpStream::connect((host, port)).await?;
+        let stream = TcpStream::connect((host, port))
+            .await
+            .map_err(HttpError::from)?;
         if !is_secure {
-            return ask(stream, request).await;
+            return Ok(ask(stream, request, ANSWER_LIMIT).await?.into());
         }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
@@ -124,29 +128,15 @@ pub(super) async fn send(
             .with_no_client_auth();
         let name = ServerName::try_from(host.to_owned()).map_err(|_| wrong())?;
         let connector = TlsConnector::from(Arc::new(config));
-        ask(connector.connect(name, stream).await?, request).await
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(HttpError::from)?;
+        Ok(ask(stream, request, ANSWER_LIMIT).await?.into())
     };
     timeout(PATIENCE, asked)
         .await
-        .map_err(|_| HttpError::Late)?
-}
-
-async fn ask<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    request: Request<Full<Bytes>>,
-) -> Result<Answer, HttpError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // The connection ends with the sender; its own error reaches the sender too.
-    let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await?;
-    let (head, body) = response.into_parts();
-    let body = Limited::new(body, ANSWER_LIMIT).collect().await;
-    driver.abort();
-    Ok(Answer {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        body: body.map_err(HttpError::Body)?.to_bytes(),
-    })
+        .map_err(|_| AnswerError::Late)?
 }
 
 /// Fields as a form or a query has them.
