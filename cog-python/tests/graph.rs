@@ -336,3 +336,39 @@ fn other_images_are_replaced_too() {
         assert!(has(&state, other) && !has(&state, own), "{own}");
     }
 }
+
+/// Images of a lock are taken by its digests, wherever the plan names them, unless something takes their place.
+#[test]
+fn images_of_a_lock_are_taken_by_their_digests() {
+    let options = Options {
+        uv_image: Some("example.com/uv:1".into()),
+        ..Options::default()
+    };
+    let config = "build:\n  gpu: true\n  python_version: \"3.12\"\nx-cog-python:\n  run:\n    - command: make\n      writes: /opt/made\n      mounts: [{type: bind, from: \"example.com/tools:1\", target: /tools}]\nrun: run.py:Runner\n";
+    let project = files(&[("cog.yaml", config), ("run.py", "")]);
+    let mut plan = plan_of(&project, &options);
+    let names: Vec<String> = plan.images().into_iter().map(str::to_owned).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let pinned = names.iter().map(|name| (name.clone(), digest.clone()));
+    plan.digests = pinned.collect();
+    assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan);
+    let dockerfile = plan.to_dockerfile();
+    let text = image(&plan).to_text();
+    for name in &names {
+        let pinned = format!("{name}@{digest}");
+        assert!(text.contains(&pinned), "no {pinned} in\n{text}");
+        assert!(dockerfile.contains(&pinned), "no {pinned} in\n{dockerfile}");
+    }
+    let base = plan.base().unwrap().to_owned();
+    let circumstances = Circumstances {
+        base: Base {
+            state: Some(llb::image("mirror.example/base:1")),
+            ..Base::default()
+        },
+        ..around(Joining::Merge)
+    };
+    let state = graph(&locked(&plan), &circumstances).unwrap();
+    let text = state.to_text();
+    assert!(!text.contains(&format!("{base}@")), "{text}");
+}

@@ -411,3 +411,93 @@ fn pip_is_what_the_project_says() {
         "{stderr}"
     );
 }
+
+/// A project with a lock that has its packages, and digests of these images.
+fn locked_images(images: &[(&str, &str)]) -> TempDir {
+    let images: Vec<String> = images
+        .iter()
+        .map(|(name, digest)| format!("\"{name}\" = \"{digest}\"\n"))
+        .collect();
+    let images = images.concat();
+    let file = "cog-0.23.1-py3-none-any.whl";
+    let lock = format!(
+        "lock-version = \"1.0\"\n[[packages]]\nname = \"cog\"\nversion = \"0.23.1\"\nwheels = [{{ name = \"{file}\", url = \"https://files.example.com/{file}\", size = 10, hashes = {{ sha256 = \"{}\" }} }}]\n[tool.cog-python.images]\n{images}",
+        "a".repeat(64)
+    );
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("pylock.toml", &lock);
+    write("run.py", "class Runner:\n    def run(self) -> str: ...\n");
+    write(
+        "cog.yaml",
+        "build:\n  python_version: \"3.12\"\n  python_requirements: pylock.toml\nx-cog-python:\n  run:\n    - command: cp /tools/a /usr/bin/a\n      mounts:\n        - type: bind\n          from: acme/tools:1\n          target: /tools\nrun: run.py:Runner\n",
+    );
+    folder
+}
+
+/// A tag of a lock is what it was when the lock was made, in every form of a plan.
+#[test]
+fn a_lock_says_what_the_tags_of_images_stand_for() {
+    let [base, tools, other] = ["1", "2", "3"].map(|digit| format!("sha256:{}", digit.repeat(64)));
+    // However the names are spelled.
+    let folder = locked_images(&[
+        ("docker.io/library/python:3.12-slim", &base),
+        ("acme/tools:1", &tools),
+        ("acme/unused:1", &other),
+    ]);
+    let pinned = [
+        format!("python:3.12-slim@{base}"),
+        format!("acme/tools:1@{tools}"),
+    ];
+    let plan = |arguments: &[&str]| {
+        let (code, plan, stderr) = run(folder.path(), &[&["plan"], arguments].concat());
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert!(!plan.contains(&other), "{plan}");
+        plan
+    };
+    let text = plan(&[]);
+    assert!(text.contains(&format!("  {}\n", pinned[0])), "{text}");
+    let decision = format!("{}, {}\n", pinned[1], pinned[0]);
+    assert!(text.contains(&decision), "{text}");
+    assert!(text.contains("because `pylock.toml` has them"), "{text}");
+    let dockerfile = plan(&["--dockerfile"]);
+    for image in &pinned {
+        assert!(dockerfile.contains(image), "no {image} in\n{dockerfile}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&plan(&["--json"])).unwrap();
+    assert_eq!(json["digests"]["python:3.12-slim"], base);
+    assert_eq!(json["digests"]["acme/tools:1"], tools);
+}
+
+/// The lock of another image pins nothing, and says so; a digest that the user names needs none.
+#[test]
+fn a_lock_of_other_images_is_told() {
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let folder = locked_images(&[("python:3.12-slim", &digest), ("acme/tools:1", &digest)]);
+    let (code, plan, stderr) = run(folder.path(), &["plan", "--base", "python:3.12"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    for part in [
+        "warning: `pylock.toml` has no digest of the image `docker.io/library/python:3.12`, only of `acme/tools:1`, `python:3.12-slim`",
+        "--> cog.yaml:3:",
+        "`cog-python lock --pin-images`",
+    ] {
+        assert!(stderr.contains(part), "no {part:?} in\n{stderr}");
+    }
+    assert!(!plan.contains("python:3.12@"), "{plan}");
+    let named = format!("python:3.12@{digest}");
+    let (code, _, stderr) = run(folder.path(), &["plan", "--base", &named]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn digests_of_a_lock_must_be_some() {
+    let folder = locked_images(&[("python:3.12-slim", "sha256:12")]);
+    let (code, _, stderr) = run(folder.path(), &["plan"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    for part in [
+        "`sha256:12` is no digest of the image `python:3.12-slim`",
+        "--> pylock.toml:7:",
+    ] {
+        assert!(stderr.contains(part), "no {part:?} in\n{stderr}");
+    }
+}

@@ -295,6 +295,9 @@ pub(crate) struct LockCommand {
     /// File to write, in the project [default: pylock.toml; - is the terminal].
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Write down what the tags of images stand for, too: the base image, and what steps are run on or lent.
+    #[arg(long)]
+    pub(crate) pin_images: bool,
 }
 
 /// `doctor`.

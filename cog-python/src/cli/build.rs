@@ -108,13 +108,17 @@ pub(super) fn outputs(named: &[OutputOption], push: bool, load: bool) -> Vec<Out
     outputs
 }
 
-/// Asks a builder for what the plan of a project leaves open.
-pub(super) fn complete(project: &Project, args: &BuildArgs) -> Result<Complete, Failure> {
+/// Asks a builder for what the plan of a project leaves open, and for the digests of its images if they are wanted.
+pub(super) fn complete(
+    project: &Project,
+    args: &BuildArgs,
+    pin_images: bool,
+) -> Result<Complete, Failure> {
     let target = Target::default();
     let builder = Builder::new(project, args, &target)?;
     run(async {
         let client = connect(args.builder.addr.as_deref(), None).await?;
-        builder.complete(&client).await
+        builder.complete(&client, pin_images).await
     })
 }
 
@@ -421,11 +425,15 @@ impl<'a> Builder<'a> {
     }
 
     /// Finds out what the plan leaves open, and makes nothing of it.
-    async fn complete(&self, client: &Client) -> Result<Complete, Failure> {
+    async fn complete(&self, client: &Client, pin_images: bool) -> Result<Complete, Failure> {
         let mut complete = None;
         let mut shown = Display::stderr(self.args.progress);
         let work = async |build: &mut Build| {
-            complete = Some(self.factory().complete(build, self.plan()).await?);
+            let mut found = self.factory().complete(build, self.plan()).await?;
+            if let (true, Some(lock)) = (pin_images, &mut found.lock) {
+                lock.images = factory::digests(build, self.plan()).await?;
+            }
+            complete = Some(found);
             Ok(llb::scratch())
         };
         let result = client.build(self.solve(), &mut shown, work).await;

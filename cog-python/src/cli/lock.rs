@@ -19,7 +19,7 @@ pub(super) fn lock(command: &LockCommand) -> Result<(), Failure> {
         )
         .hint("name what the lock is made of with `python_requirements` to lock it anew"));
     }
-    let complete = build::complete(&project, &command.build)?;
+    let complete = build::complete(&project, &command.build, command.pin_images)?;
     let Some(lock) = complete.lock else {
         return Err(Failure::new("the builder made no lock"));
     };
@@ -49,5 +49,8 @@ pub(super) fn lock(command: &LockCommand) -> Result<(), Failure> {
         megabytes(size),
         output.display()
     );
+    for (name, digest) in &lock.images {
+        let _ = writeln!(io::stderr().lock(), "image {name}@{digest}");
+    }
     print(&format!("{}\n", path.display()))
 }

@@ -22,9 +22,9 @@ pub use resolve::Complete;
 
 use std::collections::BTreeMap;
 
-use llb::gateway::{Build, Image, Result};
+use llb::gateway::{Build, Error, Image, Result};
 use llb::value::Platform;
-use llb::{ProxyEnv, State};
+use llb::{ProxyEnv, ResolveMode, State};
 
 use crate::layer::Base;
 use crate::plan::Plan;
@@ -188,7 +188,7 @@ impl Part {
 /// Looks the base image up, so that the whole build takes the same one, and takes over what it says about itself.
 async fn base(build: &Build, plan: &Plan, platform: &Platform) -> Result<Base> {
     match plan.base() {
-        Some(reference) => look_up(build, reference, platform).await,
+        Some(reference) => look_up(build, plan, reference, platform).await,
         None => Ok(Base::default()),
     }
 }
@@ -198,7 +198,7 @@ async fn base(build: &Build, plan: &Plan, platform: &Platform) -> Result<Base> {
 async fn images(build: &Build, plan: &Plan, platform: &Platform) -> Result<BTreeMap<String, Base>> {
     let mut images = BTreeMap::new();
     for reference in plan.other_bases() {
-        let base = look_up(build, reference, platform).await?;
+        let base = look_up(build, plan, reference, platform).await?;
         images.insert(reference.to_owned(), base);
     }
     for reference in plan.sources() {
@@ -215,7 +215,7 @@ async fn images(build: &Build, plan: &Plan, platform: &Platform) -> Result<BTree
 }
 
 /// What is known of an image, or of the context that takes its place.
-async fn look_up(build: &Build, reference: &str, platform: &Platform) -> Result<Base> {
+async fn look_up(build: &Build, plan: &Plan, reference: &str, platform: &Platform) -> Result<Base> {
     if let Some(state) = build.named_context_for(reference, platform).await? {
         return Ok(Base {
             state: Some(state),
@@ -224,7 +224,8 @@ async fn look_up(build: &Build, reference: &str, platform: &Platform) -> Result<
         });
     }
     let mode = build.resolve_mode()?;
-    let found = build.resolve_image_for(reference, platform, mode).await?;
+    let reference = plan.pinned(reference);
+    let found = build.resolve_image_for(&reference, platform, mode).await?;
     // An engine tells no digest of an image that it has in a store without manifests.
     let pinned = if found.reference.contains('@') || found.digest.is_empty() {
         found.reference
@@ -237,6 +238,42 @@ async fn look_up(build: &Build, reference: &str, platform: &Platform) -> Result<
         state: None,
         proxy: proxy(build),
     })
+}
+
+/// Digests of the images that a plan names by a tag, as their tags stand now, by name. Those that a context takes the place of
+/// are left out.
+///
+/// # Errors
+///
+/// An image is not there, or the engine tells no digest of it.
+pub async fn digests(build: &Build, plan: &Plan) -> Result<BTreeMap<String, String>> {
+    let platform: Platform = plan.platform.parse()?;
+    let mut digests = plan.digests.clone();
+    for reference in plan.images() {
+        let is_pinned = reference.contains('@') || digests.contains_key(reference);
+        if is_pinned
+            || build
+                .named_context_for(reference, &platform)
+                .await?
+                .is_some()
+        {
+            continue;
+        }
+        let mode = build.resolve_mode()?;
+        let mut found = build.resolve_image_for(reference, &platform, mode).await?;
+        if found.digest.is_empty() {
+            // An engine tells no digest of an image that it has in a store without manifests; its registry does.
+            let mode = ResolveMode::ForcePull;
+            found = build.resolve_image_for(reference, &platform, mode).await?;
+        }
+        if found.digest.is_empty() {
+            let text = format!("the engine tells no digest of the image `{reference}`");
+            return Err(Error::msg(text)
+                .hint("an engine with containerd's image store does, and a BuildKit of its own"));
+        }
+        digests.insert(reference.to_owned(), found.digest);
+    }
+    Ok(digests)
 }
 
 /// Build arguments that name proxies, as BuildKit knows them. Each may also be written in small letters.

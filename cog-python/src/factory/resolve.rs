@@ -183,6 +183,7 @@ async fn answers(
         // Whoever builds from the lock logs in to them, or chooses again.
         lock.indexes = index_options(&install.options);
     }
+    lock.images = plan.digests.clone();
     Ok(Complete {
         plan,
         lock: Some(lock),

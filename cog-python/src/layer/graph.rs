@@ -544,7 +544,8 @@ impl<'a> Builder<'a> {
                 let other = self.circumstances.images.get(reference);
                 let state = other.and_then(|other| other.state.clone());
                 let state = state.unwrap_or_else(|| {
-                    let image = Image::new(reference.as_str());
+                    let reference = self.plan.pinned(reference);
+                    let image = Image::new(&*reference);
                     image.name(format!("weights of {reference}")).state()
                 });
                 WeightsFrom::files_at(state, path.as_str())
@@ -720,10 +721,14 @@ impl<'a> Builder<'a> {
     fn uv(&self, program: &UvProgram) -> Program {
         let other = self.circumstances.images.get(&program.image);
         let other = other.filter(|_| program.wheel.is_none());
-        match other.and_then(|other| other.state.as_ref()) {
-            Some(state) => Program::new(state.clone(), "/uv"),
-            None => uv(program, self.circumstances.helper.as_ref()),
+        if let Some(state) = other.and_then(|other| other.state.as_ref()) {
+            return Program::new(state.clone(), "/uv");
         }
+        let program = UvProgram {
+            image: self.plan.pinned(&program.image).into_owned(),
+            ..program.clone()
+        };
+        uv(&program, self.circumstances.helper.as_ref())
     }
 
     fn base_image(&self, reference: &str) -> Result<State, GraphError> {
@@ -737,7 +742,8 @@ impl<'a> Builder<'a> {
         if let Some(state) = &base.state {
             return Ok(state.clone());
         }
-        let reference = base.pinned.as_deref().unwrap_or(reference);
+        let locked = self.plan.pinned(reference);
+        let reference = base.pinned.as_deref().unwrap_or(&locked);
         let state = Image::new(reference)
             .name(format!("base {reference}"))
             .state();
@@ -749,11 +755,25 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Images that commands mount, by the digests that a lock has of them.
+    fn mounted(&self) -> Vec<(&str, State)> {
+        let digests = self.plan.digests.keys().map(String::as_str);
+        let mounted = self.plan.mounted_names();
+        let images = digests.filter(|name| mounted.contains(name));
+        images
+            .map(|name| {
+                let image = Image::new(&*self.plan.pinned(name));
+                (name, image.name(format!("files of {name}")).state())
+            })
+            .collect()
+    }
+
     fn options(&mut self, step: &Step) -> StepOptions {
         let given = self.circumstances.images.iter();
         let given = given.filter_map(|(name, base)| Some((name.as_str(), base.state.clone()?)));
         let options = StepOptions::new(self.plan.network)
             .context(self.project("context"))
+            .contexts(self.mounted())
             .contexts(given)
             .proxy(self.circumstances.base.proxy.clone());
         let place = step

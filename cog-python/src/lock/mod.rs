@@ -38,6 +38,9 @@ pub struct Lock {
     /// Options of the indexes that it was made from, as a requirements file has them: with the names of secrets where an index
     /// wants a login.
     pub indexes: Vec<String>,
+    /// Digests of images that a build from the lock takes, such as `sha256:…`, by name: the base image and what steps are run
+    /// on or lent. Of an image for several platforms it is that of the index.
+    pub images: BTreeMap<String, String>,
 }
 
 /// A package of a lock.

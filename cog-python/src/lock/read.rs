@@ -42,6 +42,8 @@ struct Own {
     distributions: BTreeMap<String, String>,
     #[serde(default)]
     indexes: Vec<String>,
+    #[serde(default)]
+    images: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +100,7 @@ impl Lock {
             ties: own.ties,
             distributions: own.distributions,
             indexes: own.indexes,
+            images: own.images,
         })
     }
 }

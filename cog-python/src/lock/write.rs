@@ -41,6 +41,12 @@ impl Lock {
                 line(&mut text, &quoted(file), distribution);
             }
         }
+        if !self.images.is_empty() {
+            text.push_str("\n# What the tags of images stand for.\n[tool.cog-python.images]\n");
+            for (name, digest) in &self.images {
+                line(&mut text, &quoted(name), digest);
+            }
+        }
         text
     }
 }
@@ -182,6 +188,7 @@ mod tests {
             ]),
             distributions: [("a-1-py3-none-any.whl".into(), "A==1".into())].into(),
             indexes: vec!["--extra-index-url https://${USER}:${TOKEN}@example.com/simple".into()],
+            images: [("python:3.12-slim".into(), "sha256:00".into())].into(),
         };
         assert_eq!(Lock::from_pylock(&lock.to_pylock()), Ok(lock));
     }

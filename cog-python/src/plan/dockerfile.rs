@@ -58,7 +58,10 @@ impl Writer<'_> {
             self.line(format!("# {place}"));
         }
         match &step.action {
-            Action::Base { reference } => self.line(format!("FROM {reference} AS {}", step.name)),
+            Action::Base { reference } => {
+                let reference = self.plan.pinned(reference);
+                self.line(format!("FROM {reference} AS {}", step.name));
+            }
             Action::Source(source) => self.source(step, source),
             Action::Weights(weights) => self.weights(step, weights),
             Action::Write { path, text } => {
@@ -83,7 +86,8 @@ impl Writer<'_> {
                         ..
                     } => {
                         let version = version.to_string();
-                        self.python(step, &version, &uv.image, downloads.as_deref());
+                        let uv = self.plan.pinned(&uv.image);
+                        self.python(step, &version, &uv, downloads.as_deref());
                     }
                     Action::Venv {
                         interpreter,
@@ -355,9 +359,9 @@ impl Writer<'_> {
                 );
                 let stage = self.text.rfind("\nFROM ").map_or(0, |start| start + 1);
                 self.text.insert_str(stage, &fetch);
-                "uv-wheel"
+                "uv-wheel".into()
             }
-            None => &uv.image,
+            None => self.plan.pinned(&uv.image),
         };
         let _ = write!(
             options,
@@ -456,7 +460,8 @@ impl Writer<'_> {
                     from: Some(from),
                 } => write!(
                     options,
-                    "--mount=type=bind,from={from},source=/{source},target={target} "
+                    "--mount=type=bind,from={},source=/{source},target={target} ",
+                    self.plan.pinned(from)
                 ),
             };
         }
@@ -524,6 +529,7 @@ impl Writer<'_> {
                 }
                 WeightOrigin::Image { reference, path } => {
                     let options = taken(files);
+                    let reference = self.plan.pinned(reference);
                     let words = serde_json::json!([format!("/{path}"), folder]);
                     self.line(format!("COPY --from={reference} {options}{words}"));
                 }
@@ -543,7 +549,7 @@ impl Writer<'_> {
                          --mount=type=secret,id={TOKEN},env={TOKEN} \
                          --mount=type=secret,id={ENDPOINT},env={ENDPOINT} ",
                         self.connected(),
-                        weights.uv.image
+                        self.plan.pinned(&weights.uv.image)
                     );
                     let mut words = vec![
                         "/bin/sh",

@@ -1,6 +1,9 @@
 //! The images that a plan is made with.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use llb::value::ImageRef;
 
 use super::{Action, Mount, Plan, Step, UvProgram, WeightFiles, WeightOrigin};
 
@@ -17,6 +20,41 @@ impl Plan {
         self.bases()
             .filter(|reference| Some(*reference) != base)
             .collect()
+    }
+
+    /// All images that a build takes, sorted, each once; what commands mount may be a context instead.
+    pub fn images(&self) -> BTreeSet<&str> {
+        self.bases().chain(self.sources()).collect()
+    }
+
+    /// An image with the digest that a lock has of it, if there is one.
+    pub fn pinned<'r>(&self, reference: &'r str) -> Cow<'r, str> {
+        match self.digests.get(reference) {
+            Some(digest) => Cow::Owned(format!("{reference}@{digest}")),
+            None => Cow::Borrowed(reference),
+        }
+    }
+
+    /// Takes over what a lock has of the images of this plan. Gives those images that it has nothing of, where it has
+    /// some: their tags may move.
+    pub(super) fn pin(&mut self, locked: &BTreeMap<String, String>) -> Vec<String> {
+        let of = |reference: &str| {
+            let mut digests = locked.iter();
+            digests.find_map(|(name, digest)| is_same(name, reference).then(|| digest.clone()))
+        };
+        let names = self.images().into_iter().filter(|name| !name.contains('@'));
+        let found: Vec<_> = names.map(|name| (name.to_owned(), of(name))).collect();
+        let mounted = self.mounted_names();
+        let open = found
+            .iter()
+            .filter(|(name, digest)| digest.is_none() && !mounted.contains(name.as_str()))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let digests = found.into_iter();
+        self.digests = digests
+            .filter_map(|(name, digest)| Some((name, digest?)))
+            .collect();
+        if locked.is_empty() { Vec::new() } else { open }
     }
 
     /// Images and contexts that files are taken of, sorted, each once: programs that steps are lent, weights, and what
@@ -103,5 +141,14 @@ impl Plan {
                 return;
             }
         }
+    }
+}
+
+/// Whether two names are those of one image, however they are spelled.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    let parsed = ImageRef::parse(one).ok().zip(ImageRef::parse(other).ok());
+    match parsed {
+        Some((one, other)) => one.as_str() == other.as_str(),
+        None => one == other,
     }
 }

@@ -19,13 +19,13 @@
 use indexmap::IndexMap;
 
 use super::{
-    Action, CopyWeights, CudaTwice, ImageConfig, InstallWheels, LockPackages, Measured, Mount,
-    Network, PLAN_VERSION, Pip, Plan, PythonProvider, Source, Step, WeightFiles,
+    Action, CopyWeights, CudaTwice, Decision, ImageConfig, InstallWheels, LockPackages, Measured,
+    Mount, Network, PLAN_VERSION, Pip, Plan, PythonProvider, Source, Step, WeightFiles,
 };
 use crate::config::{Config, PythonPackages, label};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span};
 use crate::labels::{CogBase, Facts};
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::requirement::{hashes, indexes};
 use crate::resolution::{BaseKind, Options, Resolution, resolve};
 use crate::sdk::SdkVersion;
@@ -51,7 +51,14 @@ impl Plan {
     /// Plans a build. The plan is there exactly when the report has no errors.
     pub fn new(config: &Config, options: &Options) -> (Option<Self>, Report) {
         let (resolution, mut report) = resolve(config, options);
-        let plan = resolution.map(|resolution| Self::of(config, options, resolution));
+        let mut plan = resolution.map(|resolution| Self::of(config, options, resolution));
+        if let (Some(plan), Some(lock)) = (&mut plan, &config.build.requirements.lock) {
+            let open = plan.pin(&lock.images);
+            plan.decisions.extend(digests(config, plan));
+            for image in open {
+                report.push(no_digest(config, lock, &image));
+            }
+        }
         if let Some(twice) = plan.as_ref().and_then(Self::cuda_twice) {
             report.push(cuda_twice(config, &twice));
         }
@@ -104,6 +111,7 @@ impl Plan {
             decisions: resolution.decisions,
             steps: maker.steps,
             config: image_config,
+            digests: std::collections::BTreeMap::new(),
         };
         plan.frozen(config, &resolution.sdk, resolution.base.kind)
             .unwrap_or(plan)
@@ -526,20 +534,55 @@ impl Maker<'_> {
     }
 }
 
+/// The decision about images whose digests are locked.
+fn digests(config: &Config, plan: &Plan) -> Option<Decision> {
+    let images = plan.digests.keys().map(|image| plan.pinned(image));
+    let images: Vec<_> = images.collect();
+    (!images.is_empty()).then(|| Decision {
+        subject: "image digests".into(),
+        choice: images.join(", "),
+        reason: format!("`{}` has them", lock_name(config)),
+        rejected: Vec::new(),
+    })
+}
+
+/// The warning that a lock with images was made with others.
+fn no_digest(config: &Config, lock: &Lock, image: &str) -> Diagnostic {
+    let names: Vec<_> = lock.images.keys().map(|name| format!("`{name}`")).collect();
+    let message = format!(
+        "`{}` has no digest of the image `{image}`, only of {}: it is taken as its tag stands when the build runs",
+        lock_name(config),
+        names.join(", ")
+    );
+    at_packages(config, message)
+        .hint("make the lock again, for this image, with `cog-python lock --pin-images`")
+}
+
+/// The file that the packages are locked in.
+fn lock_name(config: &Config) -> &str {
+    match &config.build.python {
+        PythonPackages::File(path) => &path.value,
+        _ => "the lock",
+    }
+}
+
 /// The warning that CUDA is in the image twice, at the line that names the packages.
 fn cuda_twice(config: &Config, twice: &CudaTwice) -> Diagnostic {
+    at_packages(config, twice.to_string()).hint(CudaTwice::ADVICE)
+}
+
+/// A warning at the line that names the packages.
+fn at_packages(config: &Config, message: String) -> Diagnostic {
     let place = match &config.build.python {
         PythonPackages::File(path) => Some(path.span),
         PythonPackages::List(packages) => packages.first().map(|package| package.span),
         PythonPackages::None => None,
     };
-    let message = twice.to_string();
     let source = config.sources.get(&config.file);
-    let warning = match source.zip(place) {
+    match source.zip(place) {
         Some((source, span)) => source.warning(span, message),
         None => Diagnostic::of(Severity::Warning, message),
-    };
-    warning.hint(CudaTwice::ADVICE)
+    }
 }
 
 /// Lines that are options.

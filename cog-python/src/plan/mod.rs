@@ -19,6 +19,7 @@ mod size;
 mod text;
 mod weights;
 
+pub(crate) use images::is_same;
 pub use locked::{LockedError, Measured};
 pub(crate) use make::{EXCLUDED, PYTHON, VENV, ignore_patterns, literal};
 pub use packages::{
@@ -28,6 +29,8 @@ pub use packages::{
 pub(crate) use size::megabytes;
 pub use size::{CudaTwice, Forecast, WheelSizes};
 pub use weights::{CopyWeights, WeightFiles, WeightOrigin};
+
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -56,6 +59,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What a container of the image takes over.
     pub config: ImageConfig,
+    /// Digests that a lock has of images that steps name, by the name in the steps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<String, String>,
 }
 
 /// One decision and its reason.

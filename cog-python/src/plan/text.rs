@@ -1,5 +1,6 @@
 //! The plan as people read it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{Action, InstallWheels, Mount, Plan, Step, UvProgram};
@@ -40,7 +41,7 @@ impl fmt::Display for Plan {
             .max()
             .unwrap_or(0);
         for step in &self.steps {
-            write_step(formatter, step, width)?;
+            write_step(formatter, self, step, width)?;
             let is_on_packages = matches!(step.action, Action::Run { .. })
                 && step.writes.is_none()
                 && step.after.iter().any(|name| name == "wheels");
@@ -79,8 +80,13 @@ impl fmt::Display for Plan {
     }
 }
 
-fn write_step(formatter: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> fmt::Result {
-    let mut lines = describe(&step.action).into_iter();
+fn write_step(
+    formatter: &mut fmt::Formatter<'_>,
+    plan: &Plan,
+    step: &Step,
+    width: usize,
+) -> fmt::Result {
+    let mut lines = describe(plan, &step.action).into_iter();
     let first = lines.next().unwrap_or_default();
     let after = match step.after.as_slice() {
         [] => String::new(),
@@ -102,9 +108,9 @@ fn write_step(formatter: &mut fmt::Formatter<'_>, step: &Step, width: usize) -> 
 }
 
 /// What an action does, first line first.
-fn describe(action: &Action) -> Vec<String> {
+fn describe(plan: &Plan, action: &Action) -> Vec<String> {
     match action {
-        Action::Base { reference } => vec![reference.clone()],
+        Action::Base { reference } => vec![plan.pinned(reference).into_owned()],
         Action::Apt {
             packages,
             recommends,
@@ -123,7 +129,7 @@ fn describe(action: &Action) -> Vec<String> {
         Action::Python { version, uv, .. } => {
             vec![format!(
                 "install Python {version} with uv from {}",
-                program(uv)
+                program(plan, uv)
             )]
         }
         Action::Venv {
@@ -152,7 +158,7 @@ fn describe(action: &Action) -> Vec<String> {
         Action::Lock(lock) => {
             let mut lines = vec![format!(
                 "choose packages with uv from {}",
-                program(&lock.uv)
+                program(plan, &lock.uv)
             )];
             lines.extend(lock.requirements.iter().cloned());
             lines.extend(
@@ -203,10 +209,10 @@ fn describe(action: &Action) -> Vec<String> {
 }
 
 /// Where uv is from.
-fn program(uv: &UvProgram) -> &str {
+fn program<'u>(plan: &Plan, uv: &'u UvProgram) -> Cow<'u, str> {
     match &uv.wheel {
-        Some(wheel) => &wheel.name,
-        None => &uv.image,
+        Some(wheel) => Cow::Borrowed(&wheel.name),
+        None => plan.pinned(&uv.image),
     }
 }
 

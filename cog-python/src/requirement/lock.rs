@@ -432,6 +432,9 @@ struct PylockOwn {
     /// Index options, as a requirements file has them.
     #[serde(default)]
     indexes: Vec<Spanned<String>>,
+    /// Digests of images.
+    #[serde(default)]
+    images: BTreeMap<String, Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -473,6 +476,17 @@ fn pylock(lock: &Pylock) -> Result<Vec<LockLine>, LockError> {
             ),
             offset: lock.version.span().start,
         });
+    }
+    for (image, digest) in &lock.tool.own.images {
+        if !is_digest(digest.get_ref()) {
+            return Err(LockError {
+                message: format!(
+                    "`{}` is no digest of the image `{image}`, expected `sha256:` and 64 hexadecimal digits",
+                    digest.get_ref()
+                ),
+                offset: digest.span().start,
+            });
+        }
     }
     let mut entries = Vec::new();
     let mut indexes: Vec<String> = Vec::new();
@@ -544,6 +558,12 @@ fn pylock(lock: &Pylock) -> Result<Vec<LockLine>, LockError> {
         text: option.get_ref().clone(),
     });
     Ok(options.chain(to_lines(Vec::new(), entries)).collect())
+}
+
+fn is_digest(text: &str) -> bool {
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    let is_digit = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+    digits.len() == 64 && digits.bytes().all(is_digit)
 }
 
 /// A package of a lock.
@@ -823,6 +843,10 @@ directory = { path = "packages/c" }
             (10, "the lock has version 2, known is 1")
         );
         assert!(lines("pylock.toml", "x").unwrap().is_err());
+        let text = "lock-version = \"1.0\"\n[tool.cog-python.images]\n\"a:1\" = \"sha256:0\"\n";
+        let error = lines("pylock.toml", text).unwrap().unwrap_err();
+        assert_eq!(error.offset, text.find("\"sha256").unwrap());
+        assert!(error.message.contains("no digest of the image `a:1`"));
         assert!(lines("requirements.txt", "x").is_none());
     }
 }

@@ -207,6 +207,38 @@ fn a_written_lock_gives_the_same_image() {
     assert_eq!(frozen.steps_run("wheels: "), [""; 0], "{}", open.stderr);
 }
 
+/// A lock with the digest of the base image: that is what a build takes, and no other.
+#[test]
+fn a_lock_has_the_digest_of_the_base_image() {
+    for engine in ENGINES {
+        let project = project(engine, "humanize\n");
+        let written = project.run(&["lock", "--pin-images"]).succeeded();
+        let lock = fs::read_to_string(project.folder.path().join("pylock.toml")).unwrap();
+        let line = lock
+            .lines()
+            .find_map(|line| line.strip_prefix("\"python:3.11-slim\" = "));
+        let digest = line
+            .unwrap_or_else(|| panic!("{lock}\n{}", written.stderr))
+            .trim_matches('"')
+            .to_owned();
+        project.edit("cog.yaml", "requirements.txt", "pylock.toml");
+        let plan = project.run(&["plan"]).succeeded().stdout;
+        let pinned = format!("python:3.11-slim@{digest}");
+        assert!(plan.contains(&pinned), "{plan}");
+        let built = project.run(&["build", "--json"]).succeeded();
+        let info: serde_json::Value = serde_json::from_str(&built.stdout).unwrap();
+        let base = info["base"].as_str().unwrap();
+        assert!(base.ends_with(&digest), "{base} is not {pinned}");
+        let by_dockerfile = project.run(&["build", "--backend", "dockerfile"]);
+        by_dockerfile.succeeded();
+        let none = format!("sha256:{}", "0".repeat(64));
+        project.edit("pylock.toml", &digest, &none);
+        let refused = project.run(&["build"]);
+        assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+        assert!(refused.stderr.contains(&none), "{}", refused.stderr);
+    }
+}
+
 /// Packages that are no wheels are built first. The C extension is there: no flags come along that drop it.
 #[test]
 fn archives_and_folders_are_built_to_wheels_first() {

@@ -123,7 +123,8 @@ struct Comparison {
 impl Comparison {
     fn new(before: &Record, after: &Record) -> Result<Self, Failure> {
         let (then, now) = (before.as_seen_from(after), &after.planned);
-        let same_base = then.plan.base() == now.plan.base();
+        let base = |plan: &Plan| plan.base().map(|base| plan.pinned(base).into_owned());
+        let same_base = base(&then.plan) == base(&now.plan);
         let (old, new) = match before.seen.compared(&after.seen, same_base) {
             Some([before, after]) => (then.within(&before)?, now.within(&after)?),
             None => (then.definition()?, now.definition()?),

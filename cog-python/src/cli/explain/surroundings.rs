@@ -99,7 +99,8 @@ fn ask(project: &Project, address: Option<&str>) -> Result<String, Failure> {
         let client = connect(address, None).await?;
         let work = async |build: &mut Build| -> BuildResult<llb::State> {
             let mode = build.resolve_mode()?;
-            found = Some(build.resolve_image_for(reference, &platform, mode).await?);
+            let reference = plan.pinned(reference);
+            found = Some(build.resolve_image_for(&reference, &platform, mode).await?);
             Ok(llb::scratch())
         };
         let solve = Solve::build().attribute("platform", plan.platform.as_str());
