@@ -501,3 +501,74 @@ fn digests_of_a_lock_must_be_some() {
         assert!(stderr.contains(part), "no {part:?} in\n{stderr}");
     }
 }
+
+/// Certificates of the project, and of the command line, are files of the image; programs find them by variables.
+#[test]
+fn certificates_in_the_image_are_asked_for() {
+    let pem =
+        |body: &str| format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+    let config = |extension: &str| {
+        format!("build:\n  python_version: \"3.12\"\nrun: run.py:Runner\n{extension}")
+    };
+    let plan = |folder: &TempDir, arguments: &[&str]| {
+        let (code, plan, stderr) = run(folder.path(), &[&["plan"], arguments].concat());
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        plan
+    };
+    let plain = model(&config(""), &[]);
+    assert!(!plan(&plain, &[]).contains("ca-bundle"));
+
+    let folder = model(&config("x-cog-python:\n  ca_cert: company.pem\n"), &[]);
+    let write = |text: &str| fs::write(folder.path().join("company.pem"), text).unwrap();
+    write(&format!("of the company\n{}", pem("MAMCAQE=")));
+    let text = plan(&folder, &[]);
+    for part in [
+        "install ca-certificates tini",
+        "write /usr/local/share/ca-certificates/cog-python.crt, 63 bytes",
+        "(after apt, certificates)",
+        "takes over /usr/local/share/cog-python alone",
+        "SSL_CERT_FILE=/usr/local/share/cog-python/ca-bundle.crt",
+        "REQUESTS_CA_BUNDLE=/usr/local/share/cog-python/ca-bundle.crt",
+        "because `x-cog-python.ca_cert` names it",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    assert!(!text.contains("UV_NATIVE_TLS"), "{text}");
+    let dockerfile = plan(&folder, &["--dockerfile"]);
+    for part in [
+        "MAMCAQE=",
+        "COPY --from=ca-bundle /usr/local/share/cog-python /usr/local/share/cog-python",
+        "cat /etc/ssl/certs/ca-certificates.crt",
+        "ENV SSL_CERT_FILE=",
+    ] {
+        assert!(dockerfile.contains(part), "no {part:?} in\n{dockerfile}");
+    }
+
+    let both = plan(
+        &folder,
+        &["--image-ca-cert", &pem("MAMCAQI="), "--dockerfile"],
+    );
+    assert!(
+        both.contains("MAMCAQE=") && both.contains("MAMCAQI="),
+        "{both}"
+    );
+    let named = plan(&plain, &["--image-ca-cert", &pem("MAMCAQI=")]);
+    assert!(named.contains("ca-bundle"), "{named}");
+
+    write("-----BEGIN PRIVATE KEY-----\nMAMCAQE=\n-----END PRIVATE KEY-----\n");
+    let (code, _, stderr) = run(folder.path(), &["plan"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(
+        stderr.contains("there is a private key on line 1"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("--> cog.yaml:5:"), "{stderr}");
+    fs::remove_file(folder.path().join("company.pem")).unwrap();
+    let (_, _, stderr) = run(folder.path(), &["plan"]);
+    assert!(
+        stderr.contains("certificate file `company.pem` does not exist"),
+        "{stderr}"
+    );
+    let (_, _, stderr) = run(plain.path(), &["plan", "--image-ca-cert", "none.pem"]);
+    assert!(stderr.contains("--image-ca-cert"), "{stderr}");
+}

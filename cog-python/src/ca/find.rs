@@ -81,7 +81,7 @@ pub fn find(host: &dyn Host, given: Option<&str>, only: bool) -> Result<Found, C
     };
     let own = match own {
         Some((origin, value)) => {
-            let certificates = given_certificates(host, &origin, &value)?;
+            let certificates = read(host, &origin, &value)?;
             Some((origin, certificates))
         }
         None => None,
@@ -181,7 +181,13 @@ fn read_file(host: &dyn Host, origin: &str, path: &str) -> Result<Certificates, 
     })
 }
 
-fn given_certificates(host: &dyn Host, origin: &str, value: &str) -> Result<Certificates, CaError> {
+/// Certificates that a user gives: the path of a file or a folder, PEM text, or base64 of PEM text. `origin` is what errors
+/// call it.
+///
+/// # Errors
+///
+/// There are none, or they cannot be read.
+pub fn read(host: &dyn Host, origin: &str, value: &str) -> Result<Certificates, CaError> {
     let parse = |text: &str| {
         Certificates::parse(text).map_err(|problem| CaError::Pem {
             origin: origin.to_owned(),

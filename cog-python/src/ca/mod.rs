@@ -24,7 +24,7 @@
 mod find;
 mod pem;
 
-pub use find::{Disk, Found, Host, find, roots};
+pub use find::{Disk, Found, Host, find, read, roots};
 pub use pem::{Certificates, PemError};
 
 /// Name of the secret that holds the bundle.

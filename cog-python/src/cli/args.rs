@@ -146,6 +146,9 @@ pub(crate) struct PlanArgs {
     /// Day that system packages are taken of, such as 2025-08-01 [default: the day of the build].
     #[arg(long, value_name = "DAY")]
     pub(crate) apt_snapshot: Option<AptSnapshot>,
+    /// Certificates that programs in the image trust besides those of the base: file, folder, PEM or base64 of PEM.
+    #[arg(long, value_name = "CERTIFICATES", allow_hyphen_values = true)]
+    pub(crate) image_ca_cert: Option<String>,
     /// Label of the image (repeatable).
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     pub(crate) label: Vec<(String, String)>,
@@ -203,7 +206,7 @@ pub(crate) struct BuildArgs {
     pub(crate) timestamp: Option<i64>,
     /// Certificates that steps trust besides the host's: file, folder, PEM or base64 of PEM
     /// [default: `COG_CA_CERT`, then the bundle the host's variables name].
-    #[arg(long, value_name = "CERTIFICATES")]
+    #[arg(long, value_name = "CERTIFICATES", allow_hyphen_values = true)]
     pub(crate) ca_cert: Option<String>,
     /// Trust only the certificates of --ca-cert.
     #[arg(long, requires = "ca_cert")]

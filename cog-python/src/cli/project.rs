@@ -10,6 +10,7 @@ use llb::session::PatternSet;
 use super::Failure;
 use super::args::PlanArgs;
 use super::weights;
+use crate::ca;
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Report, Severity, Source, Spanned};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
@@ -351,7 +352,13 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
         .as_deref()
         .map(|file| tables(named, file))
         .transpose()?;
+    let ca_cert = args
+        .image_ca_cert
+        .as_deref()
+        .map(|value| ca::read(&ca::Disk, "--image-ca-cert", value))
+        .transpose()?;
     Ok(Options {
+        ca_cert,
         tag: args.tag.first().cloned(),
         platform: args.platform.first().cloned(),
         python_provider: args.python_provider.map(Into::into),

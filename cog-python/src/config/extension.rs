@@ -1,6 +1,7 @@
 //! `x-cog-python`: what this program knows beyond Cog.
 
 use super::AptSnapshot;
+use crate::ca::Certificates;
 use crate::diagnostic::{Span, Spanned};
 use crate::plan::{Compilers, Mount, Network, Pip, PythonProvider};
 use crate::tables::{Architecture, Release};
@@ -12,6 +13,8 @@ pub struct Extension {
     pub apt_snapshot: Option<Spanned<AptSnapshot>>,
     /// Base image.
     pub base: Option<Spanned<String>>,
+    /// Certificates that programs in the image trust besides those of the base, of a file of the project.
+    pub ca_cert: Option<Spanned<Certificates>>,
     /// Where the compilers of a GPU build are.
     pub compilers: Option<Spanned<Compilers>>,
     /// What runs as `pip` in the image.

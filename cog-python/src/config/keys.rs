@@ -316,6 +316,11 @@ pub(super) const EXTENSION: Mapping = Mapping {
         ),
         key("base", Shape::Text, "Base image; what it lacks is added."),
         key(
+            "ca_cert",
+            Shape::Text,
+            "File of the project with certificates (PEM) that programs in the image trust besides those of the base.",
+        ),
+        key(
             "compilers",
             Shape::Word(&["build", "image"]),
             "Where the compilers of a GPU build are: in the build alone, or in the image.",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Complete, Made};
 use crate::labels::CogBase;
 use crate::layer::{self, Base, PACKAGES_FILE, StepOptions};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Plan, joins_certificates};
 
 /// What `pip freeze` prints in the image.
 pub(super) async fn packages(
@@ -27,7 +27,11 @@ pub(super) async fn packages(
 /// installed more, or where the environment sees packages of the base.
 pub(super) fn known_packages(complete: &Complete) -> Option<String> {
     let (_, install) = complete.plan.wheels()?;
-    let may_be_more = complete.plan.steps.iter().any(|step| {
+    let mut steps = complete.plan.steps.iter();
+    let may_be_more = steps.any(|step| {
+        if joins_certificates(step) {
+            return false;
+        }
         matches!(
             step.action,
             Action::Run { .. }

@@ -125,10 +125,7 @@ impl Writer<'_> {
                         environment
                             .extend(own.iter().map(|(name, value)| format!("{name}={value}")));
                         if let Some(folder) = &step.writes {
-                            self.line(format!(
-                                "RUN {}",
-                                serde_json::json!(["mkdir", "-p", folder])
-                            ));
+                            self.run("--network=none ", &[], &["mkdir", "-p", folder]);
                         }
                         // Such a stage is no part of the image: others do not take over its variables.
                         let has_path = self.has_path;

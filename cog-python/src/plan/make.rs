@@ -18,10 +18,12 @@
 
 use indexmap::IndexMap;
 
+use super::certificates;
 use super::{
     Action, CopyWeights, CudaTwice, Decision, ImageConfig, InstallWheels, LockPackages, Measured,
     Mount, Network, PLAN_VERSION, Pip, Plan, PythonProvider, Source, Step, WeightFiles,
 };
+use crate::ca::Certificates;
 use crate::config::{Config, PythonPackages, label};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span};
 use crate::labels::{CogBase, Facts};
@@ -83,6 +85,7 @@ impl Plan {
         let weights = maker.weights(&resolution, options);
         let source = (!options.no_source).then(|| maker.source(options));
         let image_config = maker.image_config(&resolution, options);
+        let certificates = maker.certificates(options);
         let schema = match &options.schema {
             Some(schema) => Some(maker.schema(schema)),
             None if options.ask_schema && !options.no_source => {
@@ -95,6 +98,7 @@ impl Plan {
             after: below
                 .into_iter()
                 .chain(pip)
+                .chain(certificates)
                 .chain(weights)
                 .chain(source)
                 .chain(schema)
@@ -442,6 +446,21 @@ impl Maker<'_> {
         "source".into()
     }
 
+    /// Certificates that the image trusts; gives the steps that the image is made of.
+    fn certificates(&mut self, options: &Options) -> Vec<String> {
+        let Some(certificates) = trusted(self.config, options) else {
+            return Vec::new();
+        };
+        let key = self.config.extension.ca_cert.as_ref();
+        let place = key.map(|key| self.place(key.span));
+        let has_apt = self.steps.iter().any(|step| step.name == "apt");
+        let ground = if has_apt { "apt" } else { "base" };
+        let steps = certificates::steps(&certificates, ground, place.as_deref());
+        let names = steps.iter().map(|step| step.name.clone()).collect();
+        self.steps.extend(steps);
+        names
+    }
+
     /// What runs as `pip` and does nothing.
     fn pip_shim(&mut self) -> String {
         let python = self.config.build.python_version.value.line();
@@ -485,6 +504,10 @@ impl Maker<'_> {
         let mut environment = IndexMap::new();
         environment.insert("PYTHONUNBUFFERED".into(), "1".into());
         environment.insert("VIRTUAL_ENV".into(), VENV.into());
+        if trusted(self.config, options).is_some() {
+            let variables = certificates::variables();
+            environment.extend(variables.map(|(name, path)| (name.to_owned(), path.to_owned())));
+        }
         environment.extend(self.environment.clone());
         if let Some(run) = &self.config.run {
             environment.insert("COG_PREDICT_TYPE_STUB".into(), run.value.to_string());
@@ -532,6 +555,14 @@ impl Maker<'_> {
             labels,
         }
     }
+}
+
+/// Certificates that the image trusts besides those of its base: of the project, and of the command line.
+fn trusted(config: &Config, options: &Options) -> Option<Certificates> {
+    let key = config.extension.ca_cert.as_ref().map(|key| &key.value);
+    let mut all = key.cloned().unwrap_or_default();
+    all.extend(options.ca_cert.clone().unwrap_or_default());
+    (!all.is_empty()).then_some(all)
 }
 
 /// The decision about images whose digests are locked.

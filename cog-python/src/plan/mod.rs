@@ -8,6 +8,7 @@
 //! The JSON form is versioned by the field `version`; [`Plan::from_json`] refuses others, and a
 //! plan read back is equal to the one written.
 
+mod certificates;
 mod dockerfile;
 mod graph;
 mod images;
@@ -19,6 +20,7 @@ mod size;
 mod text;
 mod weights;
 
+pub(crate) use certificates::joins_certificates;
 pub(crate) use images::is_same;
 pub use locked::{LockedError, Measured};
 pub(crate) use make::{EXCLUDED, PYTHON, VENV, ignore_patterns, literal};

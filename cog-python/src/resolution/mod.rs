@@ -23,6 +23,7 @@ mod wheels;
 
 use std::sync::Arc;
 
+use crate::ca::Certificates;
 use crate::config::{AptSnapshot, Config, ImageName, SystemPackage};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span};
 use crate::plan::{Compilers, Decision, Network, Pip, PythonProvider, Rejected, UvProgram};
@@ -78,6 +79,8 @@ pub struct Options {
     pub no_recommends: bool,
     /// Day of the past that system packages are taken of (`--apt-snapshot`).
     pub apt_snapshot: Option<AptSnapshot>,
+    /// Certificates that programs in the image trust besides those of the base (`--image-ca-cert`).
+    pub ca_cert: Option<Certificates>,
     /// Leaves out the project (`--no-source`): it is mounted when the image runs.
     pub no_source: bool,
     /// Folders and files of the project that are weights (`--separate-weights`): each gets a layer of its own.

@@ -12,6 +12,9 @@ use crate::plan::Pip;
 /// The init program that reaps processes, as a Debian package.
 const INIT_PACKAGE: &str = "tini";
 
+/// What has the certificates that the system trusts, as a Debian package.
+const BUNDLE_PACKAGE: &str = "ca-certificates";
+
 #[derive(Deserialize)]
 struct BuildTools {
     names: Vec<String>,
@@ -28,6 +31,15 @@ impl Resolver<'_> {
     pub(super) fn system_packages(&mut self, base: BaseKind) -> Vec<SystemPackage> {
         let asked = self.config.build.system_packages.iter();
         let mut packages: Vec<SystemPackage> = asked.map(|package| package.value.clone()).collect();
+        if self.trusts_more() {
+            let bundle: SystemPackage = BUNDLE_PACKAGE.parse().expect("the name is a package name");
+            if !packages
+                .iter()
+                .any(|package| package.name() == BUNDLE_PACKAGE)
+            {
+                packages.push(bundle);
+            }
+        }
         if base == BaseKind::Cog {
             let held = &self.tables.cog_base.packages;
             packages.retain(|package| !held.iter().any(|name| name == package.as_str()));
@@ -52,6 +64,19 @@ impl Resolver<'_> {
         packages.sort();
         packages.dedup();
         packages
+    }
+
+    /// Whether programs in the image trust certificates of the project or the command line.
+    fn trusts_more(&mut self) -> bool {
+        let reason = match (&self.options.ca_cert, &self.config.extension.ca_cert) {
+            (Some(_), None) => "the command line names it",
+            (None, Some(_)) => "`x-cog-python.ca_cert` names it",
+            (Some(_), Some(_)) => "`x-cog-python.ca_cert` and the command line name it",
+            (None, None) => return false,
+        };
+        let choice = "those of the base, and the project's own";
+        self.decide("certificates in the image", choice, reason);
+        true
     }
 
     pub(super) fn recommends(&mut self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 use cog_python::ca;
@@ -48,6 +49,55 @@ fn the_image_runs_the_model_and_says_what_it_is() {
         );
         assert!(labels["run.cog.openapi_schema"].starts_with("{\"openapi\":\"3.0.2\""));
         assert!(labels["run.cog.config"].starts_with("{\"build\":{\"python_version\":\"3.11\""));
+    }
+}
+
+/// Certificates of the project are joined with those of the base, in files without a time of their own.
+#[test]
+fn certificates_of_the_project_are_in_the_image() {
+    const OWN: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let folder = project.folder.path();
+        fs::write(folder.join("company.pem"), OWN).unwrap();
+        let config = fs::read_to_string(folder.join("cog.yaml")).unwrap();
+        let config = format!("{config}\nx-cog-python:\n  ca_cert: company.pem\n");
+        fs::write(folder.join("cog.yaml"), config).unwrap();
+        for backend in ["llb", "dockerfile"] {
+            let archive = folder.with_extension("tar");
+            let output = format!("type=tar,dest={}", archive.display());
+            let build = project.run(&["build", "--backend", backend, "-o", &output]);
+            build.succeeded();
+            let mut found = BTreeMap::new();
+            let mut files = tar::Archive::new(fs::File::open(&archive).unwrap());
+            for entry in files.entries().unwrap() {
+                let mut entry = entry.unwrap();
+                let path = entry.path().unwrap().into_owned();
+                let is_bundle = path.extension().is_some_and(|name| name == "crt");
+                if !path.starts_with("usr/local/share") || !is_bundle {
+                    continue;
+                }
+                let path = path.to_string_lossy().into_owned();
+                let mut text = String::new();
+                entry.read_to_string(&mut text).unwrap();
+                let (mode, time) = (entry.header().mode(), entry.header().mtime());
+                found.insert(path, (text, mode.unwrap() & 0o7777, time.unwrap()));
+            }
+            fs::remove_file(&archive).unwrap();
+            let (own, mode, _) = &found["usr/local/share/ca-certificates/cog-python.crt"];
+            assert_eq!((own.as_str(), *mode), (OWN, 0o644));
+            let (bundle, mode, time) = &found["usr/local/share/cog-python/ca-bundle.crt"];
+            assert_eq!(*mode, 0o644);
+            assert!(bundle.ends_with(OWN), "{bundle}");
+            assert!(bundle.matches("BEGIN CERTIFICATE").count() > 10, "{bundle}");
+            if backend == "llb" {
+                assert_eq!(*time, 0);
+            }
+        }
+        project.run(&["build"]).succeeded();
+        let environment = project.config(&project.tag)["Env"].to_string();
+        let variable = "SSL_CERT_FILE=/usr/local/share/cog-python/ca-bundle.crt";
+        assert!(environment.contains(variable), "{environment}");
     }
 }
 

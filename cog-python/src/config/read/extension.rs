@@ -2,6 +2,7 @@
 
 use super::Reader;
 use super::node::Entries;
+use crate::ca::Certificates;
 use crate::config::keys::{self, EXTENSION_KEY};
 use crate::config::weight::{clean, overlaps};
 use crate::config::{Extension, RunStep};
@@ -29,6 +30,10 @@ impl Reader<'_> {
                 reference.value.without_default_tag().to_owned(),
                 text.span,
             ))
+        });
+        extension.ca_cert = entries.value("ca_cert").and_then(|node| {
+            let path = self.text(node, "ca_cert")?;
+            self.certificates(&path)
         });
         extension.python = entries.value("python").and_then(|node| {
             let text = self.text(node, "python")?;
@@ -92,6 +97,29 @@ impl Reader<'_> {
             }
         }
         extension
+    }
+
+    /// The certificates of a file.
+    fn certificates(&mut self, path: &Spanned<String>) -> Option<Spanned<Certificates>> {
+        let text = match self.files.read(&path.value) {
+            Ok(text) => text,
+            Err(problem) => {
+                self.error_hint(
+                    path.span,
+                    format!("certificate file `{}` {problem}", path.value),
+                    "the path is relative to the folder of cog.yaml",
+                );
+                return None;
+            }
+        };
+        match Certificates::parse(&text) {
+            Ok(found) => Some(Spanned::new(found, path.span)),
+            Err(problem) => {
+                let message = format!("`{}` has no usable certificates: {problem}", path.value);
+                self.error(path.span, message);
+                None
+            }
+        }
     }
 
     fn run_step(&mut self, node: &Node, before: &[RunStep]) -> Option<RunStep> {
