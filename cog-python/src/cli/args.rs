@@ -198,6 +198,9 @@ pub(crate) struct BuildArgs {
     /// `docker-image://NAME` (repeatable).
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     pub(crate) build_context: Vec<(String, String)>,
+    /// Give files of the project the modes of a plain checkout, 0644 or 0755, whatever the umask of this machine.
+    #[arg(long)]
+    pub(crate) fixed_modes: bool,
     /// Give steps the proxies that `HTTP_PROXY`, `HTTPS_PROXY`, `FTP_PROXY`, `NO_PROXY` and `ALL_PROXY` name.
     #[arg(long)]
     pub(crate) proxy: bool,

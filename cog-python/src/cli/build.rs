@@ -5,7 +5,9 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use llb::client::{CacheOption, Client, Engine, Entitlement, Outcome, Secret, Solve, SshAgent};
+use llb::client::{
+    CacheOption, Client, Engine, Entitlement, LocalDirectory, Outcome, Secret, Solve, SshAgent,
+};
 use llb::command_line::{self, OnError};
 use llb::gateway::Build;
 use llb::progress::{Display, Recorder};
@@ -520,10 +522,16 @@ impl<'a> Builder<'a> {
             .map(|plan| plan.platform.as_str())
             .collect();
         // The project: its copy, packages of it, and what commands see of it.
+        let project = LocalDirectory::new(self.root);
+        let project = if self.args.fixed_modes {
+            project.fixed_modes()
+        } else {
+            project
+        };
         let mut solve = Solve::build()
             .attribute("platform", platforms.join(","))
             .source_date_epoch(0)
-            .local("context", self.root)
+            .local("context", project)
             .docker_proxies();
         solve = self.helpers.give(solve);
         for (id, agent) in &self.agents {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use cog_python::ca;
@@ -98,6 +99,30 @@ fn certificates_of_the_project_are_in_the_image() {
         let environment = project.config(&project.tag)["Env"].to_string();
         let variable = "SSL_CERT_FILE=/usr/local/share/cog-python/ca-bundle.crt";
         assert!(environment.contains(variable), "{environment}");
+    }
+}
+
+/// The umask of a checkout decides about the layer of the project, unless fixed modes are asked for.
+#[test]
+fn modes_of_the_project_can_be_fixed() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let archive = project.folder.path().with_extension("tar");
+        let output = format!("type=tar,dest={}", archive.display());
+        let mode = |bits: u32, arguments: &[&str]| {
+            let file = project.folder.path().join("run.py");
+            fs::set_permissions(file, fs::Permissions::from_mode(bits)).unwrap();
+            let build = [&["build", "-o", &output], arguments].concat();
+            project.run(&build).succeeded();
+            let files = listing(&archive);
+            fs::remove_file(&archive).unwrap();
+            files["src/run.py"].split(' ').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(mode(0o640, &[]), "640");
+        for bits in [0o640, 0o664] {
+            assert_eq!(mode(bits, &["--fixed-modes"]), "644");
+        }
+        assert_eq!(mode(0o710, &["--fixed-modes"]), "755");
     }
 }
 

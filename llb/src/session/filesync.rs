@@ -182,7 +182,8 @@ fn name_files(
         Problem::LocalFile(format!("the build filters local files badly: {error}"))
     })?;
     let filters = vec![directory.filter, filter];
-    let mut walk = Walk::new(root, filters, directory.keep_owners)?;
+    let walk = Walk::new(root, filters, directory.keep_owners)?;
+    let mut walk = walk.with_fixed_modes(directory.fixed_modes);
     let mut id: u32 = 0;
     while let Some(entry) = walk.next()? {
         if let Some(identity) = entry.identity {

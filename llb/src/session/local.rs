@@ -23,6 +23,7 @@ pub struct LocalDirectory {
     include: Vec<String>,
     exclude: Vec<String>,
     keep_owners: bool,
+    fixed_modes: bool,
 }
 
 /// A directory that has been found and whose patterns have been read.
@@ -31,6 +32,7 @@ pub(crate) struct OpenDirectory {
     pub(crate) root: PathBuf,
     pub(crate) filter: Filter,
     pub(crate) keep_owners: bool,
+    pub(crate) fixed_modes: bool,
 }
 
 impl LocalDirectory {
@@ -41,6 +43,7 @@ impl LocalDirectory {
             include: Vec::new(),
             exclude: Vec::new(),
             keep_owners: false,
+            fixed_modes: false,
         }
     }
 
@@ -73,6 +76,14 @@ impl LocalDirectory {
         self
     }
 
+    /// Sends all permissions as those of a plain checkout, whatever the umask of this machine has made of them: 0755 for
+    /// directories and for files that somebody may run, 0644 for other files, and no access lists.
+    #[must_use = "the settings are in the value returned"]
+    pub fn fixed_modes(mut self) -> Self {
+        self.fixed_modes = true;
+        self
+    }
+
     /// Where the directory is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -97,6 +108,7 @@ impl LocalDirectory {
             root,
             filter,
             keep_owners: self.keep_owners,
+            fixed_modes: self.fixed_modes,
         })
     }
 }

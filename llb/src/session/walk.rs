@@ -21,6 +21,7 @@ pub(crate) struct Walk {
     root: PathBuf,
     filters: Vec<Filter>,
     keep_owners: bool,
+    fixed_modes: bool,
     levels: Vec<Level>,
     /// Found but not yet given out: parents first.
     ready: std::collections::VecDeque<Entry>,
@@ -76,6 +77,7 @@ impl Walk {
             root: root.to_owned(),
             filters,
             keep_owners,
+            fixed_modes: false,
             levels: Vec::new(),
             ready: std::collections::VecDeque::new(),
             first_links: HashMap::new(),
@@ -88,6 +90,14 @@ impl Walk {
             unsent: None,
         });
         Ok(walk)
+    }
+
+    /// Tells permissions of a plain checkout instead of those of this machine.
+    pub(crate) fn with_fixed_modes(self, fixed_modes: bool) -> Self {
+        Self {
+            fixed_modes,
+            ..self
+        }
     }
 
     /// The next file to send.
@@ -213,6 +223,11 @@ impl Walk {
             xattrs: extended_attributes(full)?,
             ..Stat::default()
         };
+        if self.fixed_modes {
+            stat.mode = from_unix(fixed_mode(metadata.mode(), kind));
+            stat.xattrs
+                .retain(|name, _| !name.starts_with("system.posix_acl_"));
+        }
         if self.keep_owners {
             (stat.uid, stat.gid) = (metadata.uid(), metadata.gid());
         }
@@ -264,6 +279,17 @@ impl Walk {
         let shown = full.display();
         Problem::LocalFile(format!("cannot send {shown}: {error}"))
     }
+}
+
+/// The mode that a plain checkout has, of directories and regular files; links have none of their own.
+fn fixed_mode(mode: u32, kind: FileKind) -> u32 {
+    let bits = match kind {
+        FileKind::Directory => 0o755,
+        FileKind::Regular if mode & 0o111 != 0 => 0o755,
+        FileKind::Regular => 0o644,
+        _ => return mode,
+    };
+    mode & !0o7777 | bits
 }
 
 /// The extended attributes of a file. File systems without any have none.
@@ -379,6 +405,36 @@ mod tests {
                 ("link".to_owned(), 1 << 27 | 0o777, "nowhere".to_owned(), 7),
             ]
         );
+    }
+
+    #[test]
+    fn modes_can_be_those_of_a_plain_checkout() {
+        let home = tree(&["folder/private", "folder/program", "folder/shared"]);
+        let root = home.path();
+        for (name, mode) in [
+            ("folder/private", 0o600),
+            ("folder/program", 0o4710),
+            ("folder/shared", 0o666),
+            ("folder", 0o2770),
+        ] {
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        symlink("nowhere", root.join("link")).unwrap();
+        let mut walk = Walk::new(root, Vec::new(), false)
+            .unwrap()
+            .with_fixed_modes(true);
+        let mut modes = Vec::new();
+        while let Some(entry) = walk.next().unwrap() {
+            modes.push((entry.stat.path, entry.stat.mode));
+        }
+        let expected = [
+            ("folder", 1 << 31 | 0o755),
+            ("folder/private", 0o644),
+            ("folder/program", 0o755),
+            ("folder/shared", 0o644),
+            ("link", 1 << 27 | 0o777),
+        ];
+        assert_eq!(modes, expected.map(|(path, mode)| (path.to_owned(), mode)));
     }
 
     #[test]
