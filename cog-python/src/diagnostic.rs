@@ -24,6 +24,20 @@ impl fmt::Display for Severity {
     }
 }
 
+/// What a finding is about, for reports that are sorted by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Topic {
+    /// The configuration, the requirements and what is chosen for them.
+    #[default]
+    Configuration,
+    /// A key that has a successor.
+    Deprecated,
+    /// A file, class or function that `run` or `train` names.
+    Reference,
+    /// What the signature of the model says.
+    Signature,
+}
+
 /// A stretch of one line of a text. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -101,6 +115,7 @@ impl Source {
             }),
             excerpt: self.line(span.line).map(without_secrets),
             hint: None,
+            topic: Topic::default(),
         }))
     }
 }
@@ -142,6 +157,7 @@ struct Finding {
     place: Option<Place>,
     excerpt: Option<String>,
     hint: Option<String>,
+    topic: Topic,
 }
 
 impl Diagnostic {
@@ -158,6 +174,7 @@ impl Diagnostic {
             place: None,
             excerpt: None,
             hint: None,
+            topic: Topic::default(),
         }))
     }
 
@@ -185,6 +202,18 @@ impl Diagnostic {
     pub fn without_excerpt(mut self) -> Self {
         self.0.excerpt = None;
         self
+    }
+
+    /// Says what it is about.
+    #[must_use = "returns the finding with the topic"]
+    pub fn about(mut self, topic: Topic) -> Self {
+        self.0.topic = topic;
+        self
+    }
+
+    /// What it is about.
+    pub fn topic(&self) -> Topic {
+        self.0.topic
     }
 
     /// How bad it is.
@@ -263,6 +292,17 @@ impl Report {
     /// Adds the findings of another report.
     pub fn extend(&mut self, other: Self) {
         self.findings.extend(other.findings);
+    }
+
+    /// Says what those findings are about that have not said it themselves.
+    #[must_use = "returns the report with the topic"]
+    pub fn about(mut self, topic: Topic) -> Self {
+        for finding in &mut self.findings {
+            if finding.topic() == Topic::default() {
+                finding.0.topic = topic;
+            }
+        }
+        self
     }
 
     /// Whether a finding forbids to go on.

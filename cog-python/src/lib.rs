@@ -65,6 +65,8 @@ mod yaml;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
+mod doctor;
+#[cfg(feature = "cli")]
 mod engine;
 #[cfg(feature = "cli")]
 pub mod factory;

@@ -73,6 +73,16 @@ impl SdkVersion {
         Self::Release(TABLE.default.clone())
     }
 
+    /// Whether it is no older than the version that is installed when nobody names one.
+    pub fn is_current(&self) -> bool {
+        let version = |text: &str| Version::from_str(text);
+        match (self, version(&self.version()), version(&TABLE.default)) {
+            (Self::Prerelease, ..) => true,
+            (_, Ok(version), Ok(default)) => version >= default,
+            _ => false,
+        }
+    }
+
     /// Whether a model with this version can be asked for its OpenAPI document: later ones read it from the signature only.
     pub fn tells_schema(&self) -> bool {
         Version::from_str(&self.version())

@@ -92,12 +92,12 @@ fn the_doctor_says_what_is_wrong_here() {
     let folder = project(&[("cog.yaml", SMALL), ("run.py", RUN)]);
     let text = transcript(folder.path(), &["doctor", "--addr", "unix:///none.sock"]);
     assert!(text.contains("exit code 1"), "{text}");
-    assert!(text.contains("ok    project"), "{text}");
+    assert!(text.contains("ok    signature"), "{text}");
     assert!(text.contains("fails builder"), "{text}");
     let folder = project(&[("cog.yaml", "build: {}\n")]);
     let text = transcript(folder.path(), &["doctor", "--addr", "unix:///none.sock"]);
     assert!(
-        text.contains("fails project") && text.contains("`build.python_version` is required"),
+        text.contains("fails config") && text.contains("`build.python_version` is required"),
         "{text}"
     );
 }

@@ -313,6 +313,12 @@ pub(crate) struct DoctorCommand {
     pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) builder: BuilderArgs,
+    /// Change what has a better form now: old names, removed imports, models of pydantic. All files are written, or none.
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// Print the checks and their findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `explain`.

@@ -13,6 +13,7 @@ use super::weights;
 use crate::ca;
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Report, Severity, Source, Spanned};
+use crate::doctor::{Changed, Changes};
 use crate::files::{FileProblem, ProjectFiles, TEXT_LIMIT};
 use crate::plan::{Action, EXCLUDED, Plan};
 use crate::resolution::{Options, contradictions, resolve};
@@ -35,6 +36,24 @@ pub(crate) struct Project {
     pub(crate) names: Names,
     /// torch of a GPU build, and the CUDA of its wheel.
     pub(crate) torch: Option<(String, Option<Release>)>,
+    /// The tables of `--tables`.
+    pub(crate) tables: Option<Arc<Tables>>,
+}
+
+/// A project as it was found, with or without mistakes.
+pub(crate) struct Examined {
+    /// Folder of the configuration file.
+    pub(crate) root: PathBuf,
+    /// Name of the configuration file.
+    pub(crate) file: String,
+    /// What is configured, as far as it can be told.
+    pub(crate) config: Option<Config>,
+    /// The version of Cog's package that the arguments name.
+    pub(crate) sdk: Option<SdkVersion>,
+    /// The project, if it has no mistakes.
+    pub(crate) project: Option<Project>,
+    /// All findings.
+    pub(crate) report: Report,
 }
 
 /// Names in `cog.yaml`.
@@ -86,6 +105,17 @@ pub(crate) fn load(args: &PlanArgs) -> Result<Project, Failure> {
 
 /// Reads the project and plans the build.
 fn read(args: &PlanArgs) -> Result<(Project, Report), Failure> {
+    let Examined {
+        project, report, ..
+    } = examine(args, &Changes::new())?;
+    match project {
+        Some(project) => Ok((project, report)),
+        None => Err(rejected(&report)),
+    }
+}
+
+/// Reads the project as it would be with changes to its files, and plans the build.
+pub(crate) fn examine(args: &PlanArgs, changes: &Changes) -> Result<Examined, Failure> {
     let (root, file) = locate(args.file.as_deref())?;
     let args = &with_wheel_of_project(args, &root)?;
     let (revision, release) = revision(&root);
@@ -93,6 +123,10 @@ fn read(args: &PlanArgs) -> Result<(Project, Report), Failure> {
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     let disk = Disk { root: &root };
+    let disk = Changed {
+        files: &disk,
+        changes,
+    };
     let weights = if args.separate_weights {
         let ignore = disk.read(".dockerignore").unwrap_or_default();
         weights::find(&root, &ignore)?
@@ -112,7 +146,17 @@ fn read(args: &PlanArgs) -> Result<(Project, Report), Failure> {
     };
     let (planned, report) = plan(&file, args, &disk, &here, around)?;
     let Some(planned) = planned else {
-        return Err(rejected(&report));
+        let sdk = sdk(args, &disk)?;
+        let text = disk.read(&file).unwrap_or_default();
+        let (config, _) = config::draft(&Source::new(&file, text), &disk, sdk.as_ref());
+        return Ok(Examined {
+            root: root.clone(),
+            file,
+            config,
+            sdk,
+            project: None,
+            report,
+        });
     };
     let (resolution, _) = resolve(&planned.config, &planned.options);
     let torch = resolution
@@ -126,12 +170,20 @@ fn read(args: &PlanArgs) -> Result<(Project, Report), Failure> {
         model: name(&planned.config.model),
     };
     let project = Project {
-        root,
+        root: root.clone(),
         plan: planned.plan,
         names,
         torch,
+        tables: planned.options.tables,
     };
-    Ok((project, report))
+    Ok(Examined {
+        root: root.clone(),
+        file,
+        config: Some(planned.config),
+        sdk: planned.options.sdk_version,
+        project: Some(project),
+        report,
+    })
 }
 
 /// A project without mistakes, and what is built of it.
@@ -454,11 +506,40 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// The files of a project folder.
-struct Disk<'a> {
-    root: &'a Path,
+pub(super) struct Disk<'a> {
+    pub(super) root: &'a Path,
 }
 
 impl Disk<'_> {
+    /// Python files of the project by their path, without those of hidden folders.
+    pub(super) fn scripts(&self) -> Result<Vec<String>, String> {
+        const LIMIT: usize = 20_000;
+        let (mut scripts, mut folders, mut seen) = (Vec::new(), vec![String::new()], 0);
+        while let Some(folder) = folders.pop() {
+            let entries = fs::read_dir(self.root.join(&folder));
+            let entries = entries.map_err(|error| format!("`{folder}` cannot be read: {error}"))?;
+            for entry in entries.filter_map(Result::ok) {
+                seen += 1;
+                if seen > LIMIT {
+                    return Err(
+                        "the project has too many files to look for others that use it".into(),
+                    );
+                }
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let path = format!("{folder}{name}");
+                let kind = entry.file_type().map_err(|error| error.to_string())?;
+                let is_hidden = name.starts_with('.') || name == "__pycache__";
+                if kind.is_dir() && !is_hidden {
+                    folders.push(path + "/");
+                } else if Path::new(&path).extension().is_some_and(|it| it == "py") {
+                    scripts.push(path);
+                }
+            }
+        }
+        scripts.sort();
+        Ok(scripts)
+    }
+
     fn metadata(&self, path: &str) -> Result<fs::Metadata, FileProblem> {
         let metadata = fs::metadata(self.root.join(path)).map_err(|error| problem(&error))?;
         if metadata.is_file() {

@@ -10,7 +10,7 @@ use rustpython_parser::{Parse, ParseError, ast};
 const DEPTH: usize = 32;
 
 /// Reads a Python file.
-pub(super) fn parse(text: &str, path: &str) -> Result<ast::Suite, ParseError> {
+pub(crate) fn parse(text: &str, path: &str) -> Result<ast::Suite, ParseError> {
     let parsed = ast::Suite::parse(text, path);
     let Err(error) = parsed else { return parsed };
     match without_text(text) {

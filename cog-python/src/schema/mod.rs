@@ -30,11 +30,16 @@ mod nesting;
 mod options;
 mod output;
 
+#[cfg(feature = "cli")]
+pub(crate) use fstring::parse;
+#[cfg(feature = "cli")]
+pub(crate) use module::span;
+
 use rustpython_parser::ast;
 use serde_json::{Map, Value};
 
 use crate::config::RunReference;
-use crate::diagnostic::Report;
+use crate::diagnostic::{Report, Topic};
 use crate::files::ProjectFiles;
 use input::Parameter;
 use module::{Function, Modules};
@@ -98,7 +103,7 @@ impl Schema {
                 ));
         }
         if modules.report.has_errors() {
-            return Err(modules.report);
+            return Err(modules.report.about(Topic::Signature));
         }
         Ok(Self {
             document: document::document(&parts, version),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::annotation::dotted;
 use super::{Mode, fstring, literal, nesting};
 use crate::config::RunReference;
-use crate::diagnostic::{Diagnostic, Report, Source, Span};
+use crate::diagnostic::{Diagnostic, Report, Source, Span, Topic};
 use crate::files::ProjectFiles;
 
 /// A module, by its place in the list of those that were read.
@@ -115,9 +115,8 @@ impl<'f> Modules<'f> {
     pub(super) fn target(&mut self, reference: &RunReference, mode: Mode) -> Option<Function> {
         let file = reference.file();
         if let Err(problem) = self.files.check_file(file) {
-            self.report.push(Diagnostic::without_place(format!(
-                "file `{file}` {problem}"
-            )));
+            let finding = Diagnostic::without_place(format!("file `{file}` {problem}"));
+            self.report.push(finding.about(Topic::Reference));
             return None;
         }
         let module = self.load(file)?;
@@ -159,7 +158,8 @@ impl<'f> Modules<'f> {
             start,
             format!("`{file}` defines no class or function `{name}`"),
         );
-        self.report.push(finding.without_excerpt().hint(hint));
+        let finding = finding.without_excerpt().hint(hint);
+        self.report.push(finding.about(Topic::Reference));
         None
     }
 
@@ -453,7 +453,7 @@ fn defined_name(statement: &Stmt) -> Option<&str> {
 }
 
 /// Where a range of bytes lies; of several lines, the first.
-fn span(text: &str, range: TextRange) -> Span {
+pub(crate) fn span(text: &str, range: TextRange) -> Span {
     let start = range.start().to_usize().min(text.len());
     let end = range.end().to_usize().min(text.len()).max(start);
     let before = text.get(..start).unwrap_or_default();

@@ -111,7 +111,7 @@ impl Reader<'_> {
             .get("pre_install")
             .filter(|(_, node)| node.kind() != Kind::Null)
         {
-            self.warn(
+            self.deprecated(
                 key.span,
                 "`pre_install` is deprecated; in spite of its name it runs after Python packages \
                  are installed and after `run`",

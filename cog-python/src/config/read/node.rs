@@ -2,7 +2,7 @@
 
 use super::Reader;
 use crate::config::keys::Mapping;
-use crate::diagnostic::{Span, Spanned};
+use crate::diagnostic::{Span, Spanned, Topic};
 use crate::yaml::{Kind, Node, Value};
 
 /// The entries of a mapping that are read, by key.
@@ -47,6 +47,17 @@ impl Reader<'_> {
     pub(super) fn warn(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
         self.report
             .push(self.source.warning(span, message).hint(hint));
+    }
+
+    /// Warns of a key that has a successor.
+    pub(super) fn deprecated(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let finding = self.source.warning(span, message).hint(hint);
+        self.report.push(finding.about(Topic::Deprecated));
     }
 
     pub(super) fn expected(&mut self, node: &Node, name: &str, expected: &str) {

@@ -68,7 +68,7 @@ impl Reader<'_> {
             );
         }
         if let Some((key, _)) = entries.get("python_packages").filter(|_| list.is_some()) {
-            self.warn(
+            self.deprecated(
                 key.span,
                 "`python_packages` is deprecated",
                 "list the packages in a file and name it with `python_requirements`",

@@ -4,7 +4,7 @@ use super::node::Entries;
 use super::{Reader, START};
 use crate::config::environment::{is_reserved, sounds_secret, split};
 use crate::config::{ImageName, PythonVersion, RunReference, Variable, keys};
-use crate::diagnostic::{Span, Spanned};
+use crate::diagnostic::{Span, Spanned, Topic};
 use crate::yaml::{Kind, Node};
 
 impl Reader<'_> {
@@ -94,7 +94,7 @@ impl Reader<'_> {
             }
             (Some(node), _) => ("run", node),
             (None, Some((key, node))) if node.kind() != Kind::Null => {
-                self.warn(key.span, "`predict` is deprecated", "call it `run`");
+                self.deprecated(key.span, "`predict` is deprecated", "call it `run`");
                 ("predict", node)
             }
             (None, _) => {
@@ -163,7 +163,7 @@ impl Reader<'_> {
             self.error(key.span, "`concurrency.max` is required");
             return None;
         };
-        self.warn(
+        self.deprecated(
             key.span,
             "`concurrency.max` is deprecated",
             "decorate the async `run()` with `@cog.concurrent(max=N)`, which replaces it: `@cog.concurrent(max=...)`",
@@ -197,11 +197,12 @@ impl Reader<'_> {
                 length: reference.value.file().chars().count(),
                 ..reference.span
             };
-            self.error_hint(
-                span,
-                format!("file `{}` {problem}", reference.value.file()),
-                "the path is relative to the folder of cog.yaml",
-            );
+            let message = format!("file `{}` {problem}", reference.value.file());
+            let finding = self
+                .source
+                .error(span, message)
+                .hint("the path is relative to the folder of cog.yaml");
+            self.report.push(finding.about(Topic::Reference));
             return None;
         }
         Some(reference)
