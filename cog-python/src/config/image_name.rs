@@ -108,14 +108,21 @@ fn is_tag(tag: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
-/// A first component is a host when it has a dot or a port, or is `localhost`.
+/// A first component is a host when it has a dot or a port, is `localhost`, or an IPv6 address in brackets.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
+        // The colons of an address in brackets are its own.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
     };
     let port_ok =
         port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
+    if let Some(address) = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        return port_ok && address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
     let labels_ok = host.split('.').all(|label| {
         !label.is_empty()
             && !label.starts_with('-')
@@ -169,6 +176,8 @@ mod tests {
             "r8.im/user/model",
             "localhost:5000/x:y",
             "127.0.0.1:5000/x",
+            "[::1]:5000/a/b",
+            "[2001:db8::1]/a:v1",
             "registry.example.com/a/b__c/d--e:Tag_1.x",
         ] {
             assert!(text.parse::<ImageName>().is_ok(), "{text}");
@@ -186,6 +195,10 @@ mod tests {
             ("a:", Form),
             ("a:b:c", Form),
             ("a//b", Form),
+            ("[::1]", Form),
+            ("[::g]:5000/x", Form),
+            ("[::1:5000/x", Form),
+            ("[::1]:/x", Form),
             ("-a", Form),
             ("a___b", Form),
             ("https://r8.im/x", Form),

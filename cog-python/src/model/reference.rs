@@ -233,6 +233,42 @@ mod tests {
     }
 
     #[test]
+    fn registries_have_addresses_of_version_6() {
+        let address = Some("[::1]:5000".to_owned());
+        for (model, variables) in [
+            (Some("[::1]:5000/a/b"), Variables::default()),
+            (
+                None,
+                Variables {
+                    model: "[::1]:5000/a/b".into(),
+                    ..Variables::default()
+                },
+            ),
+            (
+                Some("a/b"),
+                Variables {
+                    registry: "[::1]:5000".into(),
+                    ..Variables::default()
+                },
+            ),
+        ] {
+            let found = ModelReference::resolve(None, model, &variables).unwrap();
+            assert_eq!(Some(found.registry), address);
+            assert_eq!((found.repository.as_str(), found.version), ("a/b", None));
+        }
+        let variables = Variables {
+            model: "[::1]/a/b:v1".into(),
+            ..Variables::default()
+        };
+        let found = ModelReference::resolve(None, None, &variables).unwrap();
+        assert_eq!(
+            (found.registry.as_str(), found.repository.as_str()),
+            ("[::1]", "a/b")
+        );
+        assert_eq!(found.version, Some(Version::Tag("v1".into())));
+    }
+
+    #[test]
     fn the_registry_of_docker_has_one_name() {
         for (model, repository) in [
             ("acme/m", "acme/m"),
