@@ -154,6 +154,49 @@ fn a_table_of_the_user_decides() {
 }
 
 #[test]
+fn a_version_file_says_what_the_configuration_does_not() {
+    let config = "build:\n  system_packages: []\nimage: small\nrun: run.py:Runner\n";
+    let of_file = |text: &str, config: &str| {
+        let files = [
+            ("cog.yaml", config),
+            ("run.py", RUN),
+            (".python-version", text),
+        ];
+        transcript(project(&files).path(), &["plan", "--explain"])
+    };
+    let text = of_file("# mine\n\n 3.12.4 \n3.11\n", config);
+    assert!(text.contains("python:3.12.4-slim"), "{text}");
+    assert!(
+        text.contains(
+            "because `.python-version` asks for it, `build.python_version` is not set, and"
+        ),
+        "{text}"
+    );
+    let text = of_file("3.11\n", SMALL);
+    assert!(text.contains("python:3.12-slim"), "{text}");
+    assert!(!text.contains(".python-version"), "{text}");
+    for (version, message) in [
+        (
+            "pypy3.10\n",
+            "the version in `.python-version` must be a major and a minor version",
+        ),
+        (
+            "3.9.1\n",
+            "the version in `.python-version` must be at least 3.10, found `3.9.1`",
+        ),
+        ("# none\n", "the version in `.python-version` must be"),
+    ] {
+        let text = of_file(version, config);
+        assert!(
+            text.contains("exit code 1")
+                && text.contains(message)
+                && text.contains("--> .python-version:1:1"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn the_readme_shows_what_the_program_prints() {
     let readme = include_str!("../README.md");
     let block = |start: &str| {

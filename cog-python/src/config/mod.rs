@@ -74,8 +74,10 @@ pub struct Build {
     pub cuda: Option<Spanned<Release>>,
     /// `cudnn`: a major version.
     pub cudnn: Option<Spanned<Release>>,
-    /// `python_version`.
+    /// `python_version`, or what `.python-version` says where the key is missing.
     pub python_version: Spanned<PythonVersion>,
+    /// Whether the version is that of `.python-version`.
+    pub python_version_of_file: bool,
     /// `python_requirements` or `python_packages`.
     pub python: PythonPackages,
     /// What pip is given, read from either of them.

@@ -344,20 +344,20 @@ impl Resolver<'_> {
         let version = self.config.build.python_version.value;
         let given =
             self.options.python_provider.is_some() || self.config.extension.python.is_some();
-        match chosen.provider {
-            PythonProvider::Base => self.decide(
-                "python",
-                format!("{version} from the base image"),
-                "`build.python_version` asks for it and the base image provides it",
-            ),
-            PythonProvider::Uv => {
-                let reason = if given {
-                    "`build.python_version` asks for it and uv was chosen"
-                } else {
-                    "`build.python_version` asks for it and the base image has none"
-                };
-                self.decide("python", format!("{version} from uv"), reason);
-            }
-        }
+        let asks = if self.config.build.python_version_of_file {
+            "`.python-version` asks for it, `build.python_version` is not set,"
+        } else {
+            "`build.python_version` asks for it"
+        };
+        let (from, because) = match chosen.provider {
+            PythonProvider::Base => ("the base image", "the base image provides it"),
+            PythonProvider::Uv if given => ("uv", "uv was chosen"),
+            PythonProvider::Uv => ("uv", "the base image has none"),
+        };
+        self.decide(
+            "python",
+            format!("{version} from {from}"),
+            format!("{asks} and {because}"),
+        );
     }
 }

@@ -125,6 +125,7 @@ impl Reader<'_> {
         let gpu = self.gpu(&entries);
         let (cuda, cudnn) = self.cuda(&entries, gpu);
         let python_version = self.python_version(&entries, key);
+        let python_version_of_file = entries.value("python_version").is_none();
         let sdk_version = entries
             .value("sdk_version")
             .and_then(|node| self.text(node, "sdk_version"))
@@ -154,6 +155,7 @@ impl Reader<'_> {
             cudnn,
             python_version: python_version
                 .unwrap_or_else(|| Spanned::new(sdk::python_declared_up_to(), key)),
+            python_version_of_file,
             python,
             requirements,
             system_packages,

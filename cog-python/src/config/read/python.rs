@@ -4,8 +4,12 @@ use super::Reader;
 use super::node::Entries;
 use crate::config::{PythonPackages, PythonVersion};
 use crate::diagnostic::{Source, Span, Spanned};
+use crate::files::FileProblem;
 use crate::requirement::{self, Requirements, Statement};
 use crate::sdk::{self, SdkVersion};
+
+/// What pyenv and uv read the version of a project from.
+const VERSION_FILE: &str = ".python-version";
 
 impl Reader<'_> {
     pub(super) fn python_version(
@@ -17,8 +21,7 @@ impl Reader<'_> {
             let span = entries
                 .get("python_version")
                 .map_or(build, |(key, _)| key.span);
-            self.missing_python_version(span);
-            return None;
+            return self.python_version_of_file(span);
         };
         let text = self.text(node, "python_version")?;
         // What a tool that takes 3.10 for a number leaves of it.
@@ -31,15 +34,65 @@ impl Reader<'_> {
             return None;
         }
         let version = self.parsed::<PythonVersion>(&text, "python_version")?;
+        self.declared(version.value, self.source, version.span);
+        Some(version)
+    }
+
+    /// The first line of the version file that is one, where the key is missing: `span` is where it should be.
+    fn python_version_of_file(&mut self, span: Span) -> Option<Spanned<PythonVersion>> {
+        let text = match self.files.read(VERSION_FILE) {
+            Ok(text) => text,
+            Err(FileProblem::Missing) => {
+                self.missing_python_version(span);
+                return None;
+            }
+            Err(problem) => {
+                self.error_hint(
+                    span,
+                    format!("`build.python_version` is missing, and `{VERSION_FILE}` {problem}"),
+                    "add it under `build`, for example `python_version: \"3.13\"`",
+                );
+                return None;
+            }
+        };
+        let source = Source::new(VERSION_FILE, text);
+        let mut lines = source.text().lines().enumerate();
+        let (index, line) = lines
+            .find(|(_, line)| !line.trim().is_empty() && !line.trim().starts_with('#'))
+            .unwrap_or_default();
+        let version = line.trim();
+        let at = Span {
+            line: index + 1,
+            column: line.chars().take_while(|c| c.is_whitespace()).count() + 1,
+            length: version.chars().count(),
+        };
+        match version.parse::<PythonVersion>() {
+            Ok(version) => {
+                self.declared(version, &source, at);
+                self.sources.insert(VERSION_FILE.to_owned(), source);
+                Some(Spanned::new(version, span))
+            }
+            Err(error) => {
+                let message = format!("the version in `{VERSION_FILE}` {error}, found `{version}`");
+                let finding = source.error(at, message);
+                self.report
+                    .push(finding.hint("or name one in cog.yaml, under `build`: `python_version`"));
+                None
+            }
+        }
+    }
+
+    /// Warns of a version that Cog's runtime does not declare to support.
+    fn declared(&mut self, version: PythonVersion, source: &Source, span: Span) {
         let declared = sdk::python_declared_up_to();
-        if version.value.minor() > declared.minor() {
-            self.warn(
-                version.span,
-                format!("Cog's runtime declares to support Python up to {declared}"),
-                "expect packages without ready-made wheels for newer versions",
+        if version.minor() > declared.minor() {
+            let message = format!("Cog's runtime declares to support Python up to {declared}");
+            self.report.push(
+                source
+                    .warning(span, message)
+                    .hint("expect packages without ready-made wheels for newer versions"),
             );
         }
-        Some(version)
     }
 
     pub(super) fn missing_python_version(&mut self, span: Span) {
