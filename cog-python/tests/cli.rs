@@ -197,6 +197,32 @@ fn a_version_file_says_what_the_configuration_does_not() {
 }
 
 #[test]
+fn a_script_names_its_own_packages() {
+    let config =
+        "build:\n  python_version: \"3.12\"\n  python_requirements: run.py\nrun: run.py:Runner\n";
+    let plan_of = |block: &str| {
+        let code = format!("{block}{RUN}");
+        transcript(
+            project(&[("cog.yaml", config), ("run.py", &code)]).path(),
+            &["plan"],
+        )
+    };
+    let text = plan_of("# /// script\n# dependencies = [\"six==1.17.0\"]\n# ///\n");
+    assert!(
+        text.contains("exit code 0") && text.contains("six==1.17.0"),
+        "{text}"
+    );
+    let text = plan_of("# /// script\n# dependencies = [\"six=1\"]\n# ///\n");
+    assert!(text.contains("`six=1` is no requirement"), "{text}");
+    assert!(text.contains("--> run.py:2:"), "{text}");
+    let text = plan_of("");
+    assert!(
+        text.contains("`run.py` is not understood: a script names"),
+        "{text}"
+    );
+}
+
+#[test]
 fn the_readme_shows_what_the_program_prints() {
     let readme = include_str!("../README.md");
     let block = |start: &str| {

@@ -158,7 +158,7 @@ pub(super) const BUILD: Mapping = Mapping {
         key(
             "python_requirements",
             Shape::Text,
-            "File with the Python packages: requirements.txt, pyproject.toml, uv.lock or pylock.toml.",
+            "File with the Python packages: requirements.txt, pyproject.toml, uv.lock, pylock.toml, or a script with metadata (PEP 723).",
         ),
         key(
             "python_version",

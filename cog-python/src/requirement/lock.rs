@@ -1,4 +1,4 @@
-//! Packages of other files than requirements.txt: `pyproject.toml`, `uv.lock` and `pylock.toml` (PEP 751).
+//! Packages of other files than requirements.txt: `pyproject.toml`, `uv.lock`, `pylock.toml` (PEP 751) and scripts (PEP 723).
 //!
 //! Each becomes the lines that pip would be given for the same packages. A lock keeps what it fixes: versions, markers
 //! and, when every package has some, hashes.
@@ -10,6 +10,7 @@ use pep508_rs::MarkerTree;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::script;
 use crate::lock::{Lock, LockedFile, LockedPackage, Origin, file_name};
 
 /// A line for pip, and the byte of the file it comes from.
@@ -36,6 +37,12 @@ pub(super) fn lines(name: &str, text: &str) -> Option<Result<Vec<LockLine>, Lock
     match file {
         "pyproject.toml" => Some(read(text).map(pyproject)),
         "uv.lock" => Some(read(text).and_then(|lock| uv(&lock))),
+        _ if std::path::Path::new(file)
+            .extension()
+            .is_some_and(|it| it == "py") =>
+        {
+            Some(script::lines(text))
+        }
         _ if is_pylock => Some(read(text).and_then(|lock| pylock(&lock))),
         _ => None,
     }
@@ -49,7 +56,7 @@ pub(super) fn locked(name: &str, text: &str) -> Option<Lock> {
     }
 }
 
-fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, LockError> {
+pub(super) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, LockError> {
     toml::from_str(text).map_err(|error| LockError {
         message: error.message().to_owned(),
         offset: error.span().map_or(0, |span| span.start),
@@ -70,8 +77,9 @@ struct Project {
     dependencies: Vec<Spanned<String>>,
 }
 
+/// `[tool]`, as far as it says where packages are.
 #[derive(Default, Deserialize)]
-struct Tool {
+pub(super) struct Tool {
     #[serde(default)]
     uv: UvTool,
 }
@@ -90,7 +98,12 @@ struct UvIndex {
 }
 
 fn pyproject(file: Pyproject) -> Vec<LockLine> {
-    let indexes = file.tool.uv.index.into_iter().map(|index| {
+    requirements(file.project.dependencies, file.tool)
+}
+
+/// Dependencies, after the indexes they are looked for in.
+pub(super) fn requirements(dependencies: Vec<Spanned<String>>, tool: Tool) -> Vec<LockLine> {
+    let indexes = tool.uv.index.into_iter().map(|index| {
         let option = if index.default {
             "--index-url"
         } else {
@@ -101,7 +114,7 @@ fn pyproject(file: Pyproject) -> Vec<LockLine> {
             text: format!("{option} {}", index.url.get_ref()),
         }
     });
-    let packages = file.project.dependencies.into_iter().map(|line| LockLine {
+    let packages = dependencies.into_iter().map(|line| LockLine {
         offset: line.span().start,
         text: line.into_inner(),
     });

@@ -32,6 +32,7 @@ mod line;
 mod lock;
 mod package;
 mod read;
+mod script;
 
 use std::collections::BTreeSet;
 
