@@ -20,7 +20,7 @@ use crate::options::Options;
 const USAGE: &str = "llb-helper inspect --prefix PATH --python VERSION --output DIR WHEEL...";
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Error> {
-    let options = Options::read(arguments, &["--prefix", "--python", "--output"], USAGE)?;
+    let options = Options::read(arguments, &["--prefix", "--python", "--output"], &[], USAGE)?;
     let layout = Layout::new(options.required("--prefix")?, options.required("--python")?);
     let output = Path::new(options.required("--output")?);
     let (mut lists, mut packages) = (BTreeMap::new(), BTreeMap::new());

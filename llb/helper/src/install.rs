@@ -1,10 +1,11 @@
-//! `llb-helper install --prefix PATH --python VERSION --root DIR [--epoch SECONDS] [--direct-url NAME=JSON]... WHEEL...`:
+//! `llb-helper install --prefix PATH --python VERSION --root DIR [--epoch SECONDS] [--direct-url NAME=JSON]... [--strip] WHEEL...`:
 //! installs wheels.
 //!
 //! The environment will be at `--prefix` when programs use it; `--root` stands for `/` meanwhile. Wheels are installed
 //! in the order of their file names, so the last of two with a file in common wins whatever the order of the arguments.
 //!
-//! `--direct-url` says where the wheel of this file name is from, as `direct_url.json` has it (PEP 610).
+//! `--direct-url` says where the wheel of this file name is from, as `direct_url.json` has it (PEP 610). `--strip` leaves out
+//! the debug information of programs and libraries.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,11 +17,11 @@ use llb_helper::wheel::{self, Installation, Layout};
 use crate::error::{At, Error};
 use crate::options::Options;
 
-const USAGE: &str = "llb-helper install --prefix PATH --python VERSION --root DIR [--epoch SECONDS] [--direct-url NAME=JSON]... WHEEL...";
+const USAGE: &str = "llb-helper install --prefix PATH --python VERSION --root DIR [--epoch SECONDS] [--direct-url NAME=JSON]... [--strip] WHEEL...";
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Error> {
     let names = ["--prefix", "--python", "--root", "--epoch", "--direct-url"];
-    let options = Options::read(arguments, &names, USAGE)?;
+    let options = Options::read(arguments, &names, &["--strip"], USAGE)?;
     if options.wheels.is_empty() {
         return Err(options.mistake("no wheel is given"));
     }
@@ -33,6 +34,9 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<(), Error> {
         ))
     })?;
     let mut installation = Installation::new(root, layout, epoch);
+    if options.has("--strip") {
+        installation.strip_debug();
+    }
     for origin in options.values("--direct-url") {
         let given = origin.split_once('=');
         let known = given.filter(|(file, _)| {

@@ -1,4 +1,4 @@
-//! What subcommands about wheels are given: options that have a value each, and wheels.
+//! What subcommands about wheels are given: options that have a value each, options without one, and wheels.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,20 +11,23 @@ use crate::error::Error;
 pub(crate) struct Options {
     usage: &'static str,
     values: Vec<(&'static str, String)>,
+    switches: Vec<&'static str>,
     /// The wheels, by the order of their file names.
     pub(crate) wheels: Vec<(WheelName, PathBuf)>,
 }
 
 impl Options {
-    /// Tells options of these names from wheels. `usage` is the form that a mistake is answered with.
+    /// Tells options of these names, those that have a value and those without one, from wheels. `usage` is the form that a mistake is answered with.
     pub(crate) fn read(
         arguments: &[OsString],
         names: &[&'static str],
+        switches: &[&'static str],
         usage: &'static str,
     ) -> Result<Self, Error> {
         let mut options = Self {
             usage,
             values: Vec::new(),
+            switches: Vec::new(),
             wheels: Vec::new(),
         };
         let mut arguments = arguments.iter();
@@ -34,6 +37,10 @@ impl Options {
                 let missing = || options.mistake(&format!("{name} lacks its value"));
                 let value = value.ok_or_else(missing)?.to_owned();
                 options.values.push((name, value));
+                continue;
+            }
+            if let Some(&name) = switches.iter().find(|name| argument == *name) {
+                options.switches.push(name);
                 continue;
             }
             let path = PathBuf::from(argument);
@@ -56,6 +63,11 @@ impl Options {
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         let given = self.values.iter().filter(move |(given, _)| *given == name);
         given.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether an option without a value is given.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.switches.contains(&name)
     }
 
     /// The value of an option that has to be given.

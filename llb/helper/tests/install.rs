@@ -255,6 +255,54 @@ fn the_program_says_where_a_wheel_is_from() {
     }
 }
 
+/// A library of gcc goes without its debug information, and the record knows.
+#[test]
+fn the_program_strips_libraries_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("odd.c"), "int odd(int number) { return number; }\n").unwrap();
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-g", "-shared", "-nostdlib", "-o", "odd.so", "odd.c"]);
+    assert!(gcc.current_dir(folder.path()).status().unwrap().success());
+    let library = fs::read(path("odd.so")).unwrap();
+    let file = "odd_pkg-1.0-py3-none-any.whl";
+    let files = vec![
+        entry("odd_pkg/odd.so", library.clone()).mode(0o755),
+        entry("odd_pkg/text.so", "no library"),
+        entry("odd_pkg-1.0.data/data/lib/odd.so.1", library.clone()),
+    ];
+    fs::write(path(file), wheel(files)).unwrap();
+    let install = |root: &str, options: &[&str]| {
+        fs::create_dir(path(root)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llb-helper"));
+        command.args(["install", "--prefix", "/opt/venv", "--python", "3.12"]);
+        command.args(["--root", root, "--epoch", &EPOCH.to_string()]);
+        let output = command.args(options).arg(file).current_dir(folder.path());
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        tree(&path(root))
+    };
+    let plain = install("plain", &[]);
+    let stripped = install("stripped", &["--strip"]);
+    assert_eq!(install("again", &["--strip"]), stripped);
+    let site = "opt/venv/lib/python3.12/site-packages";
+    let info = format!("{site}/odd_pkg-1.0.dist-info");
+    let own = format!("{site}/odd_pkg/odd.so");
+    let shared = "opt/venv/lib/odd.so.1".to_owned();
+    for (path, found) in &plain {
+        let is_changed = *path == own || *path == shared || *path == format!("{info}/RECORD");
+        assert_eq!(stripped.get(path) != Some(found), is_changed, "{path}");
+    }
+    assert_eq!(stripped[&own].0, 0o755);
+    let record = fs::read_to_string(path("stripped").join(info).join("RECORD")).unwrap();
+    let lines = wheel::Record::parse(&record).lines;
+    for (line, there) in [("odd_pkg/odd.so", own), ("../../odd.so.1", shared)] {
+        let content = fs::read(path("stripped").join(there)).unwrap();
+        assert!(content.len() < library.len(), "{}", content.len());
+        assert!(lines.contains(&RecordLine::of(line, &content)), "{record}");
+    }
+}
+
 #[test]
 fn two_installations_are_the_same() {
     let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());

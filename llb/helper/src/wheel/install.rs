@@ -1,7 +1,7 @@
 //! Installing a wheel.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use super::name::WheelName;
 use super::record::{Record, RecordLine};
 use super::scheme::{Layout, Scheme, relative_to};
 use super::script;
+use crate::strip;
 
 /// The installer that `INSTALLER` names: the tree is the one that uv makes.
 const INSTALLER: &[u8] = b"uv";
@@ -29,6 +30,8 @@ pub struct Installation {
     folders: BTreeSet<PathBuf>,
     /// Where wheels are from, by their file name.
     direct_urls: BTreeMap<String, String>,
+    /// Whether debug information is left out.
+    strips: bool,
 }
 
 impl Installation {
@@ -41,6 +44,7 @@ impl Installation {
             epoch,
             folders: BTreeSet::new(),
             direct_urls: BTreeMap::new(),
+            strips: false,
         }
     }
 
@@ -50,6 +54,12 @@ impl Installation {
     /// [PEP 610]: https://packaging.python.org/en/latest/specifications/direct-url/
     pub fn set_direct_url(&mut self, name: impl Into<String>, json: impl Into<String>) {
         self.direct_urls.insert(name.into(), json.into());
+    }
+
+    /// Leaves out the debug information of programs and libraries, see [`strip_debug`](crate::strip::strip_debug). `RECORD`
+    /// has the digests of what is left.
+    pub fn strip_debug(&mut self) {
+        self.strips = true;
     }
 
     /// Sets the times of the folders, innermost first.
@@ -106,12 +116,29 @@ impl Installation {
         self.finish_file(&target, executable)
     }
 
+    /// Takes debug information out of a file, if that is asked for; gives its line of `RECORD` if it was changed.
+    fn strip(&self, target: &Path, line: &str) -> Result<Option<RecordLine>, ErrorKind> {
+        if !self.strips {
+            return Ok(None);
+        }
+        let file = OpenOptions::new().read(true).write(true).open(target);
+        let file = file.at("open", target)?;
+        if !strip::strip_debug(&file).at("strip", target)? {
+            return Ok(None);
+        }
+        RecordLine::of_file(line, &file)
+            .at("read", target)
+            .map(Some)
+    }
+
+    /// Gives the line of `RECORD` of a file that is not as the archive has it.
     fn unpack<R: Read + Seek>(
         &mut self,
         path: &str,
         archive: &mut Archive<'_, R>,
         member: &Member,
-    ) -> Result<(), ErrorKind> {
+        line: &str,
+    ) -> Result<Option<RecordLine>, ErrorKind> {
         let (target, file) = self.create(path)?;
         let mut from = archive.reader(member)?;
         let mut to = BufWriter::with_capacity(1 << 18, file);
@@ -126,7 +153,10 @@ impl Installation {
             to.write_all(&buffer[..read]).at("write", &target)?;
         }
         to.flush().at("write", &target)?;
-        self.finish_file(&target, member.executable)
+        drop(to);
+        let line = self.strip(&target, line)?;
+        self.finish_file(&target, member.executable)?;
+        Ok(line)
     }
 }
 
@@ -188,21 +218,21 @@ fn put<R: Read + Seek>(
     in_order.sort_by_key(|placed| placed.member.index);
     for placed in &in_order {
         let member = &placed.member;
-        let line = || relative_to(&placed.path, &site_packages);
+        let line = relative_to(&placed.path, &site_packages);
         if placed.scheme == Scheme::Scripts {
             let content = archive.read(member)?;
             let rewritten = script::with_interpreter(&content, &interpreter).unwrap_or(content);
             installation.write(&placed.path, &rewritten, true)?;
-            lines.push(RecordLine::of(line(), &rewritten));
+            lines.push(RecordLine::of(line, &rewritten));
             continue;
         }
-        installation.unpack(&placed.path, archive, member)?;
+        let changed = installation.unpack(&placed.path, archive, member, &line)?;
         if let Some((hash, size)) = hashes.get(member.name.as_str()) {
-            lines.push(RecordLine {
-                path: line(),
+            lines.push(changed.unwrap_or_else(|| RecordLine {
+                path: line,
                 hash: (*hash).to_owned(),
                 size: (*size).to_owned(),
-            });
+            }));
         }
     }
     let launchers = entries.iter().map(|entry| {

@@ -1,5 +1,9 @@
 //! `RECORD`: which files an installed distribution has.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
@@ -25,11 +29,29 @@ pub struct RecordLine {
 impl RecordLine {
     /// The line of a file with this content.
     pub fn of(path: impl Into<String>, content: &[u8]) -> Self {
-        let digest = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(content));
+        Self::new(path.into(), &Sha256::digest(content), content.len() as u64)
+    }
+
+    /// The line of a file, from its start.
+    pub(super) fn of_file(path: &str, file: &File) -> io::Result<Self> {
+        let (mut digest, mut size) = (Sha256::new(), 0);
+        let mut buffer = vec![0; 1 << 17];
+        loop {
+            let read = file.read_at(&mut buffer, size)?;
+            if read == 0 {
+                return Ok(Self::new(path.to_owned(), &digest.finalize(), size));
+            }
+            digest.update(&buffer[..read]);
+            size += read as u64;
+        }
+    }
+
+    fn new(path: String, digest: &[u8], size: u64) -> Self {
+        let digest = BASE64_URL_SAFE_NO_PAD.encode(digest);
         Self {
-            path: path.into(),
+            path,
             hash: format!("sha256={digest}"),
-            size: content.len().to_string(),
+            size: size.to_string(),
         }
     }
 }
