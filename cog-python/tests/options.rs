@@ -572,3 +572,37 @@ fn certificates_in_the_image_are_asked_for() {
     let (_, _, stderr) = run(plain.path(), &["plan", "--image-ca-cert", "none.pem"]);
     assert!(stderr.contains("--image-ca-cert"), "{stderr}");
 }
+
+#[test]
+fn what_is_stripped_is_told() {
+    let config =
+        "build:\n  python_version: \"3.12\"\n  python_packages: [six]\nrun: run.py:Runner\n";
+    let folder = model(config, &[]);
+    let plan = |arguments: &[&str]| {
+        let (code, text, stderr) = run(folder.path(), &[&["plan"], arguments].concat());
+        assert_eq!(code, Some(0), "{stderr}");
+        text
+    };
+    let told = "in layers of their own, stripped";
+    assert!(plan(&["--strip"]).contains(told));
+    assert!(plan(&["--strip", "--precompile"]).contains("own, compiled, stripped"));
+    assert!(!plan(&[]).contains("stripped"));
+    // Binutils are in a stage that only packages are taken from.
+    let dockerfile = plan(&["--dockerfile", "--strip"]);
+    for part in [
+        "FROM base AS wheels-unstripped\n",
+        "\nFROM base AS wheels\n",
+        "COPY --from=wheels-unstripped /opt/venv /opt/venv\n",
+        "\"--no-install-recommends\",\"--\",\"binutils\"]",
+        "COPY --from=wheels /opt/venv /opt/venv\n",
+    ] {
+        assert_eq!(
+            dockerfile.matches(part).count(),
+            1,
+            "{part:?} in\n{dockerfile}"
+        );
+    }
+    let settings = dockerfile.matches("FROM scratch AS apt-settings\n").count();
+    assert_eq!(settings, 1, "{dockerfile}");
+    assert!(!plan(&["--dockerfile"]).contains("binutils"));
+}

@@ -140,6 +140,9 @@ pub(crate) struct PlanArgs {
     /// Compile the modules of packages: they load faster the first time, and the image is larger.
     #[arg(long)]
     pub(crate) precompile: bool,
+    /// Leave out the debug information of programs and libraries in packages: the image is smaller.
+    #[arg(long)]
+    pub(crate) strip: bool,
     /// Leave out what system packages only recommend.
     #[arg(long)]
     pub(crate) no_recommends: bool,

@@ -429,6 +429,7 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
             .as_ref()
             .map(|image| image.without_default_tag().to_owned()),
         precompile: args.precompile,
+        strip: args.strip,
         uv_downloads: args.uv_downloads.clone(),
         network: args.network.into(),
         pip_after_apt: args.pip_after_apt,

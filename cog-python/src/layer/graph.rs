@@ -242,6 +242,7 @@ fn environment(install: &InstallWheels) -> Environment<'_> {
     Environment {
         path: &install.venv,
         python: &install.python,
+        stripped: install.strip,
     }
 }
 

@@ -5,3 +5,7 @@ pub(crate) use super::facts::ASK_SCRIPT as ASK;
 pub(crate) use super::python::{
     INSTALL_SCRIPT as INSTALL, SETTLE, UV_SCRIPT as UV, VENV_SCRIPT as VENV,
 };
+
+/// Takes debug information out of the environment that is its argument, with binutils; [`SETTLE`] has to come after it. The
+/// graph has `llb-helper` for this.
+pub(crate) const STRIP: &str = include_str!("strip.py");

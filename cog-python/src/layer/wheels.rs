@@ -26,6 +26,8 @@ pub struct Environment<'a> {
     pub path: &'a str,
     /// Release line of its Python, such as `3.12`.
     pub python: &'a str,
+    /// Whether its programs and libraries have no debug information.
+    pub stripped: bool,
 }
 
 /// Where wheels are mounted.
@@ -153,11 +155,13 @@ fn install(helper: &str, files: &[WheelFile], environment: Environment<'_>) -> V
         let origin = format!("{}={}", file.name, origin.to_json());
         Some(["--direct-url".to_owned(), origin])
     });
+    let strip = environment.stripped.then(|| "--strip".to_owned());
     let wheels = files.iter().map(|file| format!("{WHEELS}/{}", file.name));
     options
         .map(String::from)
         .into_iter()
         .chain(origins.flatten())
+        .chain(strip)
         .chain(wheels)
         .collect()
 }
@@ -168,4 +172,40 @@ fn mounted(exec: Exec, files: &[WheelFile]) -> Exec {
         let target = format!("{WHEELS}/{}", file.name);
         exec.mount(bind(target, &file.state).selector(&file.path).readonly())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So the cache tells stripped packages from others.
+    #[test]
+    fn stripping_is_a_part_of_the_command() {
+        let helper = Helper::from_bytes(Helper::example_bytes()).unwrap();
+        let file = WheelFile {
+            state: llb::image("example.com/wheels"),
+            path: "/six-1.17.0-py2.py3-none-any.whl".into(),
+            name: "six-1.17.0-py2.py3-none-any.whl".into(),
+            direct_url: None,
+        };
+        let text = |stripped| {
+            let environment = Environment {
+                path: "/opt/venv",
+                python: "3.12",
+                stripped,
+            };
+            let options = StepOptions::default();
+            let tree = wheels(
+                &helper,
+                std::slice::from_ref(&file),
+                environment,
+                "six",
+                &options,
+            );
+            tree.state().to_text()
+        };
+        let (plain, stripped) = (text(false), text(true));
+        assert_eq!(stripped.replacen("\"--strip\" ", "", 1), plain);
+        assert_ne!(stripped, plain);
+    }
 }

@@ -1,8 +1,8 @@
 //! A plan as a Dockerfile that needs no other file.
 //!
 //! Every step is a stage of its name, and does what the graph does: the same commands, mounts, secrets and trees. What a
-//! step would be given as a file is written into its stage by a here-document, and stays there. The one difference is that
-//! trees are copied where the graph merges them.
+//! step would be given as a file is written into its stage by a here-document, and stays there. Trees are copied where the
+//! graph merges them, and binutils strip what `llb-helper` strips in the graph.
 
 use std::fmt::Write;
 
@@ -20,6 +20,8 @@ use crate::lock::dialect;
 
 const SYNTAX: &str = "# syntax=docker/dockerfile:1";
 use crate::layer::REQUIREMENTS_FOLDER as REQUIREMENTS;
+/// The stage of wheels that are stripped in a later one.
+const UNSTRIPPED: &str = "wheels-unstripped";
 
 impl Plan {
     /// The plan as a Dockerfile, to be built with the project as its context: `docker build -f Dockerfile .`
@@ -46,7 +48,7 @@ struct Writer<'a> {
     has_path: bool,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     fn line(&mut self, line: impl AsRef<str>) {
         self.text.push_str(line.as_ref());
         self.text.push('\n');
@@ -114,7 +116,12 @@ impl Writer<'_> {
                         }
                         self.run("--network=none ", &environment, &words);
                     }
-                    Action::Wheels(install) => self.wheels(install, environment),
+                    Action::Wheels(install) => {
+                        self.wheels(install, environment);
+                        if install.strip {
+                            self.strip(step, install);
+                        }
+                    }
                     Action::Run {
                         command,
                         mounts,
@@ -172,23 +179,15 @@ impl Writer<'_> {
         let base = wholes.last().map_or("scratch", |step| step.name.as_str());
         // Wheels are installed by the interpreter of their environment.
         if let Action::Wheels(install) = &step.action {
-            let lock = self.plan.lock().map(|(lock, _)| lock);
-            let lock = lock.or_else(|| self.plan.step("venv"));
-            let after = lock.map_or(&[][..], |lock| lock.after.as_slice());
-            let ground = after
-                .iter()
-                .filter_map(|name| self.plan.step(name))
-                .rfind(|step| step.writes.is_none());
-            let ground = ground.map_or("base", |step| step.name.as_str());
-            self.line(format!("FROM {ground} AS {}", step.name));
-            let python = after.iter().filter_map(|name| self.plan.step(name));
-            let folders: Vec<(String, String)> = python
-                .filter_map(|step| Some((step.name.clone(), step.writes.clone()?)))
-                .chain([("venv".to_owned(), install.venv.clone())])
-                .collect();
-            for (name, path) in folders {
-                self.line(format!("COPY --from={name} {path} {path}"));
-            }
+            let name = if install.strip {
+                UNSTRIPPED
+            } else {
+                step.name.as_str()
+            };
+            let (ground, pythons) = self.wheels_ground();
+            self.line(format!("FROM {ground} AS {name}"));
+            self.copies(&pythons);
+            self.copies(&[("venv", &install.venv)]);
             return Vec::new();
         }
         self.line(format!("FROM {base} AS {}", step.name));
@@ -203,6 +202,47 @@ impl Writer<'_> {
             }
         }
         Vec::new()
+    }
+
+    /// The stage that wheels are installed on, and stages of interpreters with their folders.
+    fn wheels_ground(&self) -> (&'a str, Vec<(&'a str, &'a str)>) {
+        let plan = self.plan;
+        let lock = plan.lock().map(|(lock, _)| lock);
+        let lock = lock.or_else(|| plan.step("venv"));
+        let after = lock.map_or(&[][..], |lock| lock.after.as_slice());
+        let steps = after.iter().filter_map(|name| plan.step(name));
+        let ground = steps.clone().rfind(|step| step.writes.is_none());
+        let ground = ground.map_or("base", |step| step.name.as_str());
+        let pythons = steps.filter_map(|step| Some((step.name.as_str(), step.writes.as_deref()?)));
+        (ground, pythons.collect())
+    }
+
+    /// Folders of stages, at the same place.
+    fn copies(&mut self, folders: &[(&str, &str)]) {
+        for (name, path) in folders {
+            self.line(format!("COPY --from={name} {path} {path}"));
+        }
+    }
+
+    /// A stage with what the one before it has installed, stripped; binutils stay there.
+    fn strip(&mut self, step: &Step, install: &InstallWheels) {
+        let (ground, pythons) = self.wheels_ground();
+        let day = self.plan.steps.iter().find_map(|step| match &step.action {
+            Action::Apt { snapshot, .. } => snapshot.as_ref(),
+            _ => None,
+        });
+        self.text.push('\n');
+        self.line(format!("FROM {ground} AS {}", step.name));
+        self.apt(std::iter::once("binutils".to_owned()), false, day);
+        self.copies(&pythons);
+        self.copies(&[(UNSTRIPPED, &install.venv)]);
+        let python = format!("{}/bin/python", install.venv);
+        let script = format!("{}{}", scripts::STRIP, scripts::SETTLE);
+        self.run(
+            "--network=none ",
+            &[],
+            &[&python, "-B", "-c", &script, &install.venv],
+        );
     }
 
     fn file(&mut self, path: &str, text: &str) {
@@ -263,12 +303,15 @@ impl Writer<'_> {
         words.push("--");
         words.extend(packages.iter().map(String::as_str));
         // The settings are a stage of their own, so that they are mounted and not part of the image.
-        let settings = format!(
-            "FROM scratch AS apt-settings\nCOPY <<'EOF' /apt.conf\n{}EOF\n\n",
-            scripts::APT_SETTINGS
-        );
-        let stage = self.text.rfind("FROM ").unwrap_or_default();
-        self.text.insert_str(stage, &settings);
+        let stage = "FROM scratch AS apt-settings\n";
+        if !self.text.contains(stage) {
+            let settings = format!(
+                "{stage}COPY <<'EOF' /apt.conf\n{}EOF\n\n",
+                scripts::APT_SETTINGS
+            );
+            let stage = self.text.rfind("FROM ").unwrap_or_default();
+            self.text.insert_str(stage, &settings);
+        }
         let options = format!(
             "{}--mount=type=bind,from=apt-settings,source=/,target=/run/cog-python/apt \
              --mount=type=cache,id=cog-python-apt-cache,target=/var/cache/apt,sharing=locked \

@@ -294,6 +294,7 @@ impl Maker<'_> {
             groups: None,
             budget: Grouping::default().budget,
             precompile: resolution.precompile,
+            strip: resolution.strip,
             options: options_of(&lock.requirements),
             logins: logins(&lock.requirements),
             hashes: hashes(&lock.requirements),

@@ -119,6 +119,9 @@ pub struct InstallWheels {
     /// Whether modules are compiled, in a form that depends on nothing but their content.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub precompile: bool,
+    /// Whether debug information is left out of programs and libraries.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strip: bool,
     /// Options of the requirements file, such as indexes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,

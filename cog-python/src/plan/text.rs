@@ -218,13 +218,18 @@ fn program<'u>(plan: &Plan, uv: &'u UvProgram) -> Cow<'u, str> {
 
 /// The groups, lowest layer first.
 fn wheels(install: &InstallWheels) -> Vec<String> {
-    let compiled = if install.precompile { ", compiled" } else { "" };
+    let mut how = String::new();
+    for (is_so, word) in [
+        (install.precompile, "compiled"),
+        (install.strip, "stripped"),
+    ] {
+        if is_so {
+            how = format!("{how}, {word}");
+        }
+    }
     let Some(groups) = &install.groups else {
         return vec![
-            format!(
-                "install into {}, in layers of their own{compiled}",
-                install.venv
-            ),
+            format!("install into {}, in layers of their own{how}", install.venv),
             format!(
                 "wheels are known in the middle of the build, and share about {} layers",
                 install.budget
@@ -232,7 +237,7 @@ fn wheels(install: &InstallWheels) -> Vec<String> {
         ];
     };
     let mut lines = vec![format!(
-        "install {} wheels into {}, in {} layers{compiled}",
+        "install {} wheels into {}, in {} layers{how}",
         install.wheels().count(),
         install.venv,
         groups.len()

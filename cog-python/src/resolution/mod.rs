@@ -69,6 +69,8 @@ pub struct Options {
     pub uv_image: Option<String>,
     /// Compiles the modules of packages (`--precompile`).
     pub precompile: bool,
+    /// Leaves out debug information of packages (`--strip`).
+    pub strip: bool,
     /// List of Pythons that uv chooses from (`--uv-downloads`).
     pub uv_downloads: Option<String>,
     /// Network of steps (`--network`).
@@ -167,6 +169,8 @@ pub struct Resolution {
     pub uv: UvProgram,
     /// Whether the modules of packages are compiled.
     pub precompile: bool,
+    /// Whether debug information of packages is left out.
+    pub strip: bool,
     /// List of Pythons that uv chooses from, if not its own.
     pub uv_downloads: Option<String>,
     /// SDK.
@@ -364,6 +368,7 @@ impl Resolver<'_> {
             python_provider: chosen.provider,
             uv: base::uv(self.options.uv_image.as_deref(), platform.machine()),
             precompile: self.options.precompile,
+            strip: self.options.strip,
             uv_downloads: self.options.uv_downloads.clone(),
             platform,
             sdk,

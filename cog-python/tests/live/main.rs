@@ -22,6 +22,7 @@ mod platforms;
 mod predictions;
 mod server;
 mod sources;
+mod strip;
 mod support;
 mod weights;
 mod wheels;

@@ -138,26 +138,33 @@ fn serve(stream: &TcpStream, answer: impl Fn(&Request) -> Answer) -> Option<()> 
 
 /// A wheel of one module; gives its file name and its bytes.
 pub(crate) fn wheel(name: &str, version: &str, module: &str) -> (String, Vec<u8>) {
+    let module = (format!("{name}.py"), module.as_bytes().to_vec());
+    wheel_of(name, version, [module])
+}
+
+/// A wheel of files; gives its file name and its bytes.
+pub(crate) fn wheel_of(
+    name: &str,
+    version: &str,
+    files: impl IntoIterator<Item = (String, Vec<u8>)>,
+) -> (String, Vec<u8>) {
     let info = format!("{name}-{version}.dist-info");
-    let files = BTreeMap::from([
-        (format!("{name}.py"), module.to_owned()),
-        (
-            format!("{info}/METADATA"),
-            format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"),
-        ),
-        (
-            format!("{info}/WHEEL"),
-            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-                .to_owned(),
-        ),
-    ]);
+    let mut files: BTreeMap<String, Vec<u8>> = files.into_iter().collect();
+    files.insert(
+        format!("{info}/METADATA"),
+        format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n").into_bytes(),
+    );
+    files.insert(
+        format!("{info}/WHEEL"),
+        b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_vec(),
+    );
     let record = format!("{info}/RECORD");
     let mut listed = String::new();
     for path in files.keys().chain([&record]) {
         listed.push_str(path);
         listed.push_str(",,\n");
     }
-    let files = files.into_iter().chain([(record, listed)]);
+    let files = files.into_iter().chain([(record, listed.into_bytes())]);
     (
         format!("{name}-{version}-py3-none-any.whl"),
         archive(files.collect()),
@@ -165,15 +172,15 @@ pub(crate) fn wheel(name: &str, version: &str, module: &str) -> (String, Vec<u8>
 }
 
 /// A zip archive whose files are stored as they are.
-fn archive(files: Vec<(String, String)>) -> Vec<u8> {
+fn archive(files: Vec<(String, Vec<u8>)>) -> Vec<u8> {
     let (mut archive, mut directory) = (Vec::new(), Vec::new());
     let count = u16::try_from(files.len()).unwrap();
-    for (path, text) in files {
+    for (path, content) in files {
         let offset = u32::try_from(archive.len()).unwrap();
-        let size = u32::try_from(text.len()).unwrap().to_le_bytes();
+        let size = u32::try_from(content.len()).unwrap().to_le_bytes();
         // Version 2.0, no flags, stored, at the start of 1980.
         let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
-        common.extend(checksum(text.as_bytes()).to_le_bytes());
+        common.extend(checksum(&content).to_le_bytes());
         common.extend(size);
         common.extend(size);
         common.extend(u16::try_from(path.len()).unwrap().to_le_bytes());
@@ -181,7 +188,7 @@ fn archive(files: Vec<(String, String)>) -> Vec<u8> {
         archive.extend(b"PK\x03\x04");
         archive.extend(&common);
         archive.extend(path.as_bytes());
-        archive.extend(text.as_bytes());
+        archive.extend(&content);
         directory.extend(b"PK\x01\x02\x14\x03");
         directory.extend(&common);
         // No comment, on the first disk, of no kind, a regular file of mode 644.
