@@ -7,6 +7,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+/// Cargo's switch of what it keeps of a crate's compilation for the next one.
+const INCREMENTAL: &str = "CARGO_INCREMENTAL";
+
 /// The folder of the workspace.
 pub(crate) fn workspace() -> Result<PathBuf> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -17,9 +20,14 @@ pub(crate) fn workspace() -> Result<PathBuf> {
 }
 
 /// The cargo that runs this task, in the folder of the workspace.
+///
+/// In CI nothing is built twice: what cargo keeps to compile a changed crate faster would only fill the disk.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace()?);
+    if std::env::var_os("CI").is_some() && std::env::var_os(INCREMENTAL).is_none() {
+        command.env(INCREMENTAL, "0");
+    }
     Ok(command)
 }
 

@@ -11,6 +11,7 @@ mod codegen;
 mod cog_cases;
 mod command;
 mod demo;
+mod disk;
 mod generate;
 mod helper;
 mod merge_cases;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
-use crate::command::{cargo, step};
+use crate::command::{cargo, step, workspace};
+use crate::disk;
 use crate::helper;
 use crate::testbed;
 
@@ -27,6 +28,12 @@ const NOT_IN_THE_CORE: [&str; 4] = ["tokio", "tonic", "hyper", "bollard"];
 const SEED: &str = "PROPTEST_RNG_SEED";
 
 pub(crate) fn run(command: &Command) -> Result<ExitCode> {
+    let workspace = workspace()?;
+    disk::report_little(&workspace)?;
+    everything(command).map_err(|error| disk::explain(error, &workspace))
+}
+
+fn everything(command: &Command) -> Result<ExitCode> {
     let testbed = std::thread::spawn(testbed::bring_up);
     let checked = helper::build(helper::NATIVE)
         .and_then(|_| checks())
