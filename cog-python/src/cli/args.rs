@@ -226,7 +226,7 @@ pub(crate) struct BuildCommand {
     pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) build: BuildArgs,
-    /// Push the image to its registry.
+    /// Push the image to its registry, and keep it in the engine only with --load.
     #[arg(long)]
     pub(crate) push: bool,
     /// Put the image into the engine, also when there are other outputs.

@@ -101,10 +101,12 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
     print(&text)
 }
 
-/// What becomes of a build: what the user named, or an image in the engine.
+/// What becomes of a build: what the user named, what is pushed, or an image in the engine.
 pub(super) fn outputs(named: &[OutputOption], push: bool, load: bool) -> Vec<OutputOption> {
     let mut outputs = named.to_vec();
-    if push || load || outputs.is_empty() {
+    if push && !load {
+        outputs.push(OutputOption::pushed());
+    } else if load || outputs.is_empty() {
         outputs.push(OutputOption::image(push));
     }
     outputs
@@ -387,7 +389,11 @@ impl<'a> Builder<'a> {
         let mut progress = (&mut shown, &mut recorder);
         let mut plan = self.plan().clone();
         let mut base = None;
-        let keeps_image = self.target.outputs.iter().any(OutputOption::is_kept);
+        let keeps_image = self
+            .target
+            .outputs
+            .iter()
+            .any(|output| output.is_kept_by(client.engine()));
         let is_docker = matches!(client.engine(), Engine::Docker { .. });
         let work = async |build: &mut Build| {
             // It would be found out when everything is built.

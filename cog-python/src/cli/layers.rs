@@ -38,20 +38,12 @@ pub(super) async fn sizes(
     if let Some(path) = archive {
         return blobs(&Layout::open(path)?);
     }
-    let is_engine = matches!(client.engine(), llb::client::Engine::Docker { .. });
-    let kept = outputs.iter().find(|output| output.is_kept() && is_engine);
     let named = |output: &OutputOption| {
         let own = output.name.as_ref().map(ImageName::as_str);
         own.unwrap_or(name).to_owned()
     };
-    let ([platform], Some(output)) = (platforms, kept) else {
-        let pushed = outputs.iter().find(|output| output.push);
-        let (Some(output), Some(digest)) = (pushed, outcome.image_digest()) else {
-            return Err(Failure::new(
-                "what was built is neither an image of one platform in an engine, nor an archive, nor in a registry",
-            )
-            .hint("add `-o type=oci,dest=FILE`, or `--push`"));
-        };
+    let pushed = outputs.iter().find(|output| output.push);
+    if let (Some(output), Some(digest)) = (pushed, outcome.image_digest()) {
         let name = named(output);
         let image = ImageRef::parse(&name).map_err(|error| Failure::new(error.to_string()))?;
         let access = Access {
@@ -62,6 +54,16 @@ pub(super) async fn sizes(
         let mut repository = Repository::open(&image, &access).await?;
         let documents = repository.documents(digest).await?;
         return blobs(&Layout::of_documents(&name, documents));
+    }
+    let is_engine = matches!(client.engine(), llb::client::Engine::Docker { .. });
+    let kept = outputs
+        .iter()
+        .find(|output| output.is_kept_by(client.engine()) && is_engine);
+    let ([platform], Some(output)) = (platforms, kept) else {
+        return Err(Failure::new(
+            "what was built is neither an image of one platform in an engine, nor an archive, nor in a registry",
+        )
+        .hint("add `-o type=oci,dest=FILE`, or `--push`"));
     };
     let name = named(output);
     let engine = Engine::connect(Some(&client.address().to_string())).await?;

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, stdout};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use llb::client::Export;
+use llb::client::{Engine, Export};
 
 use crate::config::ImageName;
 
@@ -53,9 +53,17 @@ pub(crate) enum OutputKind {
 }
 
 impl OutputOption {
-    /// Whether the engine keeps the result, as opposed to handing it over.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.kind == OutputKind::Image
+    /// Whether the engine keeps the result as an image, as opposed to handing it over or to sending it to a registry only.
+    pub(crate) fn is_kept_by(&self, engine: &Engine) -> bool {
+        // An engine with a graph driver has its images nowhere else, also those that it pushes.
+        let has_graph_driver = matches!(
+            engine,
+            Engine::Docker {
+                image_store: false,
+                ..
+            }
+        );
+        self.kind == OutputKind::Image && (has_graph_driver || !self.has("store", "false"))
     }
 }
 
@@ -114,6 +122,15 @@ impl OutputOption {
             name: None,
             push,
             attributes: Vec::new(),
+        }
+    }
+
+    /// An image with the plan's name, in its registry only: an engine that keeps images need not fetch and unpack
+    /// layers that it took from a cache.
+    pub(crate) fn pushed() -> Self {
+        Self {
+            attributes: vec![("store".to_owned(), "false".to_owned())],
+            ..Self::image(true)
         }
     }
 
@@ -229,13 +246,17 @@ impl FromStr for OutputOption {
             "local" => OutputKind::Local,
             _ => return Err(OutputError::Type(word)),
         };
-        let output = Self {
+        let mut output = Self {
             kind,
             dest,
             name,
             push: push.unwrap_or(word == "registry"),
             attributes,
         };
+        let names_store = output.attributes.iter().any(|(key, _)| key == "store");
+        if word == "registry" && !names_store {
+            output.attributes.extend(Self::pushed().attributes);
+        }
         output.check(&word)?;
         Ok(output)
     }
@@ -262,7 +283,7 @@ mod tests {
         for (text, output) in [
             ("type=image", OutputOption::image(false)),
             ("type=docker", OutputOption::image(false)),
-            ("type=registry", OutputOption::image(true)),
+            ("type=registry", OutputOption::pushed()),
             ("type=image,name=a/b:c,push=true", named("a/b:c", true)),
             ("type=oci,dest=x.tar", to(OutputKind::Oci, "x.tar")),
             ("type=docker,dest=x.tar", to(OutputKind::Docker, "x.tar")),
@@ -281,6 +302,29 @@ mod tests {
             attribute("annotation.a", "b"),
         ];
         assert_eq!(output.attributes, attributes);
+    }
+
+    #[test]
+    fn what_goes_to_a_registry_only_is_kept_by_graph_drivers() {
+        let docker = |image_store| Engine::Docker {
+            api_version: Some((1, 51)),
+            image_store,
+        };
+        let kept =
+            |text: &str, engine: &Engine| text.parse::<OutputOption>().unwrap().is_kept_by(engine);
+        for (text, expected) in [
+            ("type=registry", [false, false, true]),
+            ("type=registry,store=true", [true, true, true]),
+            ("type=image,push=true", [true, true, true]),
+            ("type=oci,dest=x.tar", [false, false, false]),
+        ] {
+            let engines = [Engine::BuildKit, docker(true), docker(false)];
+            assert_eq!(
+                engines.map(|engine| kept(text, &engine)),
+                expected,
+                "{text}"
+            );
+        }
     }
 
     #[test]

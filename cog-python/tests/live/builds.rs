@@ -12,7 +12,7 @@ use llb::{scratch, secret};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{ENGINES, Project, Run, Testbed, listing, push, unique};
+use crate::support::{ENGINES, Project, Run, Testbed, get, listing, push, unique};
 
 #[test]
 fn the_image_runs_the_model_and_says_what_it_is() {
@@ -487,5 +487,27 @@ fn a_model_tells_the_schema_that_its_signature_does_not() {
             "{}",
             run.stderr
         );
+    }
+}
+
+/// `--push` sends an image; who wants it in the engine, too, says so. A graph driver has images nowhere else.
+#[test]
+fn what_is_only_pushed_is_in_the_registry() {
+    let testbed = Testbed::find();
+    for engine in ENGINES {
+        let mut project = Project::new(engine);
+        let name = format!("cog-python-test/sent-{}", project.tag);
+        project.tag = format!("{}/{name}", testbed.registry());
+        let run = project.run(&["build", "--push", "--size-report", "--json"]);
+        let run = run.succeeded();
+        let build: Value = serde_json::from_str(&run.stdout).unwrap();
+        let sizes = build["sizes"][0]["layers"].as_array().unwrap();
+        let manifest = get(&testbed, &format!("/v2/{name}/manifests/latest"));
+        let layers = manifest["layers"].as_array().unwrap();
+        assert_eq!(sizes.len(), layers.len(), "on {engine}\n{build:#}");
+        assert_eq!(project.has(&project.tag), engine == "graphdriver");
+
+        project.run(&["build", "--push", "--load"]).succeeded();
+        assert!(project.has(&project.tag), "{engine}");
     }
 }

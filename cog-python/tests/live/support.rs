@@ -219,6 +219,18 @@ impl Project {
         image.config.unwrap().labels.unwrap().into_iter().collect()
     }
 
+    /// Whether the engine has an image.
+    pub(crate) fn has(&self, image: &str) -> bool {
+        let found = self.docker(async |docker| docker.inspect_image(image).await);
+        match found {
+            Ok(_) => true,
+            Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: 404, ..
+            }) => false,
+            Err(error) => panic!("{image}: {error}"),
+        }
+    }
+
     /// Removes an image from the engine.
     pub(crate) fn remove(&self, image: &str) {
         self.docker(async |docker| {

@@ -301,7 +301,11 @@ impl FromDockerfile {
         let mut solve = Solve::frontend("dockerfile.v0")
             .local("context", self.context.as_path())
             .local("dockerfile", self.dockerfile.as_path())
-            .export(Export::image(&self.tag).push(true));
+            .export(
+                Export::image(&self.tag)
+                    .push(true)
+                    .attribute("store", "false"),
+            );
         if let Some(path) = certificates() {
             solve = solve.secret(CERTIFICATES, Secret::file(path));
         }

@@ -52,10 +52,11 @@ impl Steps {
                 continue;
             };
             names.entry(number).or_insert(rest);
-            if rest.starts_with("DONE ") {
-                ran.insert(number, true);
-            } else if rest == "CACHED" {
+            if rest == "CACHED" {
                 ran.insert(number, false);
+            } else if rest.starts_with("DONE ") {
+                // What is in a cache is fetched when it is needed, which ends once more.
+                ran.entry(number).or_insert(true);
             }
         }
         let mut steps = Self::default();
@@ -88,7 +89,8 @@ mod tests {
         let progress = "#1 [internal] load build definition\n#1 DONE 0.0s\n\n\
                         #2 [2/4] RUN pip install x\n#2 1.0 Collecting x\n#2 DONE 2.0s\n\n\
                         #3 [3/4] COPY . /src\n#3 CACHED\n\n#4 pip: idna\n#4 DONE 0.1s\n\n\
-                        #5 copy the project\n#5 DONE 0.1s\n\n#6 exporting to image\n#6 DONE 0.1s\n";
+                        #5 copy the project\n#5 DONE 0.1s\n\n#6 exporting to image\n#6 DONE 0.1s\n\n\
+                        #7 pip: requests\n#7 CACHED\n\n#7 pip: requests\n#7 DONE 0.3s\n";
         let expected = Steps {
             run: 3,
             containers: 2,
