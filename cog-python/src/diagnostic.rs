@@ -137,6 +137,27 @@ pub(crate) fn without_secrets(line: &str) -> String {
     }
 }
 
+/// A line as it is shown, and where in it a place is: of a long line only what is around the place.
+pub(crate) fn cut(line: &str, place: usize) -> (String, usize) {
+    /// The longest line that is shown whole, and what is shown of others, in characters.
+    const WHOLE: usize = 240;
+    const BEFORE: usize = 60;
+    const AFTER: usize = 120;
+    let line = line.trim_end();
+    let width = line.chars().count();
+    let place = place.min(width);
+    if width <= WHOLE {
+        return (line.to_owned(), place);
+    }
+    let start = place.saturating_sub(BEFORE);
+    let end = width.min(place + AFTER);
+    let left = if start > 0 { "…" } else { "" };
+    let right = if end < width { "…" } else { "" };
+    let middle: String = line.chars().skip(start).take(end - start).collect();
+    let shift = left.chars().count();
+    (format!("{left}{middle}{right}"), place - start + shift)
+}
+
 /// A place in a named text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -250,10 +271,8 @@ impl fmt::Display for Diagnostic {
                 "", span.line, span.column
             )?;
             if let Some(excerpt) = &self.0.excerpt {
-                let shown = excerpt.replace('\t', " ");
-                let shown = shown.trim_end();
+                let (shown, before) = cut(&excerpt.replace('\t', " "), span.column - 1);
                 let width = shown.chars().count();
-                let before = (span.column - 1).min(width);
                 let marks = span.length.clamp(1, (width - before).max(1));
                 write!(
                     formatter,
@@ -391,6 +410,40 @@ mod tests {
             "wrong",
         );
         assert!(finding.to_string().ends_with("1 | ü\n  |  ^"), "{finding}");
+    }
+
+    #[test]
+    fn of_a_long_line_the_place_is_shown() {
+        let line = format!("{}wrong{}", "é".repeat(20_000), "b".repeat(20_000));
+        let at = |column, length| {
+            let span = Span {
+                line: 1,
+                column,
+                length,
+            };
+            let text = Source::new("cog.yaml", &line).error(span, "no").to_string();
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            (lines[3].clone(), lines[4].clone())
+        };
+        let marked = |(shown, marks): (String, String)| -> String {
+            let pairs = shown.chars().zip(marks.chars());
+            pairs
+                .filter(|(_, mark)| *mark == '^')
+                .map(|(shown, _)| shown)
+                .collect()
+        };
+        let (shown, marks) = at(20_001, 5);
+        assert!(
+            shown.starts_with("1 | …éé") && shown.ends_with("bb…"),
+            "{shown}"
+        );
+        assert!(shown.chars().count() < 200, "{shown}");
+        assert_eq!(marked((shown, marks)), "wrong");
+        assert_eq!(marked(at(1, 2)), "éé");
+        assert_eq!(marked(at(40_005, 1)), "b");
+        assert!(at(1, 40_000).1.chars().count() < 200);
+        let (shown, marks) = at(90_000, 1);
+        assert_eq!(shown.chars().count() + 1, marks.chars().count());
     }
 
     #[test]

@@ -172,6 +172,8 @@ fn a_version_file_says_what_the_configuration_does_not() {
         ),
         "{text}"
     );
+    let text = of_file("3.11\n", "run: run.py:Runner\n");
+    assert!(text.contains("python:3.11-slim"), "{text}");
     let text = of_file("3.11\n", SMALL);
     assert!(text.contains("python:3.12-slim"), "{text}");
     assert!(!text.contains(".python-version"), "{text}");
@@ -215,6 +217,14 @@ fn a_script_names_its_own_packages() {
     let text = plan_of("# /// script\n# dependencies = [\"six=1\"]\n# ///\n");
     assert!(text.contains("`six=1` is no requirement"), "{text}");
     assert!(text.contains("--> run.py:2:"), "{text}");
+    let text = plan_of("# /// script\n# requires-python = \">=3.13\"\n# ///\n");
+    assert!(
+        text.contains("exit code 1")
+            && text.contains(
+                "`run.py` is for Python >=3.13, and the image's Python is 3.12\n --> run.py:2:21"
+            ),
+        "{text}"
+    );
     let text = plan_of("");
     assert!(
         text.contains("`run.py` is not understood: a script names"),

@@ -68,7 +68,8 @@ impl Failure {
     pub(crate) fn place(mut self, file: &str, line: usize, excerpt: Option<&str>) -> Self {
         let shown = excerpt.map(|text| {
             let text = crate::diagnostic::without_secrets(text);
-            format!("\n   |\n{line:2} | {}", text.trim_end())
+            let (text, _) = crate::diagnostic::cut(&text, 0);
+            format!("\n   |\n{line:2} | {text}")
         });
         let place = format!("  --> {file}:{line}{}", shown.unwrap_or_default());
         self.place.get_or_insert(place);

@@ -73,7 +73,7 @@ const REFERENCE: Shape = Shape::Form(r"^.+\.py:[A-Za-z_][A-Za-z0-9_]*$");
 pub(super) const ROOT: Mapping = Mapping {
     name: "cog.yaml",
     keys: &[
-        key("build", Shape::Mapping(&BUILD), "How the image is built.").required(),
+        key("build", Shape::Mapping(&BUILD), "How the image is built."),
         key(
             "concurrency",
             Shape::Mapping(&CONCURRENCY),
@@ -163,9 +163,8 @@ pub(super) const BUILD: Mapping = Mapping {
         key(
             "python_version",
             Shape::Version,
-            "Python, such as \"3.13\"; at least 3.10.",
-        )
-        .required(),
+            "Python, such as \"3.13\"; at least 3.10. Where the key is missing, `.python-version` says it.",
+        ),
         key(
             "run",
             Shape::List(&Shape::Either(&[Shape::Text, Shape::Mapping(&RUN)])),

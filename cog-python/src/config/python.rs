@@ -22,6 +22,11 @@ impl PythonVersion {
         self.minor
     }
 
+    /// Patch version: 1 of `3.12.1`.
+    pub fn patch(self) -> Option<u8> {
+        self.patch
+    }
+
     /// The release line without the patch version: `3.12` of `3.12.1`.
     pub fn line(self) -> String {
         format!("3.{}", self.minor)

@@ -24,7 +24,8 @@
 //! | `-e .` | left out: the project is in the image, at `/src` |
 //! | `--extra-index-url` on the line of a package | moved to a line of its own, where pip reads it |
 //!
-//! `pyproject.toml`, `uv.lock` and `pylock.toml` are read, too, and become such lines.
+//! `pyproject.toml`, `uv.lock`, `pylock.toml` and scripts are read, too, and become such lines; the versions of Python
+//! that they ask for must have the image's among them.
 //! Named packages are PEP 508 and PEP 440, as `pep508_rs` reads them.
 
 mod lexer;
@@ -32,6 +33,7 @@ mod line;
 mod lock;
 mod package;
 mod read;
+mod requires_python;
 mod script;
 
 use std::collections::BTreeSet;

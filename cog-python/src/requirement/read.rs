@@ -8,7 +8,8 @@ use super::line::{
 };
 use super::lock;
 use super::package::{Package, Parsed, Wanted};
-use super::{LOCAL_FOLDER, Requirements};
+use super::{LOCAL_FOLDER, Requirements, requires_python};
+use crate::config::PythonVersion;
 use crate::diagnostic::{Place, Report, Source, Span};
 use crate::files::ProjectFiles;
 
@@ -35,6 +36,8 @@ pub(crate) struct Reader<'a> {
     open: Vec<String>,
     /// Where to name the SDK's version, for the warning about lines that do it.
     sdk: String,
+    /// Python of the image.
+    python: Option<PythonVersion>,
     /// Takes the files that are read, by name.
     sources: Option<&'a mut BTreeMap<String, Source>>,
 }
@@ -49,6 +52,7 @@ impl<'a> Reader<'a> {
             secrets: BTreeSet::new(),
             open: Vec::new(),
             sdk,
+            python: None,
             sources: None,
         }
     }
@@ -56,6 +60,11 @@ impl<'a> Reader<'a> {
     /// Keeps the files that are read, by name.
     pub(crate) fn collect(&mut self, sources: &'a mut BTreeMap<String, Source>) {
         self.sources = Some(sources);
+    }
+
+    /// Compares this version with those that files of a project, locks and scripts ask for.
+    pub(crate) fn python(&mut self, version: PythonVersion) {
+        self.python = Some(version);
     }
 
     /// Ends reading.
@@ -88,6 +97,10 @@ impl<'a> Reader<'a> {
                 }
             }
             Some(Ok(lines)) => {
+                if let Some(python) = self.python {
+                    let finding = requires_python::check(source, python);
+                    self.report.extend(finding);
+                }
                 // Nothing but the file itself says what is installed.
                 let alone = self.open.len() == 1 && self.requirements.lines.is_empty();
                 self.requirements.lock = alone
@@ -382,7 +395,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The line of a byte.
-fn place(source: &Source, offset: usize) -> Span {
+pub(super) fn place(source: &Source, offset: usize) -> Span {
     let before = source.text().get(..offset).unwrap_or_default();
     let start = before.rfind('\n').map_or(0, |index| index + 1);
     Span {

@@ -24,7 +24,7 @@ pub(super) fn lines(text: &str) -> Result<Vec<LockLine>, LockError> {
 }
 
 /// The text of the block, with all around it left blank: every byte stays where it is.
-fn block(text: &str) -> Result<String, LockError> {
+pub(super) fn block(text: &str) -> Result<String, LockError> {
     let error = |message: &str, offset: usize| {
         Err(LockError {
             message: message.to_owned(),

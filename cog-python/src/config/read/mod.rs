@@ -97,12 +97,8 @@ impl Reader<'_> {
         let weights = self.weights(&entries);
         let extension = self.extension(&entries);
         let key = entries.get("build").map_or(START, |(key, _)| key.span);
-        let build = if let Some(node) = entries.value("build") {
-            self.build(node, key)
-        } else {
-            self.missing_python_version(key);
-            None
-        };
+        // Without the section, `.python-version` can say all that must be said.
+        let build = self.build(entries.value("build").unwrap_or(&empty), key);
         let python = build.as_ref().map(|build| build.python_version.value);
         let concurrency = self.concurrency(&entries, python);
         Some(Config {
@@ -145,7 +141,8 @@ impl Reader<'_> {
                 "name a version to get the same image again",
             );
         }
-        let (python, requirements) = self.python_packages(&entries, &sdk);
+        let chosen = python_version.as_ref().map(|version| version.value);
+        let (python, requirements) = self.python_packages(&entries, &sdk, chosen);
         let system_packages = self.system_packages(&entries);
         let run = self.run_commands(&entries);
         let pre_install = self.pre_install(&entries);

@@ -95,7 +95,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn missing_python_version(&mut self, span: Span) {
+    fn missing_python_version(&mut self, span: Span) {
         self.error_hint(
             span,
             "`build.python_version` is required",
@@ -107,6 +107,7 @@ impl Reader<'_> {
         &mut self,
         entries: &Entries<'_>,
         sdk: &SdkVersion,
+        python: Option<PythonVersion>,
     ) -> (PythonPackages, Requirements) {
         let list = entries.value("python_packages");
         let file = entries.value("python_requirements");
@@ -144,6 +145,9 @@ impl Reader<'_> {
             });
         let mut reader = requirement::Reader::new(self.files, &mut self.report, sdk.requirement());
         reader.collect(&mut self.sources);
+        if let Some(python) = python {
+            reader.python(python);
+        }
         if let Some(source) = &text {
             reader.file(source);
         }
