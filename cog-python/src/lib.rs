@@ -50,6 +50,7 @@ pub mod labels;
 pub mod layer;
 pub mod lock;
 pub mod model;
+pub mod netrc;
 pub mod plan;
 pub mod requirement;
 pub mod resolution;

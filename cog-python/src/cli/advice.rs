@@ -30,6 +30,10 @@ const UNAUTHORIZED: [&str; 4] = [
     "response status 403",
 ];
 
+/// What an index wants that was asked without a login.
+const WANTED: &str = "an index wants a login: write its address as `https://${USER}:${TOKEN}@host/…`, and give both \
+                      with `--secret id=NAME,src=FILE`, or give a netrc that has its host with `--secret id=netrc,src=FILE`";
+
 /// The first that fits is given.
 const CASES: &[Case] = &[
     Case {
@@ -55,6 +59,11 @@ const CASES: &[Case] = &[
         advice: "the step reaches no network; if the builder has none to give, use `--network host`",
     },
     Case {
+        words: &["wants a login (401", "wants a login (403"],
+        applies: |_| true,
+        advice: WANTED,
+    },
+    Case {
         words: &UNAUTHORIZED,
         applies: |circumstances| circumstances.has_logins,
         advice: "the index refuses the login: look at the user and the password or token that `--secret` \
@@ -63,8 +72,7 @@ const CASES: &[Case] = &[
     Case {
         words: &UNAUTHORIZED,
         applies: |circumstances| !circumstances.has_logins,
-        advice: "an index wants a login: write its address as `https://${USER}:${TOKEN}@host/…`, and give both \
-                 with `--secret id=NAME,src=FILE`",
+        advice: WANTED,
     },
     Case {
         words: &["digest mismatch"],

@@ -17,6 +17,7 @@ use super::advice::{Circumstances, advice};
 use super::args::{BackendOption, BuildArgs, BuildCommand};
 use super::explain::{Record, Surroundings};
 use super::helper::Helpers;
+use super::logins::{self, Logins};
 use super::output::{OutputKind, OutputOption};
 use super::project::{self, Project};
 use super::{Failure, Interrupts, layers, print, runtime};
@@ -26,7 +27,6 @@ use crate::engine;
 use crate::factory::{
     self, BuildInfo, Complete, DockerfileFactory, ImageSize, LlbFactory, ModelFactory,
 };
-use crate::lock::Login;
 use crate::plan::{Network, Plan};
 use crate::secret::{SecretOption, SecretOrigin};
 
@@ -75,7 +75,9 @@ pub(super) fn build(command: &BuildCommand) -> Result<(), Failure> {
             let (outcome, plan) = built?;
             Ok((Built { info, outcome }, plan))
         });
-        let (built, plan) = built?;
+        let (built, mut plan) = built?;
+        // The next build is compared without its secrets.
+        plan.log_in(&[]);
         let seen = Surroundings {
             base: built.info.base.clone(),
             helpers: builder.helpers.digest(),
@@ -324,7 +326,14 @@ impl<'a> Builder<'a> {
             )
             .hint("add `--ssh default`"));
         }
-        secrets.extend(logins(&plans[0], &options));
+        let logins = Logins::find(&project.root, &options)?;
+        let machines = logins.hosts();
+        for plan in &mut plans {
+            plan.log_in(&machines);
+        }
+        // Of two for one name, the later one counts.
+        secrets.extend(logins.secrets());
+        secrets.extend(logins::of_indexes(&plans[0], &options));
         let agents = args.ssh.iter().map(|text| {
             let (id, agent) = command_line::ssh(text);
             (id.to_owned(), agent)
@@ -509,10 +518,9 @@ impl<'a> Builder<'a> {
         Circumstances {
             has_certificates: self.secrets.iter().any(|(id, _)| id == ca::BUNDLE_SECRET),
             has_host_network: self.plan().network == Network::Host,
-            has_logins: self
-                .plan()
-                .wheels()
-                .is_some_and(|(_, install)| !install.logins.is_empty()),
+            has_logins: self.plan().wheels().is_some_and(|(_, install)| {
+                !install.logins.is_empty() || !install.machines.is_empty()
+            }),
         }
     }
 
@@ -646,29 +654,6 @@ fn check_secrets(plan: &Plan, given: &[(String, Secret)]) -> Result<(), Failure>
     .hint(format!(
         "add `--secret id={first},src=FILE` or `--secret id={first},env=VARIABLE`"
     )))
-}
-
-/// The headers that log in to hosts of wheels, as secrets. Their values are nowhere else.
-fn logins(plan: &Plan, options: &[SecretOption]) -> Vec<(String, Secret)> {
-    let value = |name: &str| {
-        let option = options.iter().rfind(|option| option.id == name)?;
-        let text = match &option.origin {
-            SecretOrigin::File(path) => fs::read_to_string(path).ok()?,
-            SecretOrigin::Variable(name) => std::env::var(name).ok()?,
-        };
-        Some(text.trim_end_matches(['\r', '\n']).to_owned())
-    };
-    let logins = plan
-        .wheels()
-        .into_iter()
-        .flat_map(|(_, install)| &install.logins);
-    let header = |login: &Login| {
-        let (user, password) = login.expand(value)?;
-        let encoded = crate::base64::encode(format!("{user}:{password}").as_bytes());
-        let header = format!("Basic {encoded}");
-        Some((login.secret(), Secret::bytes(header.as_bytes())))
-    };
-    logins.filter_map(header).collect()
 }
 
 /// The certificate bundle as secrets, where there is one.

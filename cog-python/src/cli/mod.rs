@@ -21,6 +21,7 @@ mod layers;
 mod layout;
 mod local;
 mod lock;
+mod logins;
 mod output;
 mod predict;
 mod project;

@@ -42,25 +42,33 @@ json.dump(facts, sys.stdout)
 
 /// Says which indexes of a requirements file refuse whoever asks: to uv, they are indexes that lack the package. The argument
 /// is the file; logins are not repeated.
-const REFUSED: &str = r#"import base64, os, re, sys
+const REFUSED: &str = r#"import base64, netrc, os, re, sys
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 option = re.compile(r"(?:-i|-f|--index-url|--extra-index-url|--find-links)[ =]+(\S+)")
+def known(host):
+    try:
+        found = netrc.netrc(os.environ["NETRC"]).authenticators(host)
+        return (found[0] or "") + ":" + (found[2] or "")
+    except Exception:
+        return None
 for found in filter(None, map(option.match, open(sys.argv[1]))):
     url = re.sub(r"\$\{(\w+)\}", lambda name: os.environ.get(name[1], ""), found[1])
     try:
         parts = urlsplit(url)
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/") + "/"
         request = Request(plain)
+        login = known(parts.hostname)
         if parts.username is not None:
             login = unquote(parts.username) + ":" + unquote(parts.password or "")
+        if login is not None:
             header = base64.b64encode(login.encode()).decode()
             request.add_unredirected_header("Authorization", "Basic " + header)
         urlopen(request, timeout=10)
     except HTTPError as error:
         if error.code in (401, 403):
-            who = "wants a login" if parts.username is None else "refuses the login"
+            who = "wants a login" if login is None else "refuses the login"
             print(f"error: {plain} {who} ({error.code} {error.reason})", file=sys.stderr)
     except Exception:
         pass
@@ -159,7 +167,7 @@ pub fn lock(
     if let Some(tree) = &interpreter.tree {
         exec = tree.lend(exec);
     }
-    ground.exec(options.connected(exec)).get_mount(LOCK_FOLDER)
+    ground.exec(options.indexed(exec)).get_mount(LOCK_FOLDER)
 }
 
 /// The first requirements, for people who watch a build.

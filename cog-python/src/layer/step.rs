@@ -7,6 +7,7 @@ use llb::{Constrain, Exec, ProxyEnv, SourceLocation, State, secret, ssh};
 use super::Context;
 use crate::ca;
 use crate::config::AptSnapshot;
+use crate::netrc;
 use crate::plan::Network;
 
 /// How git starts ssh. A step has no file of known hosts.
@@ -130,6 +131,16 @@ impl StepOptions {
             .fold(exec.mount(bundle), |exec, (name, id)| {
                 exec.mount(secret(*id).as_env(*name).optional())
             })
+    }
+
+    /// A step that asks indexes of packages: connected, with the logins of hosts that whoever builds may have.
+    pub(super) fn indexed(&self, exec: Exec) -> Exec {
+        let exec = self.connected(exec);
+        if self.network == Network::None {
+            return exec;
+        }
+        let logins = secret(netrc::PATH).id(netrc::SECRET).optional();
+        exec.mount(logins).env(netrc::VARIABLE, netrc::PATH)
     }
 
     /// A step that fetches repositories over SSH: gives it the agent, and the key of a host that it sees for the first time

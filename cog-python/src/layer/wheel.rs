@@ -82,5 +82,5 @@ pub fn wheel<'t>(
     for tree in others.into_iter().chain([venv]) {
         exec = tree.lend(exec);
     }
-    ground.exec(options.connected(exec)).get_mount(OUTPUT)
+    ground.exec(options.indexed(exec)).get_mount(OUTPUT)
 }

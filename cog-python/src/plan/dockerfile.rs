@@ -17,6 +17,7 @@ use crate::layer::{
     WEIGHTS_TOKEN as TOKEN, scripts,
 };
 use crate::lock::dialect;
+use crate::netrc;
 
 const SYNTAX: &str = "# syntax=docker/dockerfile:1";
 use crate::layer::REQUIREMENTS_FOLDER as REQUIREMENTS;
@@ -389,6 +390,15 @@ impl<'a> Writer<'a> {
             );
         }
         let mut options = self.connected();
+        if self.plan.network != Network::None {
+            let _ = write!(
+                options,
+                "--mount=type=secret,id={},target={} ",
+                netrc::SECRET,
+                netrc::PATH
+            );
+            environment.push(format!("{}={}", netrc::VARIABLE, netrc::PATH));
+        }
         options.push_str("--mount=type=cache,id=cog-python-uv,target=/root/.cache/uv ");
         let from = match &uv.wheel {
             // A stage of its own, so that the wheel is mounted and not part of the image.

@@ -8,6 +8,7 @@ use super::{
     WheelOrigin,
 };
 use crate::lock::{self, ChooseError, Chosen, DirectUrl, Facts, Found, Lock, LockedFile, host};
+use crate::netrc;
 use crate::requirement::LOCAL_FOLDER;
 use crate::wheel::{Grouping, Member, group};
 
@@ -308,7 +309,12 @@ fn remote(install: &InstallWheels, file: &LockedFile) -> Result<RemoteFile, Lock
         .find(|login| host(&url) == Some(login.host.as_str()));
     Ok(RemoteFile {
         name: file.name.clone(),
-        authorization: login.map(lock::Login::secret),
+        authorization: match login {
+            Some(login) => Some(login.secret()),
+            None => netrc::machine(&url)
+                .filter(|host| install.machines.contains(host))
+                .map(|host| netrc::header(&host)),
+        },
         url,
         sha256,
     })

@@ -297,6 +297,7 @@ impl Maker<'_> {
             strip: resolution.strip,
             options: options_of(&lock.requirements),
             logins: logins(&lock.requirements),
+            machines: Vec::new(),
             hashes: hashes(&lock.requirements),
             places: requirements
                 .packages

@@ -128,6 +128,10 @@ pub struct InstallWheels {
     /// Hosts that want a login.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logins: Vec<Login>,
+    /// Hosts that whoever builds has a login for, in a netrc: their files are fetched with the header that the secret
+    /// `authorization.HOST` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<String>,
     /// SHA-256 digests that requirement lines allow, by package.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub hashes: IndexMap<String, Vec<String>>,

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Mount, Plan, WeightFiles};
+use super::{Action, Mount, Plan, WeightFiles, WheelOrigin};
 use crate::ca;
 use crate::layer::{WEIGHTS_ENDPOINT, WEIGHTS_TOKEN};
+use crate::lock::{Login, host};
+use crate::netrc;
 
 impl Plan {
     /// Names of the secrets that steps take, sorted, each once, and whether a build without it fails: also those that the
@@ -26,6 +28,7 @@ impl Plan {
         }
         for step in &self.steps {
             match &step.action {
+                Action::Lock(_) | Action::Build(_) => optional(netrc::SECRET),
                 Action::Run { mounts, .. } => {
                     for mount in mounts {
                         if let Mount::Secret { id, .. } = mount {
@@ -98,6 +101,47 @@ impl Plan {
         })
     }
 
+    /// Fetches files of these hosts with a login, as [`InstallWheels::machines`](super::InstallWheels::machines) says; what is
+    /// fetched with the login of an index stays so. Without hosts, it is the plan of somebody who has no logins.
+    pub fn log_in(&mut self, machines: &[String]) {
+        let wheels = self.wheels();
+        let logins = wheels.map_or_else(Vec::new, |(_, install)| install.logins.clone());
+        let log_in = |url: &str, authorization: &mut Option<String>| {
+            let is_for = |login: &Login| host(url) == Some(login.host.as_str());
+            let Some(host) = netrc::machine(url).filter(|_| !logins.iter().any(is_for)) else {
+                return;
+            };
+            let header = netrc::header(&host);
+            if machines.contains(&host) {
+                authorization.get_or_insert(header);
+            } else if authorization.as_ref() == Some(&header) {
+                *authorization = None;
+            }
+        };
+        for step in &mut self.steps {
+            match &mut step.action {
+                Action::Wheels(install) => {
+                    machines.clone_into(&mut install.machines);
+                    let groups = install.groups.iter_mut().flatten();
+                    for wheel in groups.flat_map(|group| &mut group.wheels) {
+                        if let WheelOrigin::Remote {
+                            url, authorization, ..
+                        } = &mut wheel.from
+                        {
+                            log_in(url, authorization);
+                        }
+                    }
+                }
+                Action::Build(build) => {
+                    if let Some(archive) = &mut build.archive {
+                        log_in(&archive.url, &mut archive.authorization);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Gives a secret's version to the steps that the secret is given to, as the variable `SECRET_VERSION_ID`: with another
     /// version they run again. Says whether there are such steps.
     ///
@@ -114,15 +158,16 @@ impl Plan {
             })
             .collect();
         let name = format!("SECRET_VERSION_{name}");
+        let is_login = id == netrc::SECRET || id.starts_with(netrc::NAMED);
         let mut is_used = false;
         for step in &mut self.steps {
             let (uses, environment) = match &mut step.action {
                 Action::Lock(lock) => (
-                    lock.secrets.iter().any(|known| known == id),
+                    is_login || lock.secrets.iter().any(|known| known == id),
                     &mut lock.environment,
                 ),
                 Action::Build(build) => (
-                    build.secrets.iter().any(|known| known == id),
+                    is_login || build.secrets.iter().any(|known| known == id),
                     &mut build.environment,
                 ),
                 Action::Run {
@@ -141,5 +186,89 @@ impl Plan {
             }
         }
         is_used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{InstallWheels, Wheel, WheelGroup};
+    use crate::{Options, Source, config};
+
+    fn plan() -> Plan {
+        let files = BTreeMap::from([("run.py".to_owned(), String::new())]);
+        let text = "build:\n  python_version: \"3.12\"\nrun: run.py:Runner\n";
+        let (config, _) = config::read(&Source::new("cog.yaml", text), &files, None);
+        let (plan, report) = Plan::new(&config.unwrap(), &Options::default());
+        plan.unwrap_or_else(|| panic!("{report}"))
+    }
+
+    #[test]
+    fn files_of_machines_are_fetched_with_their_logins() {
+        let mut plan = plan();
+        let wheel = |url: &str, authorization: Option<&str>| Wheel {
+            package: "a".into(),
+            file: "a.whl".into(),
+            size: 1,
+            from: WheelOrigin::Remote {
+                url: url.into(),
+                sha256: String::new(),
+                authorization: authorization.map(str::to_owned),
+            },
+            direct_url: None,
+        };
+        let installing = |plan: &mut Plan, change: &dyn Fn(&mut InstallWheels)| {
+            let found = plan
+                .steps
+                .iter_mut()
+                .find_map(|step| match &mut step.action {
+                    Action::Wheels(install) => Some(install),
+                    _ => None,
+                });
+            change(found.unwrap());
+        };
+        installing(&mut plan, &|install| {
+            install.logins = vec![Login::of("own.example.com", "${TOKEN}")];
+            install.groups = Some(vec![WheelGroup {
+                name: "a".into(),
+                wheels: vec![
+                    wheel("https://Index.example.com:8080/a.whl", None),
+                    wheel("https://files.example.com/a.whl", None),
+                    wheel(
+                        "https://own.example.com/a.whl",
+                        Some("authorization.own.example.com"),
+                    ),
+                ],
+            }]);
+        });
+        let before = plan.clone();
+        let machines = ["index.example.com", "own.example.com"].map(str::to_owned);
+        plan.log_in(&machines);
+        let (_, install) = plan.wheels().unwrap();
+        let found: Vec<_> = install.wheels().map(|wheel| &wheel.from).collect();
+        let header = |from: &WheelOrigin| match from {
+            WheelOrigin::Remote { authorization, .. } => authorization.clone(),
+            _ => None,
+        };
+        let found: Vec<_> = found.into_iter().map(header).collect();
+        let expected = [
+            Some("authorization.index.example.com"),
+            None,
+            Some("authorization.own.example.com"),
+        ];
+        assert_eq!(found, expected.map(|name| name.map(str::to_owned)));
+        assert_eq!(Plan::from_json(&plan.to_json()).unwrap(), plan);
+        plan.log_in(&[]);
+        assert_eq!(plan, before);
+    }
+
+    #[test]
+    fn a_version_of_a_netrc_is_for_steps_that_ask_indexes() {
+        let mut plan = plan();
+        assert!(plan.secrets().contains(&("netrc".to_owned(), false)));
+        assert!(plan.set_secret_version("netrc", "2"));
+        let (_, lock) = plan.lock().unwrap();
+        assert_eq!(lock.environment["SECRET_VERSION_NETRC"], "2");
+        assert!(!plan.set_secret_version("other", "2"));
     }
 }

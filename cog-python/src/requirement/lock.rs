@@ -92,9 +92,24 @@ struct UvTool {
 
 #[derive(Deserialize)]
 struct UvIndex {
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "the command line asks for it")
+    )]
+    name: Option<String>,
     url: Spanned<String>,
     #[serde(default)]
     default: bool,
+}
+
+/// Indexes that a `pyproject.toml` has names for (`[[tool.uv.index]]`): name and URL.
+#[cfg(feature = "cli")]
+pub(crate) fn named_indexes(text: &str) -> Vec<(String, String)> {
+    let indexes = read::<Pyproject>(text).map(|file| file.tool.uv.index);
+    let indexes = indexes.unwrap_or_default().into_iter();
+    indexes
+        .filter_map(|index| Some((index.name?, index.url.into_inner())))
+        .collect()
 }
 
 fn pyproject(file: Pyproject) -> Vec<LockLine> {

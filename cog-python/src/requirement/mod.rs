@@ -39,6 +39,8 @@ mod script;
 use std::collections::BTreeSet;
 
 pub(crate) use line::{has_credentials, hashes, index_options, indexes, variables};
+#[cfg(feature = "cli")]
+pub(crate) use lock::named_indexes;
 pub(crate) use package::environment;
 pub use package::{Package, Wanted};
 pub(crate) use read::{Reader, Statement};

@@ -76,13 +76,27 @@ impl Index {
 
     /// Options that give the login, with a password as URLs have it.
     fn login(&self, password: &str) -> [String; 2] {
-        let option = |id: &str, value: &str| {
-            let path = self.secrets.path().join(id);
-            fs::write(&path, format!("{value}\n")).unwrap();
-            format!("--secret=id={id},src={}", path.display())
-        };
         let escaped = password.replace('@', "%40").replace('/', "%2F");
-        [option("INDEX_USER", USER), option("INDEX_TOKEN", &escaped)]
+        [
+            self.secret("INDEX_USER", USER),
+            self.secret("INDEX_TOKEN", &escaped),
+        ]
+    }
+
+    /// The option that gives the login as a netrc.
+    fn netrc(&self, password: &str) -> String {
+        let host = self.server.address.ip();
+        self.secret(
+            "netrc",
+            &format!("machine {host}\n  login {USER}\n  password {password}"),
+        )
+    }
+
+    /// The option that gives a secret.
+    fn secret(&self, id: &str, value: &str) -> String {
+        let path = self.secrets.path().join(id);
+        fs::write(&path, format!("{value}\n")).unwrap();
+        format!("--secret=id={id},src={}", path.display())
     }
 
     fn fetched(&self) -> usize {
@@ -131,10 +145,15 @@ fn text(archive: &Path) -> String {
 /// Builds the project into a layout, whose documents and files are looked through for the password.
 #[track_caller]
 fn builds(index: &Index, project: &Project) -> Run {
+    builds_with(index, project, &index.login(&index.password))
+}
+
+/// The same with these options.
+#[track_caller]
+fn builds_with(index: &Index, project: &Project, login: &[String]) -> Run {
     let archive = project.folder.path().with_extension("tar");
     let output = format!("type=tar,dest={}", archive.display());
-    let login = index.login(&index.password);
-    let run = run(project, &["build", "-o", &output], &login).succeeded();
+    let run = run(project, &["build", "-o", &output], login).succeeded();
     let module = format!("{SITE}/{}.py", index.package);
     let mut entries = tar::Archive::new(fs::File::open(&archive).unwrap());
     let mut paths = entries.entries().unwrap().map(|entry| entry.unwrap());
@@ -200,12 +219,74 @@ fn packages_of_an_index_with_a_login_are_installed() {
 #[track_caller]
 fn refused(index: &Index, project: &Project, said: &[&str]) {
     let wrong = format!("wr@ng/{}", unique());
-    let run = run(project, &["build"], &index.login(&wrong));
+    refuses(project, &wrong, &index.login(&wrong), said);
+}
+
+/// A build with these options, which give a wrong password.
+#[track_caller]
+fn refuses(project: &Project, wrong: &str, login: &[String], said: &[&str]) {
+    let run = run(project, &["build"], login);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     for part in said {
         assert!(run.stderr.contains(part), "no {part} in {}", run.stderr);
     }
-    assert_kept(&wrong, &(run.stdout + &run.stderr));
+    assert_kept(wrong, &(run.stdout + &run.stderr));
+}
+
+/// A netrc is for indexes that are written without a login, from requirements and from a lock, and by both backends.
+#[test]
+fn a_netrc_is_the_login_of_indexes_without_one() {
+    for (engine, other) in [(ENGINES[0], ENGINES[1]), (ENGINES[1], ENGINES[0])] {
+        let index = Index::start();
+        let plain = |engine: &str| {
+            let project = index.project(engine);
+            project.edit("requirements.txt", "${INDEX_USER}:${INDEX_TOKEN}@", "");
+            project
+        };
+        let project = plain(engine);
+        let address = format!("http://{}/simple/", index.server.address);
+        let wrong = format!("wr@ng/{}", unique());
+        let told = format!("error: {address} refuses the login (401 Unauthorized)");
+        let said = [&*told, "hint: the index refuses the login"];
+        refuses(&project, &wrong, &[index.netrc(&wrong)], &said);
+        assert_eq!(index.fetched(), 0);
+        let login = [index.netrc(&index.password)];
+        builds_with(&index, &project, &login);
+        assert!(index.fetched() > 0);
+        let by_dockerfile = [&login[..], &["--backend=dockerfile".to_owned()]].concat();
+        builds_with(&index, &project, &by_dockerfile);
+
+        run(&project, &["lock"], &login).succeeded();
+        let written = fs::read_to_string(project.folder.path().join("pylock.toml")).unwrap();
+        assert_kept(&index.password, &written);
+        let locked = plain(other);
+        locked.edit("cog.yaml", "requirements.txt", "pylock.toml");
+        fs::write(locked.folder.path().join("pylock.toml"), written).unwrap();
+        let before = index.fetched();
+        builds_with(&index, &locked, &login);
+        assert!(index.fetched() > before);
+    }
+}
+
+/// uv's own variables of an index with a name are secrets.
+#[test]
+fn the_variables_of_an_index_with_a_name_are_its_login() {
+    for engine in ENGINES {
+        let index = Index::start();
+        let project = index.project(engine);
+        project.edit("cog.yaml", "requirements.txt", "pyproject.toml");
+        let text = format!(
+            "[project]\nname = \"model\"\nversion = \"1\"\ndependencies = [\"{}\"]\n\n[[tool.uv.index]]\nname = \"the-team\"\nurl = \"http://{}/simple\"\n",
+            index.package, index.server.address
+        );
+        fs::write(project.folder.path().join("pyproject.toml"), text).unwrap();
+        let login = [
+            index.secret("UV_INDEX_THE_TEAM_USERNAME", USER),
+            index.secret("UV_INDEX_THE_TEAM_PASSWORD", &index.password),
+        ];
+        builds_with(&index, &project, &login);
+        assert!(index.fetched() > 0);
+    }
 }
 
 /// That wheels bring what the base image has is known when they are chosen, in mid-build.
