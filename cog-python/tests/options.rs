@@ -573,6 +573,36 @@ fn certificates_in_the_image_are_asked_for() {
     assert!(stderr.contains("--image-ca-cert"), "{stderr}");
 }
 
+/// An artifact is fetched by a step, with the Python of the base; an image is copied from.
+#[test]
+fn weights_of_an_artifact_are_fetched_by_a_step() {
+    let reference = format!("registry.example.com/team/w@sha256:{}", "b".repeat(64));
+    let uri = format!("oci+artifact://{reference}#parts");
+    let folder = project(&[&uri]);
+    let plan = |arguments: &[&str]| {
+        let arguments = [&["plan", "--include-weights"], arguments].concat();
+        let (code, text, stderr) = run(folder.path(), &arguments);
+        assert_eq!(code, Some(0), "{stderr}");
+        text
+    };
+    let told = format!("copy {uri} to /weights/0 alone  (after base)");
+    let text = plan(&[]);
+    assert!(text.contains(&told), "no {told:?} in\n{text}");
+    let dockerfile = plan(&["--dockerfile"]);
+    for part in [
+        "--mount=type=secret,id=DOCKER_AUTH_CONFIG,env=DOCKER_AUTH_CONFIG ",
+        "\"/weights/0\",\"parts\",\"--include\",\"*.bin\"]",
+    ] {
+        assert!(dockerfile.contains(part), "no {part:?} in\n{dockerfile}");
+    }
+    let folder = project(&["oci+artifact://registry.example.com/team/w:1"]);
+    let (code, _, stderr) = run(folder.path(), &["plan", "--include-weights"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let hint =
+        "write the digest behind the name: `oci+artifact://registry.example.com/team/w:1@sha256:…`";
+    assert!(stderr.contains(hint), "{stderr}");
+}
+
 #[test]
 fn what_is_stripped_is_told() {
     let config =

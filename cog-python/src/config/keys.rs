@@ -297,7 +297,7 @@ pub(super) const WEIGHT_SOURCE: Mapping = Mapping {
         key(
             "uri",
             Shape::Text,
-            "hf://OWNER/NAME, https://…, oci://IMAGE, file://… or a path of the project.",
+            "hf://OWNER/NAME, https://…, oci://IMAGE, oci+artifact://ARTIFACT, file://… or a path of the project.",
         )
         .required(),
     ],

@@ -20,7 +20,7 @@ pub struct Weight {
 /// Where files of weights come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightSource {
-    /// `hf://OWNER/NAME`, `https://…`, `oci://IMAGE`, `file://…` or a path of the project.
+    /// `hf://OWNER/NAME`, `https://…`, `oci://IMAGE`, `oci+artifact://ARTIFACT`, `file://…` or a path of the project.
     pub uri: String,
     /// Patterns of files that are taken; none means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

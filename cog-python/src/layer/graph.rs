@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use llb::lower::Helper;
+use llb::value::ImageRef;
 use llb::{Constrain, Image, ProxyEnv, Range, SourceMap, State, file};
 
 use super::program::remote_for;
@@ -540,6 +541,18 @@ impl<'a> Builder<'a> {
                     .token(WEIGHTS_TOKEN);
                 let variables = action.environment.iter();
                 variables.fold(from, |from, (name, value)| from.env(name, value))
+            }
+            WeightOrigin::Artifact { reference, path } => {
+                let python = Interpreter {
+                    command: action.interpreter.clone(),
+                    version: self.plan_python(step)?,
+                    tree: interpreter.cloned(),
+                };
+                let reference = ImageRef::parse(reference).map_err(|_| GraphError::Needs {
+                    step: step.name.clone(),
+                    needs: "names an artifact by its digest",
+                })?;
+                WeightsFrom::artifact(reference, path.as_str(), python)
             }
             WeightOrigin::Image { reference, path } => {
                 let other = self.circumstances.images.get(reference);

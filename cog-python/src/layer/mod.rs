@@ -25,6 +25,7 @@
 //! ```
 
 mod apt;
+mod artifact;
 mod check;
 mod config;
 mod cuda;
@@ -45,6 +46,7 @@ mod wheel;
 mod wheels;
 
 pub use apt::{AptError, apt};
+pub(crate) use artifact::{LOGINS as WEIGHTS_LOGINS, words as artifact_words};
 pub use check::check;
 pub use config::configure;
 pub use cuda::{

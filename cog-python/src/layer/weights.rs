@@ -1,8 +1,9 @@
 //! Weights: files that are large and change rarely, in layers of their own.
 
+use llb::value::ImageRef;
 use llb::{Constrain, State, args, cache, file, http, secret};
 
-use super::{Context, Interpreter, Joining, Program, StepOptions, Tree, overlay};
+use super::{Context, Interpreter, Joining, Program, StepOptions, Tree, artifact, overlay};
 
 /// Package of the program that fetches repositories of Hugging Face.
 pub(crate) const FETCHER: &str = "huggingface_hub==0.36.0";
@@ -48,6 +49,11 @@ enum Origin {
         python: Option<Interpreter>,
         token: Option<String>,
         environment: Vec<(String, String)>,
+    },
+    Artifact {
+        reference: ImageRef,
+        path: String,
+        python: Interpreter,
     },
     Files {
         state: State,
@@ -116,6 +122,30 @@ impl WeightsFrom {
             python: None,
             token: None,
             environment: Vec::new(),
+        })
+    }
+
+    /// The files of an OCI artifact: a manifest in a registry that is no image, with a layer for each file, whose name is the
+    /// annotation `org.opencontainers.image.title`. Of these, `path` is a file or a folder; empty is all of them. They are
+    /// fetched by a step on a file system with Python; with logins, if the build is given those of Docker's `config.json`
+    /// as the secret `DOCKER_AUTH_CONFIG`.
+    ///
+    /// ```
+    /// use cog_python::layer::{Interpreter, StepOptions, WeightsFrom, weights};
+    ///
+    /// let digest = "sha256:93dcc18adc78c65a028a84799ecf8ad40c936fdfc5f2a57b1acda5a8117fa82c";
+    /// let artifact = llb::value::ImageRef::parse(&format!("ghcr.io/team/weights@{digest}"))?;
+    /// let python = Interpreter::in_path("3.12".parse()?);
+    /// let from = [WeightsFrom::artifact(artifact, "model.safetensors", python)];
+    /// let image = llb::image("python:3.12-slim").layer(weights("/weights", &from, &StepOptions::default()));
+    /// assert!(image.to_text().contains(&format!(r#""team/weights" "{digest}""#)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn artifact(reference: ImageRef, path: impl Into<String>, python: Interpreter) -> Self {
+        Self::new(Origin::Artifact {
+            reference,
+            path: path.into(),
+            python,
         })
     }
 
@@ -260,6 +290,19 @@ impl WeightsFrom {
                     [FETCHED.to_owned(), destination.to_owned()],
                 )
             }
+            Origin::Artifact {
+                reference,
+                path,
+                python,
+            } => {
+                let patterns = [&*self.include, &*self.exclude];
+                let exec = artifact::fetch(reference, path, FETCHED, patterns, python);
+                let tree = Tree::empty(FETCHED).change(ground, options.connected(exec));
+                (
+                    tree.state().clone(),
+                    [FETCHED.to_owned(), destination.to_owned()],
+                )
+            }
             Origin::Files { state, path } if path.is_empty() => {
                 (state.clone(), ["/".to_owned(), destination.to_owned()])
             }
@@ -272,8 +315,8 @@ impl WeightsFrom {
     }
 }
 
-/// A tree of weights below a folder, later origins over earlier ones. Only repositories of Hugging Face run a step, on
-/// `ground`.
+/// A tree of weights below a folder, later origins over earlier ones. Only repositories of Hugging Face and OCI
+/// artifacts run a step, on `ground`.
 ///
 /// ```
 /// use cog_python::layer::{StepOptions, WeightsFrom, weights_tree};
@@ -304,7 +347,10 @@ pub fn weights_tree(
         };
         let copy = copy.contents_only().create_destination();
         // What was fetched is what was asked for already.
-        let is_chosen = matches!(origin.origin, Origin::HuggingFace { .. });
+        let is_chosen = matches!(
+            origin.origin,
+            Origin::HuggingFace { .. } | Origin::Artifact { .. }
+        );
         actions = Some(if is_chosen {
             copy
         } else {

@@ -6,6 +6,8 @@
 
 use std::fmt::Write;
 
+use llb::value::ImageRef;
+
 use super::{
     Action, CopyWeights, EXCLUDED, InstallWheels, LockPackages, Mount, Network, Plan, Source, Step,
     WeightFiles, WeightOrigin, literal,
@@ -14,7 +16,7 @@ use crate::ca;
 use crate::config::AptSnapshot;
 use crate::layer::{
     SSH_COMMAND, WEIGHTS_ENDPOINT as ENDPOINT, WEIGHTS_FETCH as FETCH, WEIGHTS_FETCHER as FETCHER,
-    WEIGHTS_TOKEN as TOKEN, scripts,
+    WEIGHTS_LOGINS as LOGINS, WEIGHTS_TOKEN as TOKEN, artifact_words, scripts,
 };
 use crate::lock::dialect;
 use crate::netrc;
@@ -548,7 +550,7 @@ impl<'a> Writer<'a> {
 
     /// Weights, each origin laid over those before it.
     fn weights(&mut self, step: &Step, weights: &CopyWeights) {
-        let environment = if weights.files.iter().any(WeightFiles::is_repository) {
+        let environment = if weights.files.iter().any(WeightFiles::is_fetched) {
             let mut environment = self.ground(step);
             environment.extend([
                 format!("FETCHER={FETCHER}"),
@@ -588,6 +590,22 @@ impl<'a> Writer<'a> {
                     self.line(format!(
                         "ADD --checksum=sha256:{sha256} --chmod=644 {words}"
                     ));
+                }
+                WeightOrigin::Artifact { reference, path } => {
+                    let Ok(reference) = ImageRef::parse(reference) else {
+                        continue;
+                    };
+                    let options = format!(
+                        "{}--mount=type=secret,id={LOGINS},env={LOGINS} ",
+                        self.connected()
+                    );
+                    let patterns = [&*files.include, &*files.exclude];
+                    let words = artifact_words(&reference, path, &weights.destination, patterns);
+                    let words = words.iter().map(String::as_str);
+                    let words: Vec<&str> = std::iter::once(&*weights.interpreter)
+                        .chain(words)
+                        .collect();
+                    self.run(&options, &[], &words);
                 }
                 WeightOrigin::HuggingFace {
                     repository,

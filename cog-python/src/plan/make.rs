@@ -420,7 +420,7 @@ impl Maker<'_> {
         let mut names = Vec::new();
         for (number, (weights, place)) in (1..).zip(all) {
             let name = format!("weights-{number}");
-            let after: &[&str] = match weights.files.iter().any(WeightFiles::is_repository) {
+            let after: &[&str] = match weights.files.iter().any(WeightFiles::is_fetched) {
                 true if has_python => &["base", "python"],
                 true => &["base"],
                 false => &[],

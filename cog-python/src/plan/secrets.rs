@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Action, Mount, Plan, WeightFiles, WheelOrigin};
 use crate::ca;
-use crate::layer::{WEIGHTS_ENDPOINT, WEIGHTS_TOKEN};
+use crate::layer::{WEIGHTS_ENDPOINT, WEIGHTS_LOGINS, WEIGHTS_TOKEN};
 use crate::lock::{Login, host};
 use crate::netrc;
 
@@ -36,11 +36,14 @@ impl Plan {
                         }
                     }
                 }
-                Action::Weights(weights)
-                    if weights.files.iter().any(WeightFiles::is_repository) =>
-                {
-                    optional(WEIGHTS_TOKEN);
-                    optional(WEIGHTS_ENDPOINT);
+                Action::Weights(weights) => {
+                    if weights.files.iter().any(WeightFiles::is_repository) {
+                        optional(WEIGHTS_TOKEN);
+                        optional(WEIGHTS_ENDPOINT);
+                    }
+                    if weights.files.iter().any(WeightFiles::is_artifact) {
+                        optional(WEIGHTS_LOGINS);
+                    }
                 }
                 _ => {}
             }

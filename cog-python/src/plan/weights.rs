@@ -62,6 +62,13 @@ pub enum WeightOrigin {
         /// A commit.
         revision: String,
     },
+    /// Files of an OCI artifact: a manifest that is no image, with a layer for each file.
+    Artifact {
+        /// Its reference, with its digest.
+        reference: String,
+        /// A folder or file in it; empty is all of it.
+        path: String,
+    },
     /// A folder or file of an image.
     Image {
         /// Reference of the image, with its digest.
@@ -81,9 +88,19 @@ impl WeightFiles {
         }
     }
 
-    /// Whether a step is needed that runs on a file system with Python.
+    /// Whether they are a repository of Hugging Face.
     pub(super) fn is_repository(&self) -> bool {
         matches!(self.origin, WeightOrigin::HuggingFace { .. })
+    }
+
+    /// Whether they are an OCI artifact.
+    pub(super) fn is_artifact(&self) -> bool {
+        matches!(self.origin, WeightOrigin::Artifact { .. })
+    }
+
+    /// Whether a step is needed that runs on a file system with Python.
+    pub(super) fn is_fetched(&self) -> bool {
+        self.is_repository() || self.is_artifact()
     }
 
     /// For people: where they come from.
@@ -95,10 +112,20 @@ impl WeightFiles {
                 repository,
                 revision,
             } => format!("hf://{repository}@{revision}"),
-            WeightOrigin::Image { reference, path } if path.is_empty() => {
-                format!("oci://{reference}")
+            WeightOrigin::Artifact { reference, path } => {
+                format!("oci+artifact://{}", with_path(reference, path))
             }
-            WeightOrigin::Image { reference, path } => format!("oci://{reference}#{path}"),
+            WeightOrigin::Image { reference, path } => {
+                format!("oci://{}", with_path(reference, path))
+            }
         }
+    }
+}
+
+fn with_path(reference: &str, path: &str) -> String {
+    if path.is_empty() {
+        reference.to_owned()
+    } else {
+        format!("{reference}#{path}")
     }
 }

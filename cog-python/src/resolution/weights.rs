@@ -85,7 +85,14 @@ fn origin(uri: &str) -> Result<WeightOrigin, (&'static str, String)> {
     match uri.split_once("://") {
         Some(("https", _)) => download(uri),
         Some(("hf", rest)) => repository(rest),
-        Some(("oci", rest)) => image(rest),
+        Some(("oci", rest)) => {
+            let (reference, path) = image(rest, "oci")?;
+            Ok(WeightOrigin::Image { reference, path })
+        }
+        Some(("oci+artifact", rest)) => {
+            let (reference, path) = image(rest, "oci+artifact")?;
+            Ok(WeightOrigin::Artifact { reference, path })
+        }
         Some((_, path)) => project(path),
         None => project(uri),
     }
@@ -145,18 +152,17 @@ fn repository(rest: &str) -> Result<WeightOrigin, (&'static str, String)> {
     })
 }
 
-/// An image by its digest, and a path in it: `HOST/NAME@sha256:DIGEST#PATH`.
-fn image(rest: &str) -> Result<WeightOrigin, (&'static str, String)> {
+/// An image or artifact by its digest, and a path in it: `HOST/NAME@sha256:DIGEST#PATH`.
+fn image(rest: &str, scheme: &str) -> Result<(String, String), (&'static str, String)> {
     let (name, path) = rest.split_once('#').unwrap_or((rest, ""));
     let Ok(reference) = ImageRef::parse(name) else {
         return Err((
             "are no image",
-            "write `oci://registry.example.com/team/weights@sha256:…`".to_owned(),
+            format!("write `{scheme}://registry.example.com/team/weights@sha256:…`"),
         ));
     };
     if reference.digest().is_none() {
-        let hint =
-            format!("write the digest of the image behind its name: `oci://{name}@sha256:…`");
+        let hint = format!("write the digest behind the name: `{scheme}://{name}@sha256:…`");
         return Err(("have no digest, so they may be other files tomorrow", hint));
     }
     let parts: Vec<&str> = path
@@ -167,10 +173,7 @@ fn image(rest: &str) -> Result<WeightOrigin, (&'static str, String)> {
         let hint = "write the path from the root of the image, such as `#models/base`".to_owned();
         return Err(("are outside of their image", hint));
     }
-    Ok(WeightOrigin::Image {
-        reference: name.to_owned(),
-        path: parts.join("/"),
-    })
+    Ok((name.to_owned(), parts.join("/")))
 }
 
 /// A path of the project, cleaned.
@@ -226,6 +229,13 @@ mod tests {
                 }
             );
         }
+        assert_eq!(
+            origin(&format!("oci+artifact://{pinned}#w.bin")).unwrap(),
+            WeightOrigin::Artifact {
+                reference: pinned.clone(),
+                path: "w.bin".into(),
+            }
+        );
         for path in ["file://./models//x/", "models/x"] {
             assert_eq!(
                 origin(path).unwrap(),
@@ -246,6 +256,8 @@ mod tests {
             ("file:///data/w".to_owned(), "outside"),
             ("oci://host/w:7".to_owned(), "no digest"),
             ("oci://host/W @".to_owned(), "no image"),
+            ("oci+artifact://host/w:7".to_owned(), "no digest"),
+            (format!("oci+artifact://{pinned}#../x"), "outside"),
             (format!("oci://{pinned}#../x"), "outside"),
             ("../w".to_owned(), "outside"),
             (".".to_owned(), "outside"),

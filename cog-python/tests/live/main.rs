@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod artifacts;
 mod backends;
 mod builds;
 mod caches;

@@ -19,6 +19,7 @@ pub(crate) struct Request {
 pub(crate) struct Answer {
     status: &'static str,
     kind: &'static str,
+    challenge: String,
     body: Vec<u8>,
 }
 
@@ -28,6 +29,7 @@ impl Answer {
         Self {
             status: "200 OK",
             kind: "application/octet-stream",
+            challenge: String::new(),
             body,
         }
     }
@@ -50,8 +52,14 @@ impl Answer {
 
     /// Nobody gets it without a login.
     pub(crate) fn unauthorized() -> Self {
+        Self::challenge("Basic realm=\"packages\"")
+    }
+
+    /// Nobody gets it without what this names.
+    pub(crate) fn challenge(challenge: &str) -> Self {
         Self {
             status: "401 Unauthorized",
+            challenge: challenge.to_owned(),
             ..Self::found(b"who are you?\n".to_vec())
         }
     }
@@ -117,10 +125,10 @@ fn serve(stream: &TcpStream, answer: impl Fn(&Request) -> Answer) -> Option<()> 
         }
     }
     let answer = answer(&request);
-    let challenge = if answer.status.starts_with("401") {
-        "WWW-Authenticate: Basic realm=\"packages\"\r\n"
+    let challenge = if answer.challenge.is_empty() {
+        String::new()
     } else {
-        ""
+        format!("WWW-Authenticate: {}\r\n", answer.challenge)
     };
     let head = format!(
         "HTTP/1.1 {}\r\n{challenge}Content-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",

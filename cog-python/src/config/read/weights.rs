@@ -141,13 +141,13 @@ impl Reader<'_> {
         let entries = self.mapping(node, "source", &keys::WEIGHT_SOURCE)?;
         let uri = self.required(&entries, "uri", node.span)?;
         match uri.value.split_once("://") {
-            Some(("hf" | "file" | "https" | "oci", rest)) if !rest.is_empty() => {}
+            Some(("hf" | "file" | "https" | "oci" | "oci+artifact", rest)) if !rest.is_empty() => {}
             None if !uri.value.is_empty() => {}
             _ => {
                 self.error_hint(
                     uri.span,
                     format!(
-                        "`uri` of weights must be hf://, https://, oci://, file:// or a path, found `{}`",
+                        "`uri` of weights must be hf://, https://, oci://, oci+artifact://, file:// or a path, found `{}`",
                         uri.value
                     ),
                     "for example `hf://owner/name` or `weights/`",
