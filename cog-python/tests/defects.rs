@@ -1,7 +1,7 @@
 //! Defects of Cog that are not to be here: one test each, by the number under which `cargo xtask cog-cases` names them.
 //!
 //! Others are pinned where they would arise: B5 and B6 in `tables`, B7, B8 and B13 also in `requirement`, B24 also in
-//! `cog::dockerfile`, B29 in `secret`, B31 in `weights`, B28 and B30 by the builds in `live`.
+//! `cog::dockerfile`, B29 in `secret`, B31 in `weights`, and in `live` B28, B38, B39 and B40 by builds, B30 and B37 by `registries`, B32 by `weights`.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 

@@ -130,12 +130,26 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// What to do where a registry, as opposed to an index, wants to know who asks.
+const LOGIN: &str = "log in with `docker login` and the registry's host, if the image is private";
+
+/// Whether a failure is about an image in a registry that does not let everybody have it.
+fn is_private_image(message: &str) -> bool {
+    let is_image = ["failed to resolve source metadata for ", "failed to push "];
+    let refused = ["pull access denied", "authorization failed"];
+    is_image.iter().any(|part| message.contains(part))
+        && (UNAUTHORIZED.iter().chain(&refused)).any(|part| message.contains(part))
+}
+
 /// What to do about a step that failed with this message and this output.
 pub(super) fn advice(
     message: &str,
     output: &[String],
     circumstances: Circumstances,
 ) -> Option<&'static str> {
+    if is_private_image(&message.to_lowercase()) {
+        return Some(LOGIN);
+    }
     let lines = output.iter().map(String::as_str).chain([message]);
     let output: Vec<String> = lines.map(str::to_lowercase).collect();
     let said = |word: &&str| output.iter().any(|line| line.contains(*word));
@@ -212,6 +226,21 @@ mod tests {
         assert!(advise(refused, given).unwrap().contains("refuses"));
         assert_eq!(advise("certificate verification failed", given), None);
         assert_eq!(advise("Could not resolve host: pypi.org", given), None);
+    }
+
+    #[test]
+    fn a_private_image_wants_a_login_of_docker() {
+        for message in [
+            "build failed: failed to resolve source metadata for a.b/c:1: unexpected status from HEAD request to \
+             https://a.b/v2/c/manifests/1: 401 Unauthorized",
+            "failed to resolve source metadata for docker.io/a/b:1: pull access denied, repository does not exist or may \
+             require authorization",
+            "failed to push a.b/c: unexpected status from POST request: 401 Unauthorized",
+        ] {
+            assert_eq!(advice(message, &[], BARE), Some(LOGIN), "{message}");
+        }
+        let missing = "failed to resolve source metadata for docker.io/a/b:1: not found";
+        assert_eq!(advice(missing, &[], BARE), None);
     }
 
     #[test]

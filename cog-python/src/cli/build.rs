@@ -682,6 +682,10 @@ pub(super) fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failur
         (None, Some((message, hint))) => (message, Some(hint)),
         (None, None) => (text.as_str(), None),
     };
+    // What was to be read of a step that failed is no news.
+    let inner = message.strip_prefix("build failed: reading ");
+    let inner = inner.and_then(|rest| rest.split_once("\": "));
+    let message = inner.map_or(message, |(_, inner)| inner);
     // A step that could not even start is named by its whole command, scripts and all.
     let mut failure = match message.split_once("did not complete successfully: ") {
         Some((_, reason)) if error.step().is_none_or(|step| step.exit_code.is_none()) => {
@@ -696,6 +700,10 @@ pub(super) fn failure(error: &llb::client::Error, root: Option<&Path>) -> Failur
     };
     for source in error.sources() {
         let file = root.map(|root| root.join(&source.filename));
+        // A step that no line of the project asks for has its place in this program.
+        if file.as_ref().is_some_and(|file| !file.is_file()) {
+            continue;
+        }
         let text = file
             .and_then(|file| fs::read_to_string(file).ok())
             .unwrap_or_default();

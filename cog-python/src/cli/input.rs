@@ -123,10 +123,14 @@ pub(crate) fn collect(
 
 /// Refuses inputs that the model has not, and a call without those that it needs.
 pub(crate) fn check(input: &Value, schema: Option<&Value>, kind: Kind) -> Result<(), Failure> {
-    let declared = schema.map(|schema| &schema["components"]["schemas"][kind.input()]);
-    let Some(declared) = declared.filter(|declared| declared.is_object()) else {
+    let Some(schemas) = schema.map(|schema| &schema["components"]["schemas"]) else {
         return Ok(());
     };
+    let declared = &schemas[kind.input()];
+    if !declared.is_object() && schemas.is_object() && kind == Kind::Training {
+        return Err(Failure::new("the model does not train")
+            .hint("name a function in cog.yaml, such as `train: train.py:train`"));
+    }
     let (Some(given), known) = (input.as_object(), &declared["properties"]) else {
         return Ok(());
     };

@@ -11,8 +11,8 @@ use super::project::{self, Project};
 use super::store::{Local, Remote};
 use super::{Failure, build};
 use crate::config::ImageName;
-use crate::engine::{Engine, Gpus, Launch};
-use crate::model::{Model, Origin, Resolver};
+use crate::engine::{Engine, Gpus, Launch, Task};
+use crate::model::{Model, Origin, ResolveError, Resolver};
 use crate::plan::megabytes;
 use crate::registry::Access;
 use crate::resolution::Platform;
@@ -23,17 +23,18 @@ pub(super) struct Chosen {
     pub(super) schema: Option<Value>,
 }
 
-/// Finds the image, or builds it. `check` is given the model's OpenAPI document before anything is built or fetched.
+/// Finds the image, or builds it. A project must have what the task starts; `check` is given the model's OpenAPI document before anything is built or fetched.
 pub(super) fn choose(
     image: Option<&str>,
     plan: &PlanArgs,
     build: &BuildArgs,
     args: &LaunchArgs,
+    task: Option<Task>,
     check: impl FnOnce(Option<&Value>) -> Result<(), Failure>,
 ) -> Result<Chosen, Failure> {
     let (mut chosen, gpu) = match image {
         Some(image) => existing(image, plan.platform.first(), build, args, check)?,
-        None => of_project(plan, build, args, check)?,
+        None => of_project(plan, build, args, task, check)?,
     };
     let wished = if gpu { Gpus::IfThere } else { Gpus::None };
     chosen.launch.gpus = args.gpus.clone().unwrap_or(wished);
@@ -67,10 +68,10 @@ fn existing(
             },
         };
         let resolver = Resolver::new(Local(&engine), remote, args.resolve.into());
-        let model = resolver
-            .resolve(image)
-            .await
-            .map_err(|error| Failure::new(error.to_string()))?;
+        let model = resolver.resolve(image).await.map_err(|error| match error {
+            ResolveError::Store(failure) => failure,
+            error => Failure::new(error.to_string()),
+        })?;
         check(model.schema.as_ref())?;
         if model.origin == Origin::Remote {
             tell_size(&model);
@@ -104,6 +105,7 @@ fn of_project(
     plan: &PlanArgs,
     build: &BuildArgs,
     args: &LaunchArgs,
+    task: Option<Task>,
     check: impl FnOnce(Option<&Value>) -> Result<(), Failure>,
 ) -> Result<(Chosen, bool), Failure> {
     let plan = PlanArgs {
@@ -112,6 +114,16 @@ fn of_project(
     };
     let mut project = project::load(&plan)?;
     let schema = label(&project, "run.cog.openapi_schema")?;
+    let (variable, key, example) = match task {
+        Some(Task::Train) => ("COG_TRAIN_TYPE_STUB", "train", "train.py:train"),
+        _ => ("COG_PREDICT_TYPE_STUB", "run", "run.py:Runner"),
+    };
+    if task.is_some() && !project.plan.config.environment.contains_key(variable) {
+        let failure = Failure::new(format!(
+            "cog.yaml has no `{key}`: there is nothing to start"
+        ));
+        return Err(failure.hint(format!("add it, for example `{key}: {example}`")));
+    }
     check(schema.as_ref())?;
     let config = label(&project, "run.cog.config")?.unwrap_or_default();
     project.plan.image = environment_name(&project.plan.image);

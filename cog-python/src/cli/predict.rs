@@ -41,6 +41,7 @@ fn ask(args: &PredictArgs, task: Task) -> Result<(), Failure> {
         &args.plan,
         &args.build,
         &args.launch,
+        Some(task),
         |schema| read(schema).map(drop),
     )?;
     chosen.launch.environment.extend(token);

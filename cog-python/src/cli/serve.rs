@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::{ExecCommand, ServeCommand};
 use super::{Failure, Interrupts, local, print, runtime};
-use crate::engine::{Container, Engine, Gpus};
+use crate::engine::{Container, Engine, Gpus, Task};
 
 /// Runs `serve`: until it is interrupted, which is the way to end it.
 pub(super) fn serve(command: &ServeCommand) -> Result<(), Failure> {
@@ -15,6 +15,7 @@ pub(super) fn serve(command: &ServeCommand) -> Result<(), Failure> {
         &command.plan,
         &command.build,
         &command.launch,
+        Some(Task::Predict),
         |_| Ok(()),
     )?;
     chosen.launch.listen = Some(SocketAddr::new(command.host, command.port));
@@ -48,9 +49,14 @@ fn nvidia() -> bool {
 
 /// Runs `exec`; fails with the command's own exit code.
 pub(super) fn exec(command: &ExecCommand) -> Result<(), Failure> {
-    let mut chosen = local::choose(None, &command.plan, &command.build, &command.launch, |_| {
-        Ok(())
-    })?;
+    let mut chosen = local::choose(
+        None,
+        &command.plan,
+        &command.build,
+        &command.launch,
+        None,
+        |_| Ok(()),
+    )?;
     chosen.launch.command = Some(command.command.clone());
     chosen.launch.publish.clone_from(&command.publish);
     if chosen.launch.gpus == Gpus::IfThere && !nvidia() {

@@ -98,10 +98,12 @@ impl ImageStore for Remote<'_> {
                 if is_for_others(&error.to_string()) {
                     return self.is_lacking(reference);
                 }
+                // The step that comes after it is ours.
+                let said = error.message().lines().next().unwrap_or_default();
+                let said = said.strip_prefix("build failed: ").unwrap_or(said);
                 Failure::new(format!(
-                    "cannot look `{}` up in its registry: {}",
+                    "cannot look `{}` up in its registry: {said}",
                     reference.as_str(),
-                    error.message()
                 ))
                 .hint("log in with `docker login`, if the image is private")
             })?;

@@ -358,6 +358,60 @@ fn several_names_annotations_and_metadata_are_written() {
 }
 
 #[test]
+fn an_image_says_the_time_that_it_is_given() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        for seconds in [1_700_000_000, 0] {
+            let seconds_text = seconds.to_string();
+            project
+                .run(&["build", "--timestamp", &seconds_text])
+                .succeeded();
+            let image = project.docker(async |docker| docker.inspect_image(&project.tag).await);
+            let created = serde_json::to_value(image.unwrap().created).unwrap();
+            let expected = match seconds {
+                0 => "1970-01-01T00:00:00Z",
+                _ => "2023-11-14T22:13:20Z",
+            };
+            assert_eq!(created, expected, "on {engine}");
+            // What is read of the image does not make another one of it.
+            let labels = project.labels(&project.tag);
+            assert!(labels["run.cog.pip_freeze"].contains("humanize==4.17.0"));
+        }
+    }
+}
+
+#[test]
+fn nothing_that_steps_were_lent_is_left() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let root = project.folder.path();
+        let (file, content) = crate::server::wheel("lent", "1.0", "VALUE = 1\n");
+        fs::write(root.join(&file), content).unwrap();
+        let requirements = format!("./{file}\nhumanize==4.17.0\nnumpy>=2.0,<3\n");
+        fs::write(root.join("requirements.txt"), requirements).unwrap();
+        let archive = root.with_extension("tar");
+        let output = format!("type=tar,dest={}", archive.display());
+        project.run(&["build", "-o", &output]).succeeded();
+        let files = listing(&archive);
+        fs::remove_file(&archive).unwrap();
+        let left: Vec<&String> = files
+            .keys()
+            .filter(|path| {
+                let folders = ["tmp/", "run/cog-python", "var/tmp/", "root/.cache"];
+                folders
+                    .iter()
+                    .any(|folder| path.len() > folder.len() && path.starts_with(folder))
+            })
+            .collect();
+        assert!(left.is_empty(), "on {engine}: {left:?}");
+        let of_name = |name: &str| files.keys().filter(|path| path.ends_with(name)).count();
+        // The project itself is there, and the module.
+        assert_eq!(of_name("requirements.txt"), 1, "on {engine}");
+        assert_eq!((of_name(&file), of_name("lent.py")), (1, 1), "on {engine}");
+    }
+}
+
+#[test]
 fn the_size_of_every_layer_is_told() {
     for engine in ENGINES {
         let project = Project::new(engine);

@@ -50,6 +50,28 @@ fn a_cache_of_a_registry_is_used_by_another_engine() {
     );
 }
 
+/// A cache that is part of an image: what is imported is the image.
+#[test]
+fn a_cache_inside_of_an_image_is_used_by_another_engine() {
+    let number = unique();
+    let image = format!(
+        "{}/cog-python-test/inline:{number}",
+        Testbed::find().registry()
+    );
+    let from = format!("type=registry,ref={image}");
+    let name = format!("own-{number}");
+    let first = with_new_wheel("containerd", number);
+    let pushed = ["push", &image, "--cache-to", "type=inline"];
+    first.run(&pushed).succeeded();
+
+    let second = with_new_wheel("graphdriver", number);
+    second.runs_alone();
+    let imported = second.run(&["build", "--cache-from", &from]).succeeded();
+    let installs = |step: &String| step.contains(&name);
+    let run = imported.steps_run("wheels: ");
+    assert!(!run.iter().any(installs), "{}", imported.stderr);
+}
+
 /// `--build-context NAME=docker-image://REFERENCE` takes the place of the base image.
 #[test]
 fn another_image_takes_the_place_of_the_base() {

@@ -21,6 +21,7 @@ mod indexes;
 mod layers;
 mod platforms;
 mod predictions;
+mod registries;
 mod server;
 mod sources;
 mod strip;

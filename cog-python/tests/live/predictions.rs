@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{ENGINES, Project, Testbed, serving};
+use crate::support::{ENGINES, Project, Testbed, serving, unique};
 
 #[test]
 fn the_example_predicts() {
@@ -226,6 +226,37 @@ fn a_model_is_taken_from_the_engine_or_its_registry() {
         let told = format!("`{pushed}:latest` has no image for linux/arm64");
         assert!(run.stderr.contains(&told), "{}", run.stderr);
         assert_eq!(project.containers(), 0);
+    }
+}
+
+#[test]
+fn a_prediction_gives_secrets_to_the_build() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        project.edit(
+            "cog.yaml",
+            "    - mkdir -p /etc/hello && printf 'Hello' > /etc/hello/greeting",
+            "    - command: mkdir /etc/hello && cat /run/secrets/word > /etc/hello/greeting\n      mounts: [{type: secret, id: word, target: /run/secrets/word}]",
+        );
+        let word = format!("Hello{}", unique());
+        fs::write(project.folder.path().join("word"), &word).unwrap();
+        // Another secret is no reason to run a step again; its version is.
+        let secret = format!("id=word,src=word,version={word}");
+        let run = project.run(&["predict", "-i", "name=x", "--secret", &secret]);
+        let expected = format!("{word}, x! The sum is 3,000.\n");
+        assert_eq!(run.succeeded().stdout, expected);
+    }
+}
+
+#[test]
+fn what_a_project_does_not_have_is_not_started() {
+    let project = Project::new("containerd");
+    project.edit("cog.yaml", "run: run.py:Runner", "");
+    for (command, key) in [("train", "train"), ("predict", "run"), ("serve", "run")] {
+        let run = project.run(&[command]);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        let told = format!("error: cog.yaml has no `{key}`: there is nothing to start\n");
+        assert!(run.stderr.contains(&told), "{}", run.stderr);
     }
 }
 

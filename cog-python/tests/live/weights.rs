@@ -194,3 +194,20 @@ fn weights_of_an_image_are_copied() {
         assert_eq!(files["src/weights/w.bin"], format!("Regular 644 {size} "));
     }
 }
+
+/// What was built is known by the cache of the builder, not by a file beside the project.
+#[test]
+fn weights_come_back_with_an_image_that_was_removed() {
+    for engine in ENGINES {
+        let project = Project::new(engine);
+        let path = project.folder.path().join("weights/model.bin");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        fs::File::create(path).unwrap().set_len(11 << 20).unwrap();
+        let build = ["build", "--separate-weights"];
+        project.run(&build).succeeded();
+        let layers = project.layers(&project.tag);
+        project.remove(&project.tag);
+        project.run(&build).succeeded();
+        assert_eq!(project.layers(&project.tag), layers, "on {engine}");
+    }
+}

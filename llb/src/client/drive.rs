@@ -92,6 +92,8 @@ pub(crate) struct Job {
     pushes: Vec<String>,
     /// Image config for the result, on engines whose exporters take none.
     result_config: Option<String>,
+    /// Time for the image configs of the result, on engines whose exporters take none, in seconds since 1970.
+    result_time: Option<i64>,
     cancel: Cancel,
     sent: Sent,
     layouts: Layouts,
@@ -121,12 +123,14 @@ impl Job {
         let mut exporters = Vec::new();
         let mut pushes = Vec::new();
         let mut result_config = None;
+        let mut result_time = None;
         let mut targets = Targets::default();
         let mut directories = Vec::new();
         for (position, export) in solve.exports.iter().enumerate() {
             let resolved = export.resolve(client.engine(), position)?;
             exporters.push(resolved.exporter);
             pushes.extend(resolved.push);
+            result_time = result_time.or(solve.epoch.filter(|_| resolved.needs_time));
             if let Some(config) = resolved.config {
                 if result_config.as_ref().is_some_and(|other| *other != config) {
                     return Err(Error::new(
@@ -219,6 +223,7 @@ impl Job {
             session_key,
             pushes,
             result_config,
+            result_time,
             cancel: solve.cancel,
             sent,
             layouts,
@@ -232,6 +237,10 @@ impl Job {
     fn companion(&mut self, client: &Client) -> Companion {
         let Some(config) = self.result_config.take() else {
             return Box::pin(std::future::pending());
+        };
+        let config = match self.result_time {
+            Some(seconds) => result::with_time(&config, seconds),
+            None => config,
         };
         let request = self.take_build();
         let bridge = client.bridge(self.reference());
@@ -253,6 +262,12 @@ impl Job {
                 .flat_map(|cache| cache.imports.clone())
                 .collect(),
         }
+    }
+
+    /// The time that the image configs of the result have to say, on engines whose exporters take none.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn result_time(&self) -> Option<i64> {
+        self.result_time
     }
 
     /// The image config that the result has to carry, on engines whose exporters take none.

@@ -112,6 +112,8 @@ pub(crate) struct Resolved {
     pub(crate) push: Vec<String>,
     /// The image config that has to come with the build's result.
     pub(crate) config: Option<String>,
+    /// Whether the exporter takes the time of the image from its config alone.
+    pub(crate) needs_time: bool,
 }
 
 impl Export {
@@ -349,6 +351,7 @@ impl Export {
             layout,
             push,
             config,
+            needs_time: without_store && self.kind == Kind::Image,
         })
     }
 }

@@ -88,6 +88,8 @@ pub(crate) use failure::{call_error, function_error, step_error};
 pub(crate) use resolve::{answer as resolved_image, request as resolve_image_request};
 #[cfg(feature = "gateway")]
 pub(crate) use result::give_config;
+#[cfg(feature = "gateway")]
+pub(crate) use result::give_time;
 
 pub use crate::session::{LocalDirectory, Login, Secret, SshAgent, Upload};
 

@@ -88,6 +88,30 @@ pub(super) async fn with_config(
     Ok(())
 }
 
+/// An image config that says when the image was made, unless it does already.
+pub(super) fn with_time(config: &str, seconds: i64) -> String {
+    let Ok(mut fields) = serde_json::from_str::<serde_json::Map<_, _>>(config) else {
+        return config.to_owned();
+    };
+    let time = prost_types::Timestamp { seconds, nanos: 0 };
+    let time = || serde_json::Value::String(time.to_string());
+    fields.entry("created").or_insert_with(time);
+    serde_json::Value::Object(fields).to_string()
+}
+
+/// Sets the time of every image config of a result.
+#[cfg(feature = "gateway")]
+pub(crate) fn give_time(result: &mut BuildResult, seconds: i64) {
+    for (key, value) in &mut result.metadata {
+        let rest = key.strip_prefix(IMAGE_CONFIG);
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            && let Ok(config) = std::str::from_utf8(value)
+        {
+            *value = with_time(config, seconds).into();
+        }
+    }
+}
+
 /// Sets the config of a result, and of each platform that a frontend gave one.
 pub(crate) fn give_config(result: &mut BuildResult, config: String) {
     let config = bytes::Bytes::from(config);
@@ -100,4 +124,42 @@ pub(crate) fn give_config(result: &mut BuildResult, config: String) {
         }
     }
     result.metadata.insert(IMAGE_CONFIG.to_owned(), config);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_gets_the_time_that_it_does_not_have() {
+        let dated = with_time(r#"{"os":"linux"}"#, 1_700_000_000);
+        let fields: serde_json::Value = serde_json::from_str(&dated).unwrap();
+        assert_eq!(fields["created"], "2023-11-14T22:13:20Z");
+        assert_eq!(fields["os"], "linux");
+        assert_eq!(with_time(&dated, 0), dated);
+        assert_eq!(with_time("[]", 0), "[]");
+    }
+
+    #[cfg(feature = "gateway")]
+    #[test]
+    fn the_configs_of_all_platforms_get_it() {
+        let mut result = BuildResult::default();
+        for key in [
+            "containerimage.config",
+            "containerimage.config/linux/arm64",
+            "containerimage.configs",
+        ] {
+            let config = bytes::Bytes::from_static(b"{}");
+            result.metadata.insert(key.to_owned(), config);
+        }
+        give_time(&mut result, 0);
+        let dated =
+            |config: &bytes::Bytes| config.starts_with(b"{\"created\":\"1970-01-01T00:00:00Z\"");
+        let count = result
+            .metadata
+            .values()
+            .filter(|config| dated(config))
+            .count();
+        assert_eq!(count, 2);
+    }
 }

@@ -107,7 +107,7 @@ impl Client {
         let on_failure = solve.on_failure.take();
         let mut job = Job::new(self, solve)?;
         let make = make(&mut job);
-        let config = job.take_result_config();
+        let (config, time) = (job.take_result_config(), job.result_time());
         let given = Given {
             options: job.attributes(),
             session: job.session().to_owned(),
@@ -128,6 +128,9 @@ impl Client {
                 Ok(mut result) => {
                     if let Some(config) = config {
                         client::give_config(&mut result, config);
+                    }
+                    if let Some(seconds) = time {
+                        client::give_time(&mut result, seconds);
                     }
                     wire::ReturnRequest {
                         result: Some(result),
