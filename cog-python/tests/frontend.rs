@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 mod common;
+#[path = "live/server.rs"]
+mod server;
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,9 +13,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use cog_python::ca;
 use common::example_folder;
 use serde_json::Value;
+use server::{Answer, Request, Server, wheel};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 const ENGINES: [&str; 2] = ["containerd", "graphdriver"];
@@ -422,6 +427,67 @@ fn secrets_and_contexts_reach_their_steps() {
     // A cached step needs no secret.
     let text = project.fails("containerd", &["--no-cache", "--build-context", &context]);
     contains(&text, "token");
+}
+
+/// The login of an index in a netrc is for the steps, and its header for the wheels.
+#[test]
+fn a_netrc_and_a_header_are_the_login_of_an_index() {
+    for engine in ENGINES {
+        let package = format!("framed_{}", unique().replace('-', "_"));
+        let (file, content) = wheel(&package, "1.0", "VALUE = 1\n");
+        let digest = Sha256::digest(&content);
+        let digest = digest
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let password = format!("p@ss/{}", unique());
+        let header = BASE64_STANDARD.encode(format!("me:{password}"));
+        let header = format!("Basic {header}");
+        let page = format!("/simple/{}/", package.replace('_', "-"));
+        let expected = header.clone();
+        let server = Server::start(move |request: &Request| {
+            if request.authorization.as_ref() != Some(&expected) {
+                Answer::unauthorized()
+            } else if request.target == page {
+                Answer::page(&format!(
+                    "<a href=\"/files/{file}#sha256={digest}\">{file}</a>"
+                ))
+            } else if request.target == format!("/files/{file}") {
+                Answer::found(content.clone())
+            } else {
+                Answer::missing()
+            }
+        });
+        let project = Project::new(
+            "build:\n  python_version: \"3.11\"\n  python_requirements: requirements.txt\nrun: run.py:Runner\n",
+        );
+        let lines = format!(
+            "--extra-index-url http://{}/simple\n{package}\n",
+            server.address
+        );
+        project.write("requirements.txt", &lines);
+        let secret = |id: &str, value: &str| {
+            let path = project.1.path().join(id);
+            fs::write(&path, value).unwrap();
+            format!("--secret=id={id},src={}", path.display())
+        };
+        let host = server.address.ip();
+        let netrc = format!("machine {host} login me password {password}\n");
+        let archive = project.1.path().join("files.tar");
+        let text = project.builds(
+            engine,
+            &[
+                &secret("netrc", &netrc),
+                &secret(&format!("authorization.{host}"), &header),
+                &format!("--build-arg=NETRC_MACHINES={host}"),
+                &format!("--output=type=tar,dest={}", archive.display()),
+            ],
+        );
+        assert!(!text.contains(&password), "{text}");
+        let mut archive = tar::Archive::new(fs::File::open(&archive).unwrap());
+        let mut entries = archive.entries().unwrap().map(Result::unwrap);
+        let module = format!("{package}.py");
+        assert!(entries.any(|entry| entry.path().unwrap().ends_with(&module)));
+    }
 }
 
 #[test]

@@ -26,6 +26,11 @@ impl Plan {
         for (_, id) in ca::VARIABLES {
             optional(id);
         }
+        if let Some((_, install)) = self.wheels() {
+            for host in &install.machines {
+                optional(&netrc::header(host));
+            }
+        }
         for step in &self.steps {
             match &step.action {
                 Action::Lock(_) | Action::Build(_) => optional(netrc::SECRET),

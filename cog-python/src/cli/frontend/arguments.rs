@@ -21,8 +21,11 @@ const OF_BUILDKIT: [&str; 6] = [
     "separate-weights",
 ];
 
+/// Hosts of a netrc, which a frontend cannot read, separated by commas.
+const MACHINES: &str = "NETRC_MACHINES";
+
 /// Build arguments that BuildKit or its clients understand, or that every build may have, beside proxies.
-const PREDEFINED: [&str; 2] = ["SOURCE_DATE_EPOCH", "COG_PYTHON_SYNTAX"];
+const PREDEFINED: [&str; 3] = ["SOURCE_DATE_EPOCH", "COG_PYTHON_SYNTAX", MACHINES];
 
 #[derive(Parser)]
 #[command(name = "frontend", disable_help_flag = true)]
@@ -67,7 +70,22 @@ pub(super) fn known() -> Vec<Known> {
             .map(ToString::to_string)
             .unwrap_or_default(),
     });
-    known.collect()
+    let machines = Known {
+        name: MACHINES.to_owned(),
+        default: String::new(),
+        help:
+            "Hosts whose wheels are fetched with the header that the secret authorization.HOST is"
+                .to_owned(),
+    };
+    known.chain([machines]).collect()
+}
+
+/// Hosts whose files are fetched with a login.
+pub(super) fn machines<'a>(given: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let given = given.filter(|(name, _)| *name == MACHINES);
+    let hosts = given.flat_map(|(_, value)| value.split(','));
+    let hosts = hosts.map(|host| host.trim().to_lowercase());
+    hosts.filter(|host| !host.is_empty()).collect()
 }
 
 /// The options that build arguments mean, and warnings about those that mean nothing.

@@ -94,6 +94,7 @@ async fn read(cx: &mut Build) -> Result<Read> {
             .collect(),
         plans: Ok(Vec::new()),
     };
+    let machines = arguments::machines(cx.build_args());
     let mut plans = Vec::new();
     for platform in cx.platforms() {
         let mut arguments = arguments.clone();
@@ -122,7 +123,9 @@ async fn read(cx: &mut Build) -> Result<Read> {
             read.plans = Err(rejected(&report, &read.known, &file.map));
             return Ok(read);
         };
-        plans.push(planned.plan);
+        let mut plan = planned.plan;
+        plan.log_in(&machines);
+        plans.push(plan);
     }
     read.plans = Ok(plans);
     Ok(read)
