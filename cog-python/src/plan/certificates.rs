@@ -52,6 +52,7 @@ pub(super) fn variables() -> impl Iterator<Item = (&'static str, &'static str)> 
 }
 
 /// Whether a step joins certificates, and installs nothing.
+#[cfg(feature = "cli")]
 pub(crate) fn joins_certificates(step: &Step) -> bool {
     step.name == "ca-bundle" && step.writes.as_deref() == Some(FOLDER)
 }

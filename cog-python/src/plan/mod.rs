@@ -20,14 +20,19 @@ mod size;
 mod text;
 mod weights;
 
+#[cfg(feature = "cli")]
 pub(crate) use certificates::joins_certificates;
+#[cfg(feature = "cli")]
 pub(crate) use images::is_same;
 pub use locked::{LockedError, Measured};
-pub(crate) use make::{EXCLUDED, PYTHON, VENV, ignore_patterns, literal};
+#[cfg(feature = "cli")]
+pub(crate) use make::ignore_patterns;
+pub(crate) use make::{EXCLUDED, PYTHON, VENV, literal};
 pub use packages::{
     BuildWheel, InstallWheels, LockPackages, RemoteFile, UvProgram, Wheel, WheelGroup, WheelOrigin,
 };
 
+#[cfg(feature = "cli")]
 pub(crate) use size::megabytes;
 pub use size::{CudaTwice, Forecast, WheelSizes};
 pub use weights::{CopyWeights, WeightFiles, WeightOrigin};

@@ -1,7 +1,6 @@
 //! What one logical line of a requirements file is.
 
 use std::path::Path;
-use std::slice;
 
 use indexmap::IndexMap;
 
@@ -188,8 +187,9 @@ pub(crate) fn indexes(lines: &[String]) -> impl Iterator<Item = &str> {
 }
 
 /// Lines that name an index, or a page with links, which everybody can reach: not a folder of the project.
+#[cfg(feature = "cli")]
 pub(crate) fn index_options(lines: &[String]) -> Vec<String> {
-    let is_remote = |line: &&String| indexes(slice::from_ref(line)).any(is_remote);
+    let is_remote = |line: &&String| indexes(std::slice::from_ref(line)).any(is_remote);
     lines.iter().filter(is_remote).cloned().collect()
 }
 

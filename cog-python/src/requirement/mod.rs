@@ -38,7 +38,9 @@ mod script;
 
 use std::collections::BTreeSet;
 
-pub(crate) use line::{has_credentials, hashes, index_options, indexes, variables};
+#[cfg(feature = "cli")]
+pub(crate) use line::index_options;
+pub(crate) use line::{has_credentials, hashes, indexes, variables};
 #[cfg(feature = "cli")]
 pub(crate) use lock::named_indexes;
 pub(crate) use package::environment;
