@@ -5,6 +5,7 @@ pub(crate) use super::facts::ASK_SCRIPT as ASK;
 pub(crate) use super::python::{
     INSTALL_SCRIPT as INSTALL, SETTLE, UV_SCRIPT as UV, VENV_SCRIPT as VENV,
 };
+pub(crate) use super::wheels::COMPILE;
 
 /// Takes debug information out of the environment that is its argument, with binutils; [`SETTLE`] has to come after it. The
 /// graph has `llb-helper` for this.

@@ -46,14 +46,15 @@ const COMPILE_SCRIPT: &str = r#"python="$1"
 compile="$2"
 shift 2
 "$@"
-exec "$python" -B -c "$compile""#;
+exec "$python" -B -c "$compile" /out /out"#;
 
-/// Compiles every module below the root. A compiled file holds a digest of the source instead of its time, and the path
-/// that it will have.
-const COMPILE: &str = r#"import compileall, os, py_compile, sys
-compileall.compile_dir("/out", quiet=2, stripdir="/out", prependdir="/", force=True, workers=0,
+/// Compiles every module below a folder, the first argument. A compiled file holds a digest of the source instead of its
+/// time, and the path that it will have: without the folder that the second argument is, if it is one.
+pub(crate) const COMPILE: &str = r#"import compileall, os, py_compile, sys
+tree, root = sys.argv[1], sys.argv[2] or None
+compileall.compile_dir(tree, quiet=2, stripdir=root, prependdir=root and "/", force=True, workers=0,
     invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-for folder, _, files in os.walk("/out", topdown=False):
+for folder, _, files in os.walk(tree, topdown=False):
     for file in files:
         path = os.path.join(folder, file)
         if path.endswith(".pyc"):

@@ -124,6 +124,14 @@ impl<'a> Writer<'a> {
                         if install.strip {
                             self.strip(step, install);
                         }
+                        if install.precompile {
+                            let python = format!("{}/bin/python", install.venv);
+                            self.run(
+                                "--network=none ",
+                                &[],
+                                &[&python, "-B", "-c", scripts::COMPILE, &install.venv, ""],
+                            );
+                        }
                     }
                     Action::Run {
                         command,

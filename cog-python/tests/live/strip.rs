@@ -94,6 +94,20 @@ fn assert_stripped(project: &Project, name: &str, files: &BTreeMap<String, Vec<u
     assert!(Record::parse(&record).lines.contains(&line), "{record}");
 }
 
+/// The module of the wheel when it is compiled.
+fn module_of(name: &str) -> String {
+    format!("{name}/__pycache__/__init__.cpython-311.pyc")
+}
+
+/// A module that is compiled has a digest of its source, which Python does not compare (PEP 552), and its path.
+fn assert_compiled(name: &str, files: &BTreeMap<String, Vec<u8>>) {
+    let compiled = &files[&module_of(name)];
+    assert_eq!(compiled[4..8], [1, 0, 0, 0]);
+    let path = format!("/{SITE}/{name}/__init__.py");
+    let mut windows = compiled.windows(path.len());
+    assert!(windows.any(|part| part == path.as_bytes()), "{path}");
+}
+
 #[test]
 fn debug_information_is_left_out_of_packages() {
     for engine in ENGINES {
@@ -115,6 +129,8 @@ fn debug_information_is_left_out_of_packages() {
         // What is compiled is stripped, too.
         let compiled = built(&project, &["--strip", "--precompile"]);
         assert_eq!(compiled[&library], stripped[&library]);
+        assert_compiled(&name, &compiled);
+        assert!(!stripped.contains_key(&module_of(&name)));
     }
 }
 
@@ -123,8 +139,12 @@ fn debug_information_is_left_out_of_packages() {
 fn the_dockerfile_leaves_debug_information_out_as_well() {
     let name = format!("own_{}", unique());
     let project = project("containerd", &name);
-    let files = built(&project, &["--strip", "--backend", "dockerfile"]);
+    let files = built(
+        &project,
+        &["--strip", "--precompile", "--backend", "dockerfile"],
+    );
     assert_stripped(&project, &name, &files);
+    assert_compiled(&name, &files);
     let tools = files.keys().filter(|path| path.ends_with("/strip"));
     assert_eq!(tools.count(), 0);
 }

@@ -270,6 +270,8 @@ fn the_program_strips_libraries_and_nothing_else() {
         entry("odd_pkg/odd.so", library.clone()).mode(0o755),
         entry("odd_pkg/text.so", "no library"),
         entry("odd_pkg-1.0.data/data/lib/odd.so.1", library.clone()),
+        entry("odd_pkg-1.0.data/scripts/odd", library.clone()),
+        entry("odd_pkg-1.0.data/scripts/odd.sh", "#!/bin/sh\n"),
     ];
     fs::write(path(file), wheel(files)).unwrap();
     let install = |root: &str, options: &[&str]| {
@@ -289,14 +291,20 @@ fn the_program_strips_libraries_and_nothing_else() {
     let info = format!("{site}/odd_pkg-1.0.dist-info");
     let own = format!("{site}/odd_pkg/odd.so");
     let shared = "opt/venv/lib/odd.so.1".to_owned();
+    let program = "opt/venv/bin/odd".to_owned();
+    let record = format!("{info}/RECORD");
     for (path, found) in &plain {
-        let is_changed = *path == own || *path == shared || *path == format!("{info}/RECORD");
+        let is_changed = [&own, &shared, &program, &record].contains(&path);
         assert_eq!(stripped.get(path) != Some(found), is_changed, "{path}");
     }
-    assert_eq!(stripped[&own].0, 0o755);
+    assert_eq!((stripped[&own].0, stripped[&program].0), (0o755, 0o755));
     let record = fs::read_to_string(path("stripped").join(info).join("RECORD")).unwrap();
     let lines = wheel::Record::parse(&record).lines;
-    for (line, there) in [("odd_pkg/odd.so", own), ("../../odd.so.1", shared)] {
+    for (line, there) in [
+        ("odd_pkg/odd.so", own),
+        ("../../odd.so.1", shared),
+        ("../../../bin/odd", program),
+    ] {
         let content = fs::read(path("stripped").join(there)).unwrap();
         assert!(content.len() < library.len(), "{}", content.len());
         assert!(lines.contains(&RecordLine::of(line, &content)), "{record}");

@@ -110,10 +110,17 @@ impl Installation {
         set_time(target, self.epoch).at("set the time of", target)
     }
 
-    fn write(&mut self, path: &str, content: &[u8], executable: bool) -> Result<(), ErrorKind> {
+    /// Gives where the file is.
+    fn write(
+        &mut self,
+        path: &str,
+        content: &[u8],
+        executable: bool,
+    ) -> Result<PathBuf, ErrorKind> {
         let (target, mut file) = self.create(path)?;
         file.write_all(content).at("write", &target)?;
-        self.finish_file(&target, executable)
+        self.finish_file(&target, executable)?;
+        Ok(target)
     }
 
     /// Takes debug information out of a file, if that is asked for; gives its line of `RECORD` if it was changed.
@@ -222,8 +229,12 @@ fn put<R: Read + Seek>(
         if placed.scheme == Scheme::Scripts {
             let content = archive.read(member)?;
             let rewritten = script::with_interpreter(&content, &interpreter).unwrap_or(content);
-            installation.write(&placed.path, &rewritten, true)?;
-            lines.push(RecordLine::of(line, &rewritten));
+            let target = installation.write(&placed.path, &rewritten, true)?;
+            let stripped = installation.strip(&target, &line)?;
+            if stripped.is_some() {
+                installation.finish_file(&target, true)?;
+            }
+            lines.push(stripped.unwrap_or_else(|| RecordLine::of(line, &rewritten)));
             continue;
         }
         let changed = installation.unpack(&placed.path, archive, member, &line)?;
@@ -256,7 +267,8 @@ fn put<R: Read + Seek>(
     });
     lines.dedup();
     let text = Record { lines }.to_text();
-    installation.write(&record, text.as_bytes(), is_record_executable)
+    installation.write(&record, text.as_bytes(), is_record_executable)?;
+    Ok(())
 }
 
 /// Digest and size by the path in the archive.
