@@ -636,3 +636,28 @@ fn what_is_stripped_is_told() {
     assert_eq!(settings, 1, "{dockerfile}");
     assert!(!plan(&["--dockerfile"]).contains("binutils"));
 }
+
+#[test]
+fn base_images_of_cog_are_taken_from_another_registry() {
+    let folder = project(&[]);
+    let plan = |arguments: &[&str]| {
+        run(
+            folder.path(),
+            &[&["plan", "--use-cog-base-image"], arguments].concat(),
+        )
+    };
+    for (registry, expected) in [
+        ("", "r8.im/cog-base:python3.12"),
+        ("ghcr.io/acme/cog", "ghcr.io/acme/cog/cog-base:python3.12"),
+        ("localhost:5000", "localhost:5000/cog-base:python3.12"),
+    ] {
+        let (code, text, stderr) = plan(&["--registry", registry]);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(text.contains(expected), "no {expected:?} in\n{text}");
+    }
+    for wrong in ["acme", "https://ghcr.io", "ghcr.io:"] {
+        let (code, _, stderr) = plan(&["--registry", wrong]);
+        assert_eq!(code, Some(2), "{wrong}");
+        assert!(stderr.contains("must be a host such as"), "{stderr}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The command line, in the words of Cog and of Docker's build command.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use llb::command_line::OnError;
@@ -104,7 +104,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) tables: Option<PathBuf>,
     /// OpenAPI schema of the model [default: read from the code that `run` and `train` name].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "COG_OPENAPI_SCHEMA", value_name = "FILE")]
     pub(crate) openapi_schema: Option<PathBuf>,
     /// Build without an OpenAPI schema when it cannot be read.
     #[arg(long)]
@@ -125,6 +125,9 @@ pub(crate) struct PlanArgs {
     /// path in the project.
     #[arg(long, env = "COG_SDK_WHEEL", value_name = "ORIGIN", value_parser = public_url)]
     pub(crate) sdk_wheel: Option<String>,
+    /// Registry of Cog's base images, and of a model whose name has none [default: r8.im].
+    #[arg(long, env = "COG_REGISTRY_HOST", value_name = "HOST", value_parser = registry)]
+    pub(crate) registry: Option<String>,
     /// Image that holds the uv program.
     #[arg(long, value_name = "IMAGE")]
     pub(crate) uv_image: Option<ImageRef>,
@@ -155,6 +158,20 @@ pub(crate) struct PlanArgs {
     /// Label of the image (repeatable).
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     pub(crate) label: Vec<(String, String)>,
+}
+
+// A variable of the environment that is empty counts as not set.
+impl PlanArgs {
+    /// The file with the OpenAPI schema.
+    pub(crate) fn openapi_schema(&self) -> Option<&Path> {
+        let file = self.openapi_schema.as_deref();
+        file.filter(|file| !file.as_os_str().is_empty())
+    }
+
+    /// The registry that stands for Cog's own.
+    pub(crate) fn registry(&self) -> Option<&str> {
+        self.registry.as_deref().filter(|host| !host.is_empty())
+    }
 }
 
 /// Who builds.
@@ -621,6 +638,20 @@ fn public_url(text: &str) -> Result<String, String> {
         return Err("must not hold a user name with a password or a token".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// A host, which may have folders behind it.
+fn registry(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let names_image = format!("{text}/x").parse::<ImageName>().is_ok();
+    let host = text.split('/').next().unwrap_or_default();
+    if names_image && (host == "localhost" || host.contains(['.', ':'])) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a host such as `registry.example.com`".to_owned())
+    }
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

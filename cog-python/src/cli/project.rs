@@ -270,7 +270,7 @@ fn schema(
     options: &mut Options,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    if let Some(file) = &args.openapi_schema {
+    if let Some(file) = args.openapi_schema() {
         let text = text_of(named, file)?;
         let document: serde_json::Value = serde_json::from_str(&text)
             .map_err(|error| Failure::new(format!("`{}` is no JSON: {error}", file.display())))?;
@@ -404,6 +404,14 @@ fn options(args: &PlanArgs, named: &dyn ProjectFiles, around: Options) -> Result
         .as_deref()
         .map(|file| tables(named, file))
         .transpose()?;
+    let tables = match args.registry() {
+        Some(registry) => {
+            let mut own = tables.map_or_else(|| Tables::built_in().clone(), Arc::unwrap_or_clone);
+            registry.clone_into(&mut own.cog_base.registry);
+            Some(Arc::new(own))
+        }
+        None => tables,
+    };
     let ca_cert = args
         .image_ca_cert
         .as_deref()

@@ -44,7 +44,7 @@ fn name(command: &PushCommand, project: &Project) -> Result<String, Failure> {
         project.names.image.as_deref(),
         project.names.model.as_deref(),
     );
-    let variables = variables();
+    let variables = variables(command.plan.registry());
     match ModelReference::resolve(image, model, &variables) {
         Ok(reference) if command.image.is_none() => Ok(reference_name(&reference)),
         Ok(_) => Err(Failure::usage(
@@ -61,13 +61,14 @@ fn name(command: &PushCommand, project: &Project) -> Result<String, Failure> {
     }
 }
 
-fn variables() -> Variables {
+fn variables(registry: Option<&str>) -> Variables {
     let variable = |name: &str| env::var(name).unwrap_or_default();
     Variables {
         model: variable("COG_MODEL"),
         registry: variable("COG_MODEL_REGISTRY"),
         repository: variable("COG_MODEL_REPO"),
         tag: variable("COG_MODEL_TAG"),
+        default_registry: registry.unwrap_or_default().to_owned(),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Variables {
     pub repository: String,
     /// `COG_MODEL_TAG`.
     pub tag: String,
+    /// `COG_REGISTRY_HOST`: the registry where nothing else names one, in the place of Cog's own.
+    pub default_registry: String,
 }
 
 /// Why there is no reference.
@@ -121,6 +123,7 @@ impl ModelReference {
             registry,
             repository,
             tag,
+            default_registry,
             ..
         } = variables;
         let variable = |name, expected, found: &str| ModelError::Variable {
@@ -170,6 +173,7 @@ impl ModelReference {
         Ok(Self {
             registry: or(registry)
                 .or(registry_of_base.map(str::to_owned))
+                .or_else(|| or(default_registry))
                 .unwrap_or_else(|| REGISTRY.to_owned()),
             repository,
             version: or(tag).map(Version::Tag),
@@ -230,6 +234,17 @@ mod tests {
             },
         );
         assert_eq!(found.unwrap().registry, "r8.im");
+        let variables = Variables {
+            repository: "a/x".into(),
+            default_registry: "ghcr.io".into(),
+            ..Variables::default()
+        };
+        let registry = |model| {
+            let found = ModelReference::resolve(None, model, &variables);
+            found.unwrap().registry
+        };
+        assert_eq!(registry(None), "ghcr.io");
+        assert_eq!(registry(Some("localhost:5000/acme/m")), "localhost:5000");
     }
 
     #[test]

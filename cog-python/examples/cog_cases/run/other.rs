@@ -93,6 +93,7 @@ pub fn model_ref(input: &Value) -> Answer {
         registry: text(env, "COG_MODEL_REGISTRY").to_owned(),
         repository: text(env, "COG_MODEL_REPO").to_owned(),
         tag: text(env, "COG_MODEL_TAG").to_owned(),
+        default_registry: text(env, "COG_REGISTRY_HOST").to_owned(),
     };
     let given = |key| Some(text(input, key)).filter(|text| !text.is_empty());
     match ModelReference::resolve(given("image"), given("model"), &variables) {
