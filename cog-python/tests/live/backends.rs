@@ -136,13 +136,14 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Projects of the gallery whose images and packages everybody can have, and that take no gigabytes.
-const BUILT: [&str; 11] = [
+/// Projects of the gallery whose images and packages everybody can have, and that take neither gigabytes nor minutes.
+const BUILT: [&str; 12] = [
     "environment",
     "ignored-files",
     "image-name",
     "minimal",
     "pyproject",
+    "python-packages",
     "requirements",
     "requirements-hashed",
     "requirements-nested",
