@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::example_folder;
+use common::{example_folder, project};
 use tempfile::TempDir;
 
 /// Runs the program in a folder with an empty environment; gives a transcript.
@@ -40,17 +40,6 @@ fn transcript_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]
         }
     }
     text.replace(&folder.display().to_string(), "PROJECT")
-}
-
-/// A project on the disk.
-fn project(files: &[(&str, &str)]) -> TempDir {
-    let folder = TempDir::with_prefix("project-").unwrap();
-    for (name, text) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    folder
 }
 
 /// A model that can be read.

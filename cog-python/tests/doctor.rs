@@ -2,23 +2,15 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+mod common;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use common::project;
 use serde_json::Value;
-use tempfile::TempDir;
-
-fn project(files: &[(&str, &str)]) -> TempDir {
-    let folder = TempDir::with_prefix("project-").unwrap();
-    for (name, text) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    folder
-}
 
 /// Runs the command with its answer as JSON; the builder is left out, and the only program there is answers for
 /// a driver.

@@ -214,14 +214,16 @@ impl Script {
     pub(super) fn lines(&self, statement: &Stmt) -> Option<Range<usize>> {
         let range = bytes(statement.range());
         let text = self.text();
-        let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
-        let end = text[range.end..]
-            .find('\n')
-            .map_or(text.len(), |at| range.end + at + 1);
-        let alone =
-            text[start..range.start].trim().is_empty() && text[range.end..end].trim().is_empty();
-        let between_blanks = text[..start].ends_with("\n\n") && text[end..].starts_with('\n');
-        alone.then_some(start - usize::from(between_blanks)..end)
+        let (before, after) = (text.get(..range.start)?, text.get(range.end..)?);
+        let head = before.rsplit('\n').next().unwrap_or_default();
+        let rest = after.split_inclusive('\n').next().unwrap_or_default();
+        if !head.trim().is_empty() || !rest.trim().is_empty() {
+            return None;
+        }
+        let (start, end) = (range.start - head.len(), range.end + rest.len());
+        let between_blanks =
+            text.get(..start)?.ends_with("\n\n") && text.get(end..)?.starts_with('\n');
+        Some(start - usize::from(between_blanks)..end)
     }
 
     /// The statement `from … import …` without some of its names and with others; nothing is left of it without any.

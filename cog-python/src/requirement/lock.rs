@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 
+use llb::value::Digest;
 use pep508_rs::MarkerTree;
 use serde::Deserialize;
 use toml::Spanned;
@@ -506,10 +507,10 @@ fn pylock(lock: &Pylock) -> Result<Vec<LockLine>, LockError> {
         });
     }
     for (image, digest) in &lock.tool.own.images {
-        if !is_digest(digest.get_ref()) {
+        if let Err(error) = Digest::parse(digest.get_ref()) {
             return Err(LockError {
                 message: format!(
-                    "`{}` is no digest of the image `{image}`, expected `sha256:` and 64 hexadecimal digits",
+                    "`{}` is no digest of the image `{image}`: {error}",
                     digest.get_ref()
                 ),
                 offset: digest.span().start,
@@ -586,12 +587,6 @@ fn pylock(lock: &Pylock) -> Result<Vec<LockLine>, LockError> {
         text: option.get_ref().clone(),
     });
     Ok(options.chain(to_lines(Vec::new(), entries)).collect())
-}
-
-fn is_digest(text: &str) -> bool {
-    let digits = text.strip_prefix("sha256:").unwrap_or_default();
-    let is_digit = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
-    digits.len() == 64 && digits.bytes().all(is_digit)
 }
 
 /// A package of a lock.

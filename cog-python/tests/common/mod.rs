@@ -17,6 +17,7 @@ use cog_python::plan::Measured;
 use cog_python::{Options, Plan, Report, Source, config};
 use llb::State;
 use llb::lower::Helper;
+use tempfile::TempDir;
 
 /// Files of a project by their path.
 pub type Files = BTreeMap<String, String>;
@@ -27,6 +28,17 @@ pub fn files(files: &[(&str, &str)]) -> Files {
         .iter()
         .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
         .collect()
+}
+
+/// A project on the disk.
+pub fn project(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::with_prefix("project-").unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
 }
 
 /// Runs the program in a folder; gives its exit code and what it wrote.
